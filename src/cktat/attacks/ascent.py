@@ -1,0 +1,72 @@
+"""The one loop of gradient ascent that every first-order attack is made of, in training and in evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from cktat.attacks.ball import Ball
+
+Objective = Callable[[Tensor], Tensor]
+"""Images x' [N, ...] -> what is maximised, one value per image [N]."""
+
+Direction = Callable[[Tensor], Tensor]
+"""Gradient with respect to x' -> where to go, of the same shape. May remember earlier gradients."""
+
+
+def sign() -> Direction:
+    """Steepest ascent in L_inf: the sign of the gradient."""
+    return torch.sign
+
+
+def momentum(decay: float = 1.0) -> Direction:
+    """The sign of accumulated gradients, each divided by its mean absolute value (MI-FGSM, Dong et al., CVPR 2018)."""
+    velocity: Tensor | float = 0.0
+
+    def direction(gradient: Tensor) -> Tensor:
+        nonlocal velocity
+        scale = gradient.abs().flatten(1).mean(dim=1).view(-1, *[1] * (gradient.dim() - 1))
+        # an image without gradient adds nothing, where the release divides 0 by 0
+        velocity = decay * velocity + gradient / scale.where(scale > 0, 1.0)
+        return velocity.sign()
+
+    return direction
+
+
+def ascend(
+    objective: Objective, x: Tensor, start: Tensor, *, ball: Ball, step: float, steps: int, direction: Direction
+) -> Tensor:
+    """The last of `steps` iterates x' <- project(x' + step * direction(gradient of objective at x')), from `start`."""
+    moved = start.detach()
+    for _ in range(steps):
+        moved.requires_grad_(True)
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(objective(moved).sum(), moved)
+        with torch.no_grad():
+            moved = ball.project(moved + step * direction(gradient), x)
+    return moved.detach()
+
+
+@contextmanager
+def attacked(*models: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Networks as an attack sees them: eval mode, so that running statistics stay, and no gradients for weights.
+
+    What was set before is set again afterwards.
+    """
+    modules = [part for model in models if isinstance(model, nn.Module) for part in model.modules()]
+    modes = [(part, part.training) for part in modules]
+    weights = [p for part in modules for p in part.parameters(recurse=False) if p.requires_grad]
+    for part in modules:
+        part.training = False
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+        for weight in weights:
+            weight.requires_grad_(True)

@@ -1,0 +1,108 @@
+"""An attack as data: objective, direction, steps, start, restarts - and its run on a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from cktat.attacks.ascent import Direction, ascend, attacked, sign
+from cktat.attacks.ball import Ball, Box
+from cktat.attacks.objectives import OfLogits, cross_entropy
+from cktat.errors import CktatError
+from cktat.seeds import generator
+
+Model = Callable[[Tensor], Tensor]
+"""Images [N, C, H, W] -> logits [N, K]; usually an nn.Module."""
+
+StartAt = Literal["uniform", "image"]
+
+
+@dataclass(frozen=True)
+class Attack:
+    """Gradient ascent in an L_inf ball; the last iterate counts.
+
+    steps: gradients per restart. step: length of a step as a fraction of eps. start: "uniform" in the ball, or "image",
+    at x itself. restarts: independent starts; an image keeps the first that is misclassified, otherwise the one with the
+    highest objective.
+    """
+
+    objective: OfLogits = cross_entropy
+    direction: Callable[[], Direction] = sign
+    steps: int = 20
+    step: float = 0.25
+    start: StartAt = "uniform"
+    restarts: int = 1
+
+    def __post_init__(self) -> None:
+        for name, value in (("steps", self.steps), ("restarts", self.restarts)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise CktatError(f"an attack's {name} must be a whole number of 1 or more, not {value!r}")
+        if self.start not in ("uniform", "image"):
+            raise CktatError(f"an attack's start must be 'uniform' or 'image', not {self.start!r}")
+
+    def __call__(
+        self,
+        model: Model,
+        x: Tensor,
+        y: Tensor,
+        *,
+        eps: float,
+        step: float | None = None,
+        box: Box | None = (0.0, 1.0),
+        seed: int | torch.Generator = 0,
+    ) -> Tensor:
+        """Adversarial images [N, C, H, W] for x (float, in the box) with labels y [N]; `step` overrides, in pixel units.
+
+        The model is attacked in eval mode and left as it was. Raises CktatError for images, labels or radii that make no
+        sense.
+        """
+        ball = Ball(eps, box)
+        step = self.step * eps if step is None else step
+        if not math.isfinite(step) or step < 0 or (step == 0 and eps > 0):
+            raise CktatError(f"an attack's step must be a finite number above 0, not {step}")
+        check_batch(x, y, box)
+        draws = seed if isinstance(seed, torch.Generator) else generator(seed, "attack")
+
+        def objective(images: Tensor) -> Tensor:
+            return self.objective(model(images), y)
+
+        with attacked(model):
+            best: Tensor | None = None
+            for restart in range(self.restarts):
+                begin = ball.uniform(x, draws) if self.start == "uniform" else x
+                found = ascend(
+                    objective, x, begin, ball=ball, step=step, steps=self.steps, direction=self.direction()
+                )
+                if self.restarts == 1:
+                    return found
+                with torch.no_grad():
+                    logits = model(found)
+                    value, broken = self.objective(logits, y), logits.argmax(dim=1) != y
+                if best is None:
+                    best, best_value, best_broken = found, value, broken
+                    continue
+                better = ~best_broken & (broken | (value > best_value))
+                best = torch.where(better.view(-1, *[1] * (x.dim() - 1)), found, best)
+                best_value, best_broken = torch.where(better, value, best_value), best_broken | broken
+            assert best is not None
+            return best
+
+
+def check_batch(x: Tensor, y: Tensor, box: Box | None) -> None:
+    """Raises CktatError unless x are float images in the box and y as many integer labels."""
+    if not x.is_floating_point():
+        raise CktatError(f"attacks take float images, not {x.dtype}; divide whole-number pixels by 255 first")
+    if y.is_floating_point() or y.dim() != 1 or len(y) != len(x):
+        raise CktatError(f"attacks take one integer label per image: got labels {tuple(y.shape)} for {len(x)} images")
+    if len(x) == 0:
+        raise CktatError("attacks take at least one image, got none")
+    if not bool(torch.isfinite(x).all()):
+        raise CktatError("images contain NaN or infinite values")
+    if box is not None and (float(x.min()) < box[0] or float(x.max()) > box[1]):
+        low, high = float(x.min()), float(x.max())
+        raise CktatError(f"images reach from {low:g} to {high:g}, outside the data's box {list(box)}")

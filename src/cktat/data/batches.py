@@ -1,0 +1,98 @@
+"""Batches of a split that lies on a device. What is random is drawn on the CPU: all devices see the same batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from cktat.data.augment import AUGMENTS, crop_flip, draw_crop_flip
+from cktat.data.dataset import Split
+from cktat.errors import CktatError, unknown
+from cktat.seeds import generator
+
+
+class Batch(NamedTuple):
+    """x: float32 [B, C, H, W], in the box; y: int64 [B]; index: int64 [B], the place of each image in its split."""
+
+    x: Tensor
+    y: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a batch
+
+
+class Batches:
+    """The training batches of a split.
+
+    Any batch of any epoch can be produced again from (seed, epoch, step) alone: the order comes from (seed, epoch),
+    the crops and flips from (seed, epoch, step). A run that resumes needs no generator state.
+
+    The last, smaller batch of an epoch is dropped, so that shapes stay constant (the next epoch is in another order);
+    a split smaller than one batch is one batch.
+
+    levels: the integer that stands for 1.0. augment: "crop-flip" or "none". CktatError if batch_size < 1 or augment is
+    neither of these.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        levels: int = 255,
+        augment: str = "none",
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        _check_batch_size(batch_size)
+        if augment not in AUGMENTS:
+            raise unknown("augmentation", augment, AUGMENTS)
+        self.split = split.to(device)
+        self.batch_size = min(batch_size, len(split))
+        self.augment = augment
+        self.seed = seed
+        self._levels = _divisor(levels, device)
+
+    @property
+    def steps(self) -> int:
+        """How many batches an epoch has."""
+        return len(self.split) // self.batch_size
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch, from batch number `start` on (0 <= start <= steps, else CktatError)."""
+        if not 0 <= start <= self.steps:
+            raise CktatError(f"epoch {epoch} cannot start at batch {start}: it has batches 0..{self.steps - 1}")
+        order = torch.randperm(len(self.split), generator=generator(self.seed, "order", epoch))
+        order = order.to(self.split.labels.device)
+        for step in range(start, self.steps):
+            index = order[step * self.batch_size : (step + 1) * self.batch_size]
+            images = self.split.images[index]
+            if self.augment == "crop-flip":
+                draws = draw_crop_flip(len(index), generator(self.seed, "augment", epoch, step))
+                images = crop_flip(images, draws.to(images.device))
+            yield Batch(images.float() / self._levels, self.split.labels[index], index)
+
+
+def ordered(split: Split, batch_size: int, levels: int = 255, device: str | torch.device = "cpu") -> Iterator[Batch]:
+    """The batches of a split for evaluation: in its own order, unaugmented, every image once, the last batch smaller.
+
+    CktatError if batch_size < 1.
+    """
+    _check_batch_size(batch_size)
+    divisor = _divisor(levels, device)
+    for first in range(0, len(split), batch_size):
+        part = slice(first, first + batch_size)
+        images, labels = split.images[part].to(device), split.labels[part].to(device)
+        index = torch.arange(first, first + len(labels), device=device)
+        yield Batch(images.float() / divisor, labels, index)
+
+
+def _divisor(levels: int, device: str | torch.device) -> Tensor:
+    # A tensor, because CUDA divides by a Python number as a product with its reciprocal: other last bits than the CPU.
+    return torch.tensor(float(levels), device=device)
+
+
+def _check_batch_size(batch_size: int) -> None:
+    if batch_size < 1:
+        raise CktatError(f"batch size {batch_size} is too small: a batch has at least 1 image")

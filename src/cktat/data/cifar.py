@@ -1,0 +1,132 @@
+"""CIFAR-10 and CIFAR-100 (A. Krizhevsky, 2009) from the files of the official binary version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cktat.data.archives import SOURCES, Source, data_root, locate_source
+from cktat.data.dataset import Dataset, Split
+from cktat.data.held_out import lowest_ranked
+from cktat.errors import CktatError
+
+PIXELS = 3 * 32 * 32
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the records lie in the files: `label_bytes` labels, of which the last one counts, then 32 x 32 pixels of red,
+    of green and of blue, all in bytes."""
+
+    name: str
+    source: Source
+    train: tuple[str, ...]
+    test: str
+    names: str  # the file with one class name a line
+    classes: int
+    label_bytes: int
+    train_records: int  # in each training file
+    test_records: int
+    held_out: int  # images of each class
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+# Means and deviations are those of all 50,000 training images, the customary constants.
+CIFAR10 = Layout(
+    name="cifar10",
+    source=SOURCES["cifar10"],
+    train=SOURCES["cifar10"].files[:5],
+    test="test_batch.bin",
+    names="batches.meta.txt",
+    classes=10,
+    label_bytes=1,
+    train_records=10_000,
+    test_records=10_000,
+    held_out=200,
+    mean=(0.4914, 0.4822, 0.4465),
+    std=(0.2470, 0.2435, 0.2616),
+)
+CIFAR100 = Layout(
+    name="cifar100",
+    source=SOURCES["cifar100"],
+    train=("train.bin",),
+    test="test.bin",
+    names="fine_label_names.txt",
+    classes=100,
+    label_bytes=2,  # the superclass comes first
+    train_records=50_000,
+    test_records=10_000,
+    held_out=20,
+    mean=(0.5071, 0.4865, 0.4409),
+    std=(0.2673, 0.2564, 0.2762),
+)
+
+
+def read_cifar(layout: Layout, root: str | Path | None = None) -> Dataset:
+    """The data set under `root` (see `locate`). CktatError if a file is missing, has the wrong size or a wrong label.
+
+    2,000 of the 50,000 training images are held out, equally many of each class (see held_out.py); the others keep
+    their order. The default radius is 8/255, the one of RobustBench and of the literature on these data.
+    """
+    folder = locate_source(layout.name, layout.source, data_root(root))
+    classes = _read_names(folder / layout.names, layout)
+    images, labels = _read_files([folder / file for file in layout.train], layout.train_records, layout)
+    test_images, test_labels = _read_files([folder / layout.test], layout.test_records, layout)
+    held_out = lowest_ranked(images, labels, layout.held_out)
+    return Dataset(
+        name=layout.name,
+        train=_split(images[~held_out], labels[~held_out]),
+        held_out=_split(images[held_out], labels[held_out]),
+        test=_split(test_images, test_labels),
+        classes=classes,
+        levels=255,
+        mean=layout.mean,
+        std=layout.std,
+        box=(0.0, 1.0),
+        eps=8 / 255,
+        augment="crop-flip",
+    )
+
+
+def _read_files(files: list[Path], records: int, layout: Layout) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Images uint8 [N, 3, 32, 32] and labels int64 [N] of files with `records` records each."""
+    images = np.empty((len(files), records, PIXELS), dtype=np.uint8)
+    labels = np.empty((len(files), records), dtype=np.int64)
+    for i, file in enumerate(files):
+        width = layout.label_bytes + PIXELS
+        try:
+            content = np.fromfile(file, dtype=np.uint8)
+        except OSError as error:
+            raise CktatError(f"cannot read {file}: {error}") from error
+        if content.size != records * width:
+            raise CktatError(
+                f"{file} has {content.size} bytes, not {records * width} ({records} records of {width}): it is "
+                f"truncated or another file; remove {file.parent} and run `cktat data fetch {layout.name}`"
+            )
+        content = content.reshape(records, width)
+        images[i], labels[i] = content[:, layout.label_bytes :], content[:, layout.label_bytes - 1]
+        if (wrong := np.flatnonzero(labels[i] >= layout.classes)).size:
+            raise CktatError(
+                f"{file}: record {wrong[0]} has label {labels[i][wrong[0]]}, not one of 0..{layout.classes - 1}; "
+                f"remove {file.parent} and run `cktat data fetch {layout.name}`"
+            )
+    return images.reshape(-1, 3, 32, 32), labels.reshape(-1)
+
+
+def _read_names(file: Path, layout: Layout) -> tuple[str, ...]:
+    try:
+        names = tuple(file.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise CktatError(f"cannot read {file}: {error}") from error
+    if len(names) != layout.classes:
+        raise CktatError(f"{file} has {len(names)} class names, not {layout.classes}; fetch {layout.name} again")
+    return names
+
+
+def _split(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Split:
+    return Split(torch.from_numpy(images), torch.from_numpy(labels))

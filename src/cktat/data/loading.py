@@ -1,0 +1,59 @@
+"""From what a user writes after `data:` to a data set."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from cktat.data.cifar import CIFAR10, CIFAR100, read_cifar
+from cktat.data.dataset import Dataset
+from cktat.data.digits import read_digits
+from cktat.data.folders import read_folder
+from cktat.data.own import from_arrays, read_npz
+from cktat.errors import CktatError, is_file_function, load_file_function, unknown
+
+DATASETS = {
+    "digits": "1,797 handwritten digits, 8 x 8 grey; UCI, comes with the package",
+    "cifar10": "60,000 photographs of 10 kinds of things, 32 x 32 RGB; 170 MB from cs.toronto.edu, to be fetched",
+    "cifar100": "60,000 photographs of 100 kinds of things, 32 x 32 RGB; 169 MB from cs.toronto.edu, to be fetched",
+}
+
+
+def load(spec: str, root: str | Path | None = None) -> Dataset:
+    """The data set that `spec` names: a name in DATASETS, FILE.npz, a folder of images, or file.py:function.
+
+    root: where downloaded data sets lie (see `locate`). The function of a file takes no argument and returns a Dataset
+    or a dictionary of arrays with the names of the NPZ form. CktatError if there is no such data set or it is faulty.
+    """
+    if spec == "digits":
+        return read_digits()
+    if spec == "cifar10":
+        return read_cifar(CIFAR10, root)
+    if spec == "cifar100":
+        return read_cifar(CIFAR100, root)
+    if is_file_function(spec):
+        return _call(spec)
+    if spec.endswith(".npz"):
+        return read_npz(spec)
+    if Path(spec).expanduser().is_dir():
+        return read_folder(spec)
+    forms = "or your own: FILE.npz, a folder with train/<class>/ and test/<class>/, or file.py:function"
+    raise unknown("data", spec, DATASETS, forms)
+
+
+def _call(spec: str) -> Dataset:
+    function = load_file_function(spec, "data")
+    try:
+        result = function()
+    except CktatError:
+        raise
+    except Exception as error:  # any failure of the user's own function is reported in one line, not as our traceback
+        raise CktatError(f"data {spec!r}: the function failed: {type(error).__name__}: {error}") from error
+    if isinstance(result, Dataset):
+        return dataclasses.replace(result, name=spec)  # a data set's name is what loads it
+    if isinstance(result, Mapping):
+        return from_arrays(spec, result)
+    raise CktatError(
+        f"data {spec!r} returned a {type(result).__name__}; it must return a Dataset or a dictionary of arrays"
+    )

@@ -1,0 +1,28 @@
+"""ARD."""
+
+from cktat.designs.registry import label_design
+from cktat.labels import Design, Frozen, Learner, Term, adversarial, clean, kl, kl_per_class, y
+from cktat.labels.scalars import require_positive, require_share
+
+
+@label_design
+def ard(
+    tau: float = 30.0,
+    alpha: float = 1.0,
+    teacher: str = "trades",
+    teacher_model: str | None = None,
+    per_class: bool = True,
+    start: str | None = None,
+) -> Design:
+    """alpha tau^2 KL(T^tau(x) || S^tau(x')) + (1 - alpha) CE(S(x), y), x' by CE from a uniform start (Goldblum et al., AAAI
+    2020; BibTeX goldblum2020adversarially).
+
+    Source: goldblum/AdversariallyRobustDistillation main.py L60-79 (attack), L113-127 (loss), with its defaults tau 30 and
+    alpha 1. per_class: the KL averaged over the classes too, as released; False sums it, as in IAD's copy of ARD.
+    """
+    S, T = Learner("S", start=start), Frozen("T", of=teacher, model=teacher_model)
+    tau, alpha = float(require_positive(tau, "tau")), float(require_share(alpha, "alpha"))  # type: ignore[arg-type]
+    guide = Term(
+        S(adversarial(S, y), tau), T(clean, tau), alpha * tau**2, by=kl_per_class if per_class else kl, name="guide"
+    )
+    return Design("ARD", (guide, Term(S(clean), y, 1 - alpha)), also=(S(clean),))

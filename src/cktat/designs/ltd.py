@@ -1,0 +1,24 @@
+"""LTD."""
+
+from cktat.designs.registry import label_design, number_or_auto
+from cktat.labels import Design, Frozen, Learner, Term, adversarial, clean, gaussian
+
+
+@label_design
+def ltd(
+    tau: float | str = 5.0,
+    beta: float = 6.0,
+    teacher: str = "standard",
+    teacher_model: str | None = None,
+    start: str | None = None,
+) -> Design:
+    """KL(T^tau(x) || S(x)) + beta KL(S(x) || S(x')), x' as in TRADES (Chen and Lee, arXiv 2111.02331; BibTeX chen2021ltd):
+    TRADES with the hard label replaced by a tempered clean teacher's.
+
+    No training code is released; the form is that of the CKTAT paper's Table 2. tau 5 is what that paper found best for
+    its own loss; "auto" calibrates it on held-out images. start="standard" is the row of its Table 4.
+    """
+    S, T = Learner("S", start=start), Frozen("T", of=teacher, model=teacher_model)
+    adv = adversarial(S, S(clean), start=gaussian(0.001))
+    label = T(clean, number_or_auto("tau", tau))
+    return Design("LTD", (Term(S(clean), label, name="guide"), Term(S(adv), S(clean), beta, name="smooth")))

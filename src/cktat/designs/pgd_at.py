@@ -1,0 +1,16 @@
+"""PGD-AT."""
+
+from cktat.designs.registry import label_design
+from cktat.labels import Design, Learner, Term, adversarial, y
+
+
+@label_design
+def pgd_at(start: str | None = None) -> Design:
+    """CE(S(x'), y), x' by CE from a uniform start (Madry et al., ICLR 2018; BibTeX madry2018towards).
+
+    Source: MadryLab/cifar10_challenge pgd_attack.py L43-61, train.py L51; attacks in eval mode as HAT's core/utils/train.py
+    L163-187 does, where the release attacks in train mode.
+    start: a design whose network it begins from; "standard" is the control that tells a start's share of a gain.
+    """
+    S = Learner("S", start=start)
+    return Design("PGD-AT", (Term(S(adversarial(S, y)), y),))

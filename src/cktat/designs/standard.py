@@ -1,0 +1,14 @@
+"""Standard training."""
+
+from cktat.designs.registry import label_design
+from cktat.labels import Design, Learner, Term, clean, y
+
+
+@label_design
+def standard(start: str | None = None) -> Design:
+    """Clean training: CE(S(x), y). The network that clean teachers, helpers and starts come from.
+
+    start: a design whose network it begins from; None draws fresh weights.
+    """
+    S = Learner("S", start=start)
+    return Design("Standard", (Term(S(clean), y),))

@@ -1,0 +1,18 @@
+"""TRADES."""
+
+from cktat.designs.registry import label_design
+from cktat.labels import Design, Learner, Term, adversarial, clean, gaussian, y
+
+
+@label_design
+def trades(beta: float = 6.0, start: str | None = None) -> Design:
+    """CE(S(x), y) + beta KL(S(x) || S(x')), x' by the same KL from x + 0.001 N(0, 1) (Zhang et al., ICML 2019; BibTeX
+    zhang2019theoretically).
+
+    Source: yaodongyu/TRADES trades.py L28-41 (attack), L79-84 (loss); beta 6 is train_trades_cifar10.py's. The target S(x)
+    carries gradient.
+    beta: weight of the consistency term. start: a design whose network it begins from.
+    """
+    S = Learner("S", start=start)
+    adv = adversarial(S, S(clean), start=gaussian(0.001))
+    return Design("TRADES", (Term(S(clean), y), Term(S(adv), S(clean), beta, name="smooth")))

@@ -1,0 +1,60 @@
+"""The one exception of this package that is meant for people: it names the thing, the place and the way out."""
+
+from __future__ import annotations
+
+import difflib
+import importlib.util
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+
+class CktatError(Exception):
+    """Bad input from a user. Its text is one clear line; the command line prints it and exits with `exit_code`."""
+
+    exit_code = 2
+
+
+def unknown(what: str, name: object, known: Iterable[str], hint: str = "") -> CktatError:
+    """The error for a name that does not exist, with the nearest names that do.
+
+    >>> str(unknown("attack", "pdg20", ["pgd20", "mim"]))
+    "unknown attack 'pdg20'; did you mean 'pgd20'? known: pgd20, mim"
+    """
+    known = list(known)
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    guess = f"; did you mean {' or '.join(repr(n) for n in near)}?" if near else ";"
+    return CktatError(f"unknown {what} {name!r}{guess} known: {', '.join(known)}{'; ' + hint if hint else ''}")
+
+
+def is_file_function(spec: str) -> bool:
+    """Whether `spec` has the form `file.py:function`, a user's own design, model or data."""
+    return ".py:" in spec
+
+
+def load_file_function(spec: str, what: str) -> Callable[..., Any]:
+    """The function that `file.py:function` names. `what` is said in errors ("design", "model", "data").
+
+    Raises CktatError if the file is missing, fails while it runs, or has no such function.
+    """
+    path_text, _, name = spec.rpartition(":")
+    path = Path(path_text).expanduser()
+    if not path.is_file():
+        raise CktatError(f"{what} {spec!r}: there is no file {path.resolve()}")
+    module_spec = importlib.util.spec_from_file_location(f"cktat_user_{path.stem}", path)
+    assert module_spec is not None and module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    try:
+        module_spec.loader.exec_module(module)
+    except Exception as error:  # any failure of the user's own file is reported in one line, not as our traceback
+        raise CktatError(f"{what} {spec!r}: {path} failed to load: {type(error).__name__}: {one_line(error)}") from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise unknown(f"function in {path}", name, functions or ["(none)"])
+    return function
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's text, for errors that go on over several."""
+    return (str(error).splitlines() or [""])[0]

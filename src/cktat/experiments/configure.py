@@ -1,0 +1,72 @@
+"""From what a user asks for to the configuration of a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from cktat.attacks import Ball
+from cktat.data import Dataset, load
+from cktat.errors import CktatError, unknown
+from cktat.experiments.recipes import setting
+from cktat.training import Recipe, RunConfig, Threat, checked, device_of, precision_of
+
+RUN_OPTIONS = ("design", "set", "data", "root", "examples", "held_out", "model", "recipe", "seed", "precision", "threads", "device")
+THREAT_OPTIONS = tuple(Threat.model_fields)
+RECIPE_OPTIONS = tuple(Recipe.model_fields)
+OPTIONS = (*RUN_OPTIONS, *THREAT_OPTIONS, *RECIPE_OPTIONS)
+
+
+def configure(**options: Any) -> tuple[RunConfig, Dataset]:
+    """The configuration that `options` (names of OPTIONS, None for "not given") ask for, and its data set.
+
+    What is not given comes from the recipe, and its radius from the data set. Raises CktatError for an unknown option or
+    a value that makes no sense, in one line.
+    """
+    for name in options:
+        if name not in OPTIONS:
+            raise unknown("option of a run", name, OPTIONS)
+    given = {name: value for name, value in options.items() if value is not None}
+    spec, root = given.get("data", "digits"), given.get("root")
+    data = load(spec, root).subset(given.get("examples"))
+    design = given.get("design", "cktat")
+    base = setting(given.get("recipe", "common"), design, data)
+    recipe = base.recipe.model_dump() | {k: v for k, v in given.items() if k in RECIPE_OPTIONS}
+    threat = base.threat.model_dump() | {k: number(k, v) for k, v in given.items() if k in THREAT_OPTIONS}
+    if "eps" in given and "step" not in given:
+        threat["step"] = threat["eps"] * base.threat.step / base.threat.eps
+    Ball(threat["eps"], data.box)
+    if threat["step"] <= 0 < threat["eps"]:
+        raise CktatError(f"step must be above 0, not {threat['step']}")
+    device = device_of(given.get("device", "auto"))
+    return checked(
+        RunConfig,
+        {
+            "design": design,
+            "set": base.set | given.get("set", {}),
+            "data": spec,
+            "root": None if root is None else str(root),
+            "examples": given.get("examples"),
+            "held_out": given.get("held_out"),
+            "model": given.get("model", "small"),
+            "recipe": checked(Recipe, recipe, "the recipe"),
+            "threat": checked(Threat, threat, "the adversary"),
+            "seed": given.get("seed", 0),
+            "precision": precision_of(given.get("precision", "auto"), device),
+            "threads": given.get("threads", torch.get_num_threads()),
+            "device": str(device),
+        },
+        "the run",
+    ), data
+
+
+def number(name: str, given: Any) -> Any:
+    """A number that may be written as a fraction of two, such as 8/255. Raises CktatError for other text."""
+    if not isinstance(given, str):
+        return given
+    try:
+        top, _, bottom = given.partition("/")
+        return float(top) / float(bottom) if bottom else float(top)
+    except (ValueError, ZeroDivisionError):
+        raise CktatError(f"{name} must be a number or a fraction such as 8/255, not {given!r}") from None

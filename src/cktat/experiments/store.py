@@ -1,0 +1,41 @@
+"""Where runs lie: folders found by what they compute, never by a path that a user must remember."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from cktat.errors import CktatError
+from cktat.training import RunConfig, RunFolder
+
+
+class Store:
+    """A folder of run folders. root None is the environment's CKTAT_STORE, or ./runs."""
+
+    def __init__(self, root: str | Path | None = None) -> None:
+        self.root = Path(root or os.environ.get("CKTAT_STORE") or "runs").expanduser()
+
+    def runs(self) -> list[RunFolder]:
+        """All runs in the store, by name."""
+        return [RunFolder(path.parent) for path in sorted(self.root.glob("*/run.json"))]
+
+    def find(self, identity: str) -> RunFolder | None:
+        """The run that computes this, a finished one first."""
+        same = [run for run in self.runs() if run.read().get("identity") == identity]
+        return min(same, key=lambda run: not run.finished, default=None)
+
+    def place(self, config: RunConfig, identity: str) -> RunFolder:
+        """Where a run of this identity lies or will lie."""
+        words = [Path(part).stem if "/" in part or ".py:" in part else part for part in (config.design, config.data, config.model)]
+        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join([*words, f"s{config.seed}", identity[:8]]))
+        return self.find(identity) or RunFolder(self.root / name)
+
+    def open(self, name: str | Path) -> RunFolder:
+        """A run by its folder or its name in the store. Raises CktatError with what there is if there is none."""
+        for path in (Path(name), self.root / name):
+            if (path / "run.json").is_file():
+                return RunFolder(path)
+        known = [run.path.name for run in self.runs()]
+        there = f"{self.root} holds {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else f"{self.root} holds none"
+        raise CktatError(f"no run at {name}; {there}")

@@ -1,0 +1,28 @@
+"""The label-design language: networks, views, labels, terms. A design is a sentence in it."""
+
+from cktat.labels.design import Design
+from cktat.labels.distances import Distance, boosted, kl, kl_floored, kl_per_class, mse
+from cktat.labels.labels import HardLabel, Held, Label, Mixture, Output, Top, TrueLabel, Uniform, held, top, uniform, y
+from cktat.labels.networks import Average, Frozen, Learner, Network, NetworkMix, mix
+from cktat.labels.outputs import Cell, Outputs
+from cktat.labels.scalars import Calibrated, Moment, Scalar, Schedule, from_progress, value
+from cktat.labels.terms import Confidence, Term, sure, unsure
+from cktat.labels.views import (
+    Adversarial,
+    Extrapolated,
+    Gaussian,
+    View,
+    adversarial,
+    clean,
+    extrapolated,
+    gaussian,
+    here,
+)
+
+__all__ = [
+    "Adversarial", "Average", "Calibrated", "Cell", "Confidence", "Design", "Distance", "Extrapolated", "Frozen",
+    "Gaussian", "HardLabel", "Held", "Label", "Learner", "Mixture", "Moment", "Network", "NetworkMix", "Output",
+    "Outputs", "Scalar", "Schedule", "Term", "Top", "TrueLabel", "Uniform", "View", "adversarial", "boosted", "clean",
+    "extrapolated", "from_progress", "gaussian", "held", "here", "kl", "kl_floored", "kl_per_class", "mix", "mse",
+    "sure", "top", "unsure", "uniform", "value", "y",
+]  # fmt: skip

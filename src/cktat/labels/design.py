@@ -1,0 +1,189 @@
+"""A label design: a method of adversarial training as one short declaration, checked when it is made."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from cktat.errors import CktatError, unknown
+from cktat.labels.labels import Label, Output, TrueLabel, y
+from cktat.labels.networks import Average, Frozen, Learner, Network
+from cktat.labels.outputs import Cell, Outputs
+from cktat.labels.scalars import Calibrated, settled
+from cktat.labels.terms import Term
+from cktat.labels.views import Adversarial, Extrapolated, View, clean, here
+from cktat.labels.walk import rebuild, walk
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which output is pulled toward which label, by which networks.
+
+    terms: their sum is the loss. Terms whose weight is the number 0 vanish and cost nothing.
+    also: outputs that are computed although no term may need them, because their pass serves BatchNorm.
+    order: the order of the train-mode passes where it is not that of the terms; all cells must be named.
+    deploy: the network that is the result; by default the one called S.
+    origin: the name and hyper-parameters it was made from, for configurations; no part of what the design is.
+    """
+
+    name: str
+    terms: tuple[Term, ...]
+    also: tuple[Output, ...] = ()
+    order: tuple[Output, ...] = ()
+    deploy: Network | None = None
+    origin: tuple[str, tuple[tuple[str, Any], ...]] | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.live:
+            raise CktatError(f"design {self.name!r} has no term left: every weight is 0")
+        signs: dict[str, object] = {}
+        for part in (*self.networks, *self.views):
+            name = part.letter if isinstance(part, Network) else part.sign
+            if signs.setdefault(name, part) != part:
+                raise CktatError(f"design {self.name!r} calls two different things {name!r}: {signs[name]} and {part}")
+        trained = {term.output.network for term in self.live}
+        for learner in self.learners:
+            if learner not in trained:
+                raise CktatError(f"design {self.name!r}: learner {learner} has no loss")
+        if not isinstance(self.deployed, Learner | Average):
+            raise CktatError(f"design {self.name!r} would deploy {self.deployed}, which does not train")
+        for view in self.views:
+            if isinstance(view, Adversarial) and any(
+                isinstance(o.view, Extrapolated | Adversarial) for o in _outputs(view.label)
+            ):
+                raise CktatError(f"design {self.name!r}: the label inside {view.sign} may look at x or `here` only")
+        if here in self.views:
+            raise CktatError(f"design {self.name!r}: `here` has a meaning inside an adversarial view's label only")
+        if self.order and {o.cell for o in self.order} != set(self._cells_by_term):
+            wanted = ", ".join(str(cell) for cell in self._cells_by_term)
+            raise CktatError(f"design {self.name!r}: order must name exactly its cells {wanted}")
+
+    @cached_property
+    def live(self) -> tuple[Term, ...]:
+        """The terms that do not vanish."""
+        return tuple(term for term in self.terms if not term.vanishes)
+
+    @cached_property
+    def _cells_by_term(self) -> tuple[Cell, ...]:
+        outputs = [o for term in self.live for part in (term.output, term.label, term.per_sample) for o in _outputs(part)]
+        return tuple(dict.fromkeys(output.cell for output in (*outputs, *self.also)))
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """The forward passes of one step, in order: term by term, each its output, its label, its confidence."""
+        return tuple(output.cell for output in self.order) or self._cells_by_term
+
+    @cached_property
+    def views(self) -> tuple[View, ...]:
+        """The views that the cells need, each after those it is made from."""
+        views: dict[View, None] = {}
+        for cell in self.cells:
+            if isinstance(cell.view, Extrapolated):
+                views[cell.view.beyond] = None
+            views[cell.view] = None
+        return tuple(views)
+
+    @cached_property
+    def networks(self) -> tuple[Network, ...]:
+        """Every network it speaks of, those inside attacks and averages included."""
+        roots = (self.live, self.also, self.deploy)
+        return tuple(dict.fromkeys(p for p in walk(roots, into=_inside) if isinstance(p, Network)))
+
+    @property
+    def learners(self) -> tuple[Learner, ...]:
+        return tuple(n for n in self.networks if isinstance(n, Learner))
+
+    @property
+    def frozen(self) -> tuple[Frozen, ...]:
+        return tuple(n for n in self.networks if isinstance(n, Frozen))
+
+    @property
+    def averages(self) -> tuple[Average, ...]:
+        """Averages, each after those it follows."""
+        ordered: dict[Average, None] = {}
+
+        def add(average: Average) -> None:
+            for network in average.followed:
+                if isinstance(network, Average):
+                    add(network)
+            ordered[average] = None
+
+        for network in self.networks:
+            if isinstance(network, Average):
+                add(network)
+        return tuple(ordered)
+
+    @property
+    def deployed(self) -> Network:
+        """The network that is kept, attacked and reported."""
+        if self.deploy is not None:
+            return self.deploy
+        named = [n for n in self.networks if n.letter == "S"]
+        if not named:
+            raise CktatError(f"design {self.name!r} has no network S; say which one is kept with deploy=")
+        return named[0]
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether it trains on adversarial views."""
+        return any(isinstance(view, Adversarial) for view in self.views)
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """Names of calibrated values that are not settled yet."""
+        return tuple(dict.fromkeys(p.name for p in walk(self.terms, into=_inside) if isinstance(p, Calibrated)))
+
+    def settle(self, **values: float) -> Design:
+        """The design with calibrated values filled in. Raises CktatError for a name it has not left open."""
+        for name in values:
+            if name not in self.open:
+                raise unknown(f"open value of design {self.name!r}", name, self.open or ["(none)"])
+        return rebuild(self, lambda part: settled(part, values), into=lambda part: part is self or _inside(part))
+
+    def without(self, *names: str, instead: Term | None = None) -> Design:
+        """The design without the named terms, with `instead` in their place if it is given.
+
+        Where no term would be left that speaks of anything but the learner itself - a loss that a constant answers - and
+        nothing is given instead, `Term(S(clean), y)` is put in; leave it out with `replace(terms=...)`.
+        """
+        for name in names:
+            if name not in [str(term) for term in self.terms]:
+                raise unknown(f"term of design {self.name!r}", name, [str(term) for term in self.terms])
+        left = tuple(term for term in self.terms if str(term) not in names)
+        if instead is None and not any(_anchored(term.label) for term in left if not term.vanishes):
+            instead = Term(self.deployed(clean), y, name="hard")
+        return self.replace(terms=left if instead is None else (instead, *left))
+
+    def replace(self, **fields: Any) -> Design:
+        """A copy with other fields; it keeps no origin, because no name and hyper-parameters stand for it any more."""
+        return dataclasses.replace(self, **{"origin": None, **fields})
+
+    def losses(self, outputs: Outputs) -> dict[str, Tensor]:
+        """The weighted loss of every live term by the term's name, scalars; their sum is `loss`."""
+        if self.open:
+            raise CktatError(f"design {self.name!r} is not settled; give design.settle({'=..., '.join(self.open)}=...)")
+        return {str(term): term(outputs) for term in self.live}
+
+    def loss(self, outputs: Outputs) -> Tensor:
+        """The loss of a batch: a scalar, a pure function of the logits."""
+        return sum(self.losses(outputs).values(), start=outputs.y.new_zeros((), dtype=outputs.dtype))
+
+
+def _inside(part: object) -> bool:
+    # A design inside a network (whose weights are wanted) is another sentence: its parts are not this design's.
+    return not isinstance(part, Design)
+
+
+def _outputs(part: object) -> tuple[Output, ...]:
+    return tuple(p for p in walk(part, into=lambda p: not isinstance(p, View | Network)) if isinstance(p, Output))
+
+
+def _anchored(label: Label) -> bool:
+    return any(
+        isinstance(p, TrueLabel) or (isinstance(p, Output) and not p.network.trains)
+        for p in walk(label, into=lambda p: not isinstance(p, View | Network))
+    )

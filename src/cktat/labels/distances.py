@@ -1,0 +1,74 @@
+"""How far an output is from its label. Every distance returns one value per sample, [N]."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from cktat.labels.labels import CLASSES, LOG_PROBS, LOGITS
+
+
+@dataclass(frozen=True)
+class Distance:
+    """`function(logits [N, K], label)` -> [N]; `needs` says what the label must resolve to."""
+
+    name: str
+    needs: str
+    function: Callable[[Tensor, Tensor], Tensor]
+
+    def __call__(self, logits: Tensor, label: Tensor) -> Tensor:
+        return self.function(logits, label)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def _expected(log_p: Tensor, log_q: Tensor) -> Tensor:
+    # sum_k p (log p - log q) with 0 log 0 = 0 in value and gradient. Written from two log-softmaxes: with a target given
+    # as probabilities the gradient is NaN where one underflows to 0.
+    empty = log_p == -math.inf
+    log_p = log_p.masked_fill(empty, 0.0)
+    return ((log_p.exp() * (log_p - log_q)).masked_fill(empty, 0.0)).sum(dim=1)
+
+
+def _kl(logits: Tensor, log_p: Tensor) -> Tensor:
+    return _expected(log_p, F.log_softmax(logits, dim=1))
+
+
+def _kl_per_class(logits: Tensor, log_p: Tensor) -> Tensor:
+    return _kl(logits, log_p) / logits.shape[1]
+
+
+def _kl_floored(logits: Tensor, log_p: Tensor) -> Tensor:
+    return _expected(log_p, (F.softmax(logits, dim=1) + 1e-12).log())
+
+
+def _mse(logits: Tensor, label: Tensor) -> Tensor:
+    return (logits - label).square().mean(dim=1)
+
+
+def _boosted(logits: Tensor, classes: Tensor) -> Tensor:
+    index = classes.unsqueeze(1)
+    log_q = F.log_softmax(logits, dim=1)
+    strongest = log_q.exp().scatter(1, index, -1.0).amax(dim=1)  # the most likely wrong class
+    return -log_q.gather(1, index).squeeze(1) - (1.0001 - strongest + 1e-12).log()
+
+
+kl = Distance("kl", LOG_PROBS, _kl)
+"""KL(label || output), summed over classes: cross-entropy if the label is hard (batchmean once averaged)."""
+
+kl_per_class = Distance("kl_per_class", LOG_PROBS, _kl_per_class)
+"""KL(label || output) averaged over the classes too, as ARD and RSLAD release it."""
+
+kl_floored = Distance("kl_floored", LOG_PROBS, _kl_floored)
+"""KL with the output's probabilities raised by 1e-12 (MART, mart.py L51-53)."""
+
+mse = Distance("mse", LOGITS, _mse)
+"""Mean squared difference of logits, over the classes (LBGAT, lbgat.py L69-79)."""
+
+boosted = Distance("boosted", CLASSES, _boosted)
+"""MART's boosted cross-entropy: -log q_y - log(1.0001 - max over k != y of q_k + 1e-12) (mart.py L42-46)."""

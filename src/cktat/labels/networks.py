@@ -1,0 +1,132 @@
+"""The networks a design speaks of: learners that train, frozen teachers, and averages that follow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, overload
+
+from cktat.errors import CktatError
+from cktat.labels.labels import Label, Mixture, Output
+from cktat.labels.scalars import Number, require_positive, require_share, require_weight
+from cktat.labels.views import View
+
+if TYPE_CHECKING:
+    from cktat.labels.design import Design
+
+Pick = Literal["best", "last"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, named by the letter that the method's paper gives it. Calling it gives its `Output` on a view."""
+
+    letter: str
+
+    def __call__(self, view: View, tau: Number = 1.0) -> Output:
+        return Output(self, view, tau)
+
+    @property
+    def trains(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return self.letter
+
+
+@dataclass(frozen=True)
+class Learner(Network):
+    """A network that trains.
+
+    start: None draws fresh weights; a design (or its name) takes the weights that design's network ended with, `pick`ed
+    on held-out images or the last ones; a learner takes that learner's weights at the start.
+    start_tau: divides the last layer of the started network, so that at first its logits are those of the start / tau.
+    model: name of its architecture; None is the run's.
+    weight_decay, lr_factor: this learner's own; None and 1 are the recipe's.
+    """
+
+    start: str | Design | Learner | None = None
+    pick: Pick = "best"
+    start_tau: Number = 1.0
+    model: str | None = None
+    weight_decay: float | None = None
+    lr_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require_pick(self.pick, self.letter)
+        require_positive(self.start_tau, f"start_tau of learner {self.letter}")
+        require_positive(self.lr_factor, f"lr_factor of learner {self.letter}")
+        if self.weight_decay is not None:
+            require_weight(self.weight_decay, f"weight_decay of learner {self.letter}")
+
+    @property
+    def trains(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Frozen(Network):
+    """A network that does not train: the one that design `of` trains on this data, with this recipe, length and seed.
+
+    of: a design or its name. model: its architecture; None is the run's. pick: its best or its last weights.
+    """
+
+    of: str | Design = "standard"
+    model: str | None = None
+    pick: Pick = "best"
+
+    def __post_init__(self) -> None:
+        _require_pick(self.pick, self.letter)
+
+
+@dataclass(frozen=True)
+class NetworkMix:
+    """share * a + (1 - share) * b in weights and buffers."""
+
+    a: Network
+    b: Network
+    share: Number
+
+    def __post_init__(self) -> None:
+        require_share(self.share, f"the share of {self.a} in a mixture of networks")
+
+
+@dataclass(frozen=True)
+class Average(Network):
+    """Weights and buffers that follow `of` after every step: decay * itself + (1 - decay) * of.
+
+    copied_back_to: learners that are overwritten by it after a step at which `when` is not 0.
+    """
+
+    of: Network | NetworkMix | None = None
+    decay: Number = 0.999
+    copied_back_to: tuple[Learner, ...] = ()
+    when: Number = 0.0
+
+    def __post_init__(self) -> None:
+        if self.of is None:
+            raise CktatError(f"average {self.letter} must say what it follows: Average({self.letter!r}, of=...)")
+        require_share(self.decay, f"the decay of average {self.letter}")
+
+    @property
+    def followed(self) -> tuple[Network, ...]:
+        """The networks whose weights it takes."""
+        of = self.of
+        return (of.a, of.b) if isinstance(of, NetworkMix) else (of,) if of is not None else ()
+
+
+@overload
+def mix(a: Label, b: Label, share: Number) -> Mixture: ...
+@overload
+def mix(a: Network, b: Network, share: Number) -> NetworkMix: ...
+def mix(a: Label | Network, b: Label | Network, share: Number) -> Mixture | NetworkMix:
+    """share * a + (1 - share) * b, of two labels (as distributions) or of two networks (as weights)."""
+    if isinstance(a, Network) and isinstance(b, Network):
+        return NetworkMix(a, b, share)
+    if isinstance(a, Label) and isinstance(b, Label):
+        return Mixture(a, b, share)
+    raise CktatError(f"mix takes two labels or two networks, not {a} and {b}")
+
+
+def _require_pick(pick: str, letter: str) -> None:
+    if pick not in ("best", "last"):
+        raise CktatError(f"network {letter}: pick must be 'best' or 'last', not {pick!r}")

@@ -1,0 +1,144 @@
+"""Numbers of a design that need not be known when it is written: schedules, calibrated values, and their arithmetic."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cktat.errors import CktatError
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where training stands: `progress` in [0, 1], `epoch` of `epochs` (from 0) and `step` (optimiser steps done)."""
+
+    progress: float = 0.0
+    epoch: int = 0
+    epochs: int = 1
+    step: int = 0
+
+
+class Scalar:
+    """A number with arithmetic whose value is known at a `Moment`; `share * tau**2` and `1 - share` are scalars too."""
+
+    def at(self, moment: Moment) -> float:
+        raise CktatError(f"{self} has no value")
+
+    def __add__(self, other: Number) -> Expression:
+        return Expression("+", self, other)
+
+    def __radd__(self, other: Number) -> Expression:
+        return Expression("+", other, self)
+
+    def __sub__(self, other: Number) -> Expression:
+        return Expression("-", self, other)
+
+    def __rsub__(self, other: Number) -> Expression:
+        return Expression("-", other, self)
+
+    def __mul__(self, other: Number) -> Expression:
+        return Expression("*", self, other)
+
+    def __rmul__(self, other: Number) -> Expression:
+        return Expression("*", other, self)
+
+    def __pow__(self, other: Number) -> Expression:
+        return Expression("**", self, other)
+
+
+Number = float | int | Scalar
+
+OPERATORS: dict[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "**": operator.pow,
+}
+
+
+@dataclass(frozen=True)
+class Schedule(Scalar):
+    """A number that changes while training goes on. `text` names it in tables and errors."""
+
+    function: Callable[[Moment], float]
+    text: str = "schedule"
+
+    def at(self, moment: Moment) -> float:
+        return float(self.function(moment))
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Calibrated(Scalar):
+    """A number chosen on held-out images before training starts; `Design.settle(name=value)` fills it in."""
+
+    name: str
+
+    def at(self, moment: Moment) -> float:
+        raise CktatError(f"'{self.name}' is not settled; give it a value with design.settle({self.name}=...)")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Expression(Scalar):
+    """`left` and `right` joined by one of + - * **."""
+
+    symbol: str
+    left: Number
+    right: Number
+
+    def at(self, moment: Moment) -> float:
+        return OPERATORS[self.symbol](value(self.left, moment), value(self.right, moment))
+
+    def __str__(self) -> str:
+        return f"({self.left} {self.symbol} {self.right})"
+
+
+def from_progress(begin: float) -> Schedule:
+    """0 while progress < `begin`, 1 from there on."""
+    return Schedule(lambda moment: float(moment.progress >= begin), f"from progress {begin:g}")
+
+
+def value(number: Number, moment: Moment) -> float:
+    """The number at this moment, as a float."""
+    return number.at(moment) if isinstance(number, Scalar) else float(number)
+
+
+def settled(part: object, values: Mapping[str, float]) -> object:
+    """`part` of a declaration with a calibrated value filled in, or an expression that has become a number worked out."""
+    if isinstance(part, Calibrated):
+        return values.get(part.name, part)
+    if isinstance(part, Expression) and not isinstance(part.left, Scalar) and not isinstance(part.right, Scalar):
+        return OPERATORS[part.symbol](part.left, part.right)
+    return part
+
+
+def require_positive(number: Number, what: str) -> Number:
+    """`number` unless it is a plain number that is not finite or not above 0."""
+    return _require(number, what, "above 0", lambda v: v > 0)
+
+
+def require_weight(number: Number, what: str) -> Number:
+    """`number` unless it is a plain number that is not finite or negative."""
+    return _require(number, what, "of 0 or more", lambda v: v >= 0)
+
+
+def require_share(number: Number, what: str) -> Number:
+    """`number` unless it is a plain number outside [0, 1]."""
+    return _require(number, what, "from 0 to 1", lambda v: 0 <= v <= 1)
+
+
+def _require(number: Number, what: str, wanted: str, holds: Callable[[float], bool]) -> Number:
+    if isinstance(number, Scalar):
+        return number
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise CktatError(f"{what} must be a finite number {wanted}, not {number!r}")
+    if not (math.isfinite(number) and holds(number)):
+        raise CktatError(f"{what} must be a finite number {wanted}, not {number}")
+    return float(number)

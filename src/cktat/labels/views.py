@@ -1,0 +1,79 @@
+"""What a network looks at: the clean image x, the adversarial x', points beyond it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cktat.errors import CktatError
+from cktat.labels.labels import Label, Uniform, uniform
+from cktat.labels.scalars import Number, require_positive
+
+if TYPE_CHECKING:
+    from cktat.labels.networks import Network
+
+
+@dataclass(frozen=True)
+class View:
+    """An image derived from the sample; `sign` is how tables and cells write it."""
+
+    sign: str
+
+    def __str__(self) -> str:
+        return self.sign
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A start at x + sigma * N(0, 1): needed where the objective has no gradient at x itself (KL to the own output)."""
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        require_positive(self.sigma, "the sigma of a Gaussian start")
+
+
+Start = Uniform | Gaussian
+
+
+@dataclass(frozen=True)
+class Adversarial(View):
+    """The x' in the ball that pushes `of`'s output furthest, in KL, from `label`; the search begins at `start`.
+
+    The label is fixed during the search, except its outputs on `here`, which follow the moving point.
+    """
+
+    of: Network
+    label: Label
+    start: Start = uniform
+
+    def __post_init__(self) -> None:
+        if not self.of.trains:
+            raise CktatError(f"{self.sign} must attack a network that trains, not {self.of}")
+
+
+@dataclass(frozen=True)
+class Extrapolated(View):
+    """x + reach * (adversarial - x), not clipped to the box: what HAT shows its helper."""
+
+    beyond: Adversarial
+    reach: Number
+
+
+clean = View("x")
+here = View("here")
+
+
+def adversarial(of: Network, label: Label, start: Start = uniform, sign: str = "x'") -> Adversarial:
+    """The view x' that an inner maximisation against `of` finds; a design with two of them gives each its own sign."""
+    return Adversarial(sign, of, label, start)
+
+
+def extrapolated(beyond: Adversarial, reach: float, sign: str = "x''") -> Extrapolated:
+    """The view x + reach * (x' - x)."""
+    return Extrapolated(sign, beyond, require_positive(reach, "the reach of an extrapolated view"))
+
+
+def gaussian(sigma: float) -> Gaussian:
+    """A start of an inner maximisation at x + sigma * N(0, 1)."""
+    return Gaussian(sigma)

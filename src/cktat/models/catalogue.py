@@ -1,0 +1,60 @@
+"""The networks by name. Adding one = one function (classes, channels) -> nn.Module and one line in `MODELS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import nn
+
+from cktat.errors import CktatError, is_file_function, load_file_function, unknown
+from cktat.models.normalised import Normalised
+from cktat.models.preact import preactresnet18, wrn34_10
+from cktat.models.resnet import resnet18, resnet18_wide_map, small
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "small": small,
+    "resnet18": resnet18,
+    "preactresnet18": preactresnet18,
+    "wrn34-10": wrn34_10,
+    "resnet18-wide-map": resnet18_wide_map,
+}
+
+
+def build(
+    name: str, *, classes: int, channels: int = 3, mean: Sequence[float], std: Sequence[float], seed: int | None = None
+) -> Normalised:
+    """The network `name` of `MODELS`, or the one a user's `file.py:function` returns, with its normalisation inside.
+
+    The function is called as function(classes=, channels=) and returns an nn.Module from normalised images [N, C, H, W]
+    to logits [N, classes]; `check` says whether it does once the image size is known. With `seed` the initial weights
+    are drawn on the CPU under that seed, and the global generator stays where it was. Raises CktatError for an unknown
+    name, a function that fails, fewer than 2 classes, no channel, or a `mean` or `std` that does not fit the channels.
+    """
+    if classes < 2:
+        raise CktatError(f"model {name!r} needs at least 2 classes, not {classes}")
+    if channels < 1:
+        raise CktatError(f"model {name!r} needs at least 1 channel, not {channels}")
+    if len(mean) != channels or len(std) != channels:
+        raise CktatError(f"model {name!r} has {channels} channels, but mean has {len(mean)} and std {len(std)} numbers")
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed the GPUs, too
+        return Normalised(_body(name, classes, channels), mean, std)
+
+
+def _body(name: str, classes: int, channels: int) -> nn.Module:
+    if not is_file_function(name):
+        if name not in MODELS:
+            raise unknown("model", name, MODELS, hint="or your own, as file.py:function")
+        return MODELS[name](classes=classes, channels=channels)
+    function = load_file_function(name, "model")
+    try:
+        body = function(classes=classes, channels=channels)
+    except Exception as error:  # any failure of the user's own function is reported in one line, not as our traceback
+        call = f"function(classes={classes}, channels={channels})"
+        reason = str(error).strip().partition("\n")[0]
+        raise CktatError(f"model {name!r}: {call} failed: {type(error).__name__}: {reason}") from error
+    if not isinstance(body, nn.Module):
+        raise CktatError(f"model {name!r} must return an nn.Module, not a {type(body).__name__}")
+    return body

@@ -1,0 +1,68 @@
+"""What a network costs, and whether it is a classifier at all: both are seen on one eval-mode forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import torch
+from torch import Tensor, nn
+
+from cktat.errors import CktatError
+
+
+@dataclass(frozen=True)
+class Cost:
+    """`parameters`: how many numbers can be trained. `flops`: of one forward pass of one image, two per multiply-add
+    (convolutions and matrix products only, which is what PyTorch counts)."""
+
+    parameters: int
+    flops: int
+
+
+def cost(model: nn.Module, shape: Sequence[int]) -> Cost:
+    """The cost of `model` on images of `shape` (C, H, W); of a model on the meta device nothing is computed."""
+    from torch.utils.flop_counter import FlopCounterMode  # slow to import, and few commands count
+
+    with FlopCounterMode(display=False) as counter:
+        _probe(model, 1, shape)
+    return Cost(sum(p.numel() for p in model.parameters()), counter.get_total_flops())
+
+
+def check(model: nn.Module, shape: Sequence[int], classes: int) -> None:
+    """Raises CktatError unless `model` maps images (C, H, W) = `shape` to finite floating logits [N, classes].
+
+    The model keeps its mode and its buffers.
+    """
+    logits = _probe(model, 2, shape)
+    wanted = f"the model must return floating logits [N, {classes}]"
+    if not isinstance(logits, Tensor):
+        raise CktatError(f"{wanted}, not a {type(logits).__name__}")
+    if not logits.is_floating_point():
+        raise CktatError(f"{wanted}, not {logits.dtype}")
+    if logits.shape != (2, classes):
+        raise CktatError(f"{wanted}; for 2 images it returned {list(logits.shape)}")
+    if not logits.isfinite().all():
+        raise CktatError(f"{wanted} that are finite; for 2 images it returned NaN or infinity")
+
+
+def _probe(model: nn.Module, n: int, shape: Sequence[int]) -> object:
+    """What `model` returns in eval mode for `n` fixed images; modes and buffers stay as they are."""
+    like = next((t for t in chain(model.parameters(), model.buffers()) if t.is_floating_point()), torch.empty(0))
+    # A ramp, not a constant: networks that standardise each image by its own deviation must not divide by zero.
+    images = torch.linspace(0, 1, n * torch.Size(shape).numel(), dtype=like.dtype, device=like.device)
+    modes = {module: module.training for module in model.modules()}  # one by one: a part may be held in eval mode
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    try:
+        model.eval()
+        with torch.no_grad():
+            return torch.func.functional_call(model, buffers, (images.view(n, *shape),))
+    except CktatError:
+        raise
+    except Exception as error:  # whatever a user's network raises is reported in one line, not as our traceback
+        reason = str(error).strip().partition("\n")[0]
+        raise CktatError(f"the model failed on images {[n, *shape]}: {type(error).__name__}: {reason}") from error
+    finally:
+        for module, mode in modes.items():
+            module.training = mode

@@ -1,0 +1,117 @@
+"""The one schema of a training run: what pydantic checks, what run.json holds, what a run's identity is made from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cktat.errors import CktatError, unknown
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Recipe(BaseModel):
+    """How long and with what optimiser. Rates are per step, epochs may be fractions where a schedule speaks of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: Count
+    batch_size: Count
+    lr: Positive
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = True
+    weight_decay: NotNegative = 5e-4
+    schedule: Literal["one-cycle", "piecewise", "linear", "cosine", "constant"] = "one-cycle"
+    points: tuple[tuple[Share, Positive], ...] = ()
+    """(share of the epochs, factor of lr), in order: piecewise drops to the factor there, linear goes straight to it."""
+    rise: Share = 0.25
+    """One cycle: the share of the training in which lr rises."""
+    warmup_epochs: NotNegative = 0.0
+    warmup_factor: Positive = 0.2
+    """Factor of lr in the first `warmup_epochs`, for the other schedules."""
+    augment: Literal["data", "crop-flip", "none"] = "data"
+    """What is done to training images; "data" is the data set's own choice."""
+
+
+class Threat(BaseModel):
+    """The adversary of training, in an L_inf ball: `eps` and `step` are fractions of the pixel range."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    eps: NotNegative
+    step: NotNegative
+    steps: Count = 10
+
+
+class RunConfig(BaseModel):
+    """Everything that decides what a run computes, and where it lies."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    design: str
+    set: dict[str, Any] = {}
+    """Hyper-parameters of the design."""
+    data: str
+    root: str | None = None
+    examples: Count | None = None
+    """The first so many training images; None is all of them."""
+    held_out: Count | None = None
+    """Held-out images scored after every epoch; None is a tenth of the training images, 200 at least."""
+    model: str
+    recipe: Recipe
+    threat: Threat
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    threads: Count = 1
+    device: str = "cpu"
+
+
+NOT_IDENTITY = {"design", "set", "data", "root", "threads", "device"}
+"""Fields that are no part of a run's identity: design and data enter it by what they are, not by their names."""
+
+
+def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: bool) -> str:
+    """The name of what a run computes: 16 hex digits over the design as declared (JSON values), the data's content and
+    the rest of the configuration.
+
+    A design without adversarial views has no adversary in its identity: one clean teacher serves every radius.
+    """
+    fields = config.model_dump(mode="json", exclude=NOT_IDENTITY | (set() if adversarial else {"threat"}))
+    fields |= {"design": design, "data": fingerprint}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def checked(schema: type[BaseModel], fields: Mapping[str, Any], where: str) -> Any:
+    """`schema(**fields)`, or a CktatError in one line that says what is wrong, where, and what is allowed."""
+    try:
+        return schema(**fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise unknown(f"key in {where}", key, schema.model_fields) from None
+        raise CktatError(f"{where}: {key}: {first['msg'].lower()}, not {first['input']!r}") from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises CktatError for a missing or broken file, naming line and column."""
+    if not path.is_file():
+        raise CktatError(f"there is no configuration file {path}")
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise CktatError(f"{path} is not valid YAML{place}: {getattr(error, 'problem', None) or error}") from None
+    if not isinstance(fields, dict):
+        raise CktatError(f"{path} must hold keys and values, not {type(fields).__name__}")
+    return fields

@@ -1,0 +1,81 @@
+"""A run on disk: run.json, log.jsonl, last and best weights with their cards, and the training state."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from cktat.errors import CktatError
+from cktat.training.config import RunConfig, checked
+from cktat.training.files import Card, load_weights, read_json, write_atomic, write_json
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths and contents of one run's folder."""
+
+    path: Path
+
+    @property
+    def run_json(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.pt"
+
+    @property
+    def results(self) -> Path:
+        return self.path / "results"
+
+    def weights(self, pick: str) -> Path:
+        return self.path / f"{pick}.safetensors"
+
+    def load(self, pick: str) -> tuple[dict[str, Tensor], Card]:
+        """Weights and card of `pick`, "best" or "last". Raises CktatError if the run has none or they are damaged."""
+        return load_weights(self.weights(pick))
+
+    @property
+    def exists(self) -> bool:
+        return self.run_json.is_file()
+
+    def read(self) -> dict[str, Any]:
+        """What run.json holds. Raises CktatError if this is no run folder."""
+        if not self.exists:
+            raise CktatError(f"{self.path} holds no run (there is no run.json); `cktat runs` lists what there is")
+        return read_json(self.run_json)
+
+    def config(self) -> RunConfig:
+        return checked(RunConfig, self.read()["config"], str(self.run_json))
+
+    @property
+    def finished(self) -> bool:
+        return self.exists and self.read().get("finished") is not None
+
+    def write(self, **fields: Any) -> None:
+        """Changes fields of run.json, atomically."""
+        write_json(self.run_json, (self.read() if self.exists else {}) | fields)
+
+    def history(self) -> list[dict[str, Any]]:
+        """One record per finished epoch."""
+        path = self.path / "log.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+    def write_history(self, history: list[dict[str, Any]]) -> None:
+        # Written anew from the state, so that a line of an epoch that a kill undid does not stay behind.
+        write_atomic(self.path / "log.jsonl", "".join(json.dumps(line) + "\n" for line in history).encode())
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Only one process trains in a folder: another waits. The lock goes with its process, however that ends."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,240 @@
+"""The training loop. It trains whatever design it is handed and knows none by name."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from cktat.attacks import Ball
+from cktat.data import Batch, Batches, Dataset
+from cktat.errors import CktatError
+from cktat.labels import Design, Moment, Outputs
+from cktat.seeds import derive, generator
+from cktat.training.config import RunConfig
+from cktat.training.files import Card, save_state, save_weights, load_state
+from cktat.training.folder import RunFolder
+from cktat.training.schedule import lr_factor
+from cktat.training.score import held_out_accuracy
+from cktat.training.stopping import Stop, Stopped
+from cktat.training.team import Build, Given, Team
+from cktat.training.views import build_views
+
+
+class Diverged(CktatError):
+    """A loss or a weight stopped being finite; the last good checkpoint is kept."""
+
+    exit_code = 1
+
+
+class Watch(Protocol):
+    """Whoever shows progress."""
+
+    def begin(self, name: str, epochs: int, steps: int, done: int) -> None: ...
+    def step(self) -> None: ...
+    def epoch(self, record: dict[str, Any]) -> None: ...
+    def end(self) -> None: ...
+
+
+class Training:
+    """A design in training: its team, optimiser, and how far it is. Everything random is a function of seed and step."""
+
+    def __init__(self, design: Design, config: RunConfig, data: Dataset, build: Build, given: Given) -> None:
+        recipe = config.recipe
+        self.design, self.config, self.data = design, config, data
+        self.device = torch.device(config.device)
+        self.ball = Ball(config.threat.eps, data.box)
+        self.team = Team(design, build, given, self.device)
+        augment = data.augment if recipe.augment == "data" else recipe.augment
+        self.batches = Batches(
+            data.train, recipe.batch_size, levels=data.levels, augment=augment, seed=config.seed, device=self.device
+        )
+        groups = [
+            {
+                "params": list(self.team.modules[learner].parameters()),
+                "lr_factor": learner.lr_factor,
+                "weight_decay": recipe.weight_decay if learner.weight_decay is None else learner.weight_decay,
+            }
+            for learner in design.learners
+        ]
+        self.optimiser = torch.optim.SGD(
+            groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov and recipe.momentum > 0, fused=True
+        )
+        count = config.held_out or max(200, len(data.train) // 10)
+        self.held_out = data.held_out.first(min(count, len(data.held_out))).to(self.device)
+        self.steps = 0
+        self.history: list[dict[str, Any]] = []
+        self.best: tuple[float, ...] = (-1.0,)
+        self.sums = torch.zeros(len(design.live), dtype=torch.float64, device=self.device)
+        self.seconds = 0.0
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.recipe.epochs * self.batches.steps
+
+    @property
+    def moment(self) -> Moment:
+        return Moment(
+            self.steps / self.total_steps, self.steps // self.batches.steps, self.config.recipe.epochs, self.steps
+        )
+
+    def autocast(self) -> AbstractContextManager[None]:
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16")
+
+    def step(self, batch: Batch) -> None:
+        """One optimiser step: the views, the cells in the design's order, the loss, the weights, the averages."""
+        moment, recipe = self.moment, self.config.recipe
+        rate = recipe.lr * lr_factor(recipe, self.steps / self.batches.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["lr_factor"]
+        torch.manual_seed(derive(self.config.seed, "step", self.steps))  # for networks with dropout
+        draws = generator(self.config.seed, "attack", self.steps)
+        x = batch.x.contiguous(memory_format=torch.channels_last)
+        classes, modules = len(self.data.classes), self.team.modules
+        with self.autocast():
+            views, known = build_views(
+                self.design, modules, self.config.threat, self.ball, x, batch.y, classes, draws, moment
+            )
+            logits = {}
+            for cell in self.design.cells:
+                with torch.set_grad_enabled(cell.network.trains):
+                    logits[cell] = known[cell] if cell in known else modules[cell.network](views[cell.view])
+        outputs = Outputs(logits, batch.y, classes, moment.progress, moment.epoch, moment.epochs, moment.step)
+        losses = torch.stack(list(self.design.losses(outputs).values()))
+        self._require_finite(losses)
+        self.optimiser.zero_grad(set_to_none=True)
+        losses.sum().backward()
+        self.optimiser.step()
+        self.team.follow(moment)
+        self.sums += losses.detach()
+        self.steps += 1
+
+    def _require_finite(self, losses: Tensor) -> None:
+        # On a GPU looking at every step would make the host wait; the running sums are looked at after the epoch.
+        if self.device.type == "cpu":
+            for term, loss in zip(self.design.live, losses.tolist(), strict=True):
+                if not math.isfinite(loss):
+                    raise Diverged(f"step {self.steps}: the term {term} is {loss}; try a smaller lr or another precision")
+
+    def _require_finite_weights(self) -> None:
+        for term, total in zip(self.design.live, self.sums.tolist(), strict=True):
+            if not math.isfinite(total):
+                raise Diverged(f"an epoch ending at step {self.steps}: the term {term} is {total}; try a smaller lr")
+        for letter, state in self.team.state_dict().items():
+            for name, weight in state.items():
+                if weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
+                    value = float(weight[~torch.isfinite(weight)].flatten()[0])
+                    raise Diverged(f"step {self.steps}: the weight {name} of {letter} is {value}; try a smaller lr")
+
+    def end_epoch(self) -> dict[str, Any]:
+        """Scores the held-out images and records the epoch."""
+        self._require_finite_weights()
+        started = time.perf_counter()
+        with self.autocast():
+            clean, robust = held_out_accuracy(
+                self.team.deployed,
+                self.held_out,
+                levels=self.data.levels,
+                batch_size=self.config.recipe.batch_size,
+                threat=self.config.threat,
+                ball=self.ball,
+                seed=self.config.seed,
+            )
+        means = (self.sums / self.batches.steps).tolist()
+        record = {
+            "epoch": len(self.history) + 1,
+            "lr": self.optimiser.param_groups[0]["lr"],
+            "loss": sum(means),
+            "terms": {str(term): mean for term, mean in zip(self.design.live, means, strict=True)},
+            "held_out": {"images": len(self.held_out), "clean": clean, "pgd": robust},
+            "seconds": round(self.seconds, 3),
+            "seconds_held_out": round(time.perf_counter() - started, 3),
+        }
+        self.sums.zero_()
+        self.seconds = 0.0
+        self.history.append(record)
+        return record
+
+    def is_best(self, record: Mapping[str, Any]) -> bool:
+        """Whether this epoch beats all before: by robust, then clean held-out accuracy; by clean alone if the design
+        trains without an adversary, so that its best weights do not depend on a radius."""
+        scores = record["held_out"]
+        score = (scores["pgd"], scores["clean"]) if self.design.adversarial else (scores["clean"],)
+        if score <= self.best:
+            return False
+        self.best = score
+        return True
+
+    def state(self) -> dict[str, Any]:
+        """All that resuming needs: tensors and primitives."""
+        return {
+            "steps": self.steps,
+            "team": self.team.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "history": self.history,
+            "best": list(self.best),
+            "sums": self.sums,
+            "seconds": self.seconds,
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        self.steps, self.history = state["steps"], list(state["history"])
+        self.team.load_state_dict(state["team"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.best, self.seconds = tuple(state["best"]), state["seconds"]
+        self.sums.copy_(state["sums"])
+
+
+def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch: Watch) -> None:
+    """Trains to the end of the recipe, or until asked to stop; continues from the folder's state if there is one.
+
+    After every epoch: last weights, best weights, state and log, each written atomically, in an order in which a kill
+    between two of them is undone by training that epoch again. Raises Stopped or Diverged.
+    """
+    if folder.state.is_file():
+        training.resume(load_state(folder.state))
+    per_epoch = training.batches.steps
+    watch.begin(training.design.name, training.config.recipe.epochs, per_epoch, training.steps)
+    try:
+        while training.steps < training.total_steps:
+            epoch, done = divmod(training.steps, per_epoch)
+            started = time.perf_counter()
+            for batch in training.batches.epoch(epoch, start=done):
+                training.step(batch)
+                watch.step()
+                if training.steps % per_epoch and (reason := stop.now()):
+                    training.seconds += time.perf_counter() - started
+                    _stop(training, folder, reason)
+            training.seconds += time.perf_counter() - started
+            record = training.end_epoch()
+            _save(training, folder, card, record)
+            watch.epoch(record)
+            if training.steps < training.total_steps and (reason := stop.now()):
+                _stop(training, folder, reason)
+    finally:
+        watch.end()
+
+
+def _save(training: Training, folder: RunFolder, card: Card, record: Mapping[str, Any]) -> None:
+    weights = training.team.deployed.state_dict()
+    card = card | {"epoch": record["epoch"], "held_out": record["held_out"]}
+    if training.is_best(record):
+        save_weights(folder.weights("best"), weights, card)
+    save_weights(folder.weights("last"), weights, card)
+    save_state(folder.state, training.state())
+    folder.write_history(training.history)
+
+
+def _stop(training: Training, folder: RunFolder, reason: str) -> None:
+    save_state(folder.state, training.state())
+    raise Stopped(
+        f"{reason}: saved after step {training.steps} of {training.total_steps} in {folder.path}; "
+        f"the same command with --resume goes on"
+    )
+
+

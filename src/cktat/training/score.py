@@ -1,0 +1,36 @@
+"""Accuracy on held-out images after an epoch: what the best weights are chosen by. Never on test images."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from cktat.attacks import Ball, ascend, attacked, sign
+from cktat.data import Split, ordered
+from cktat.seeds import generator
+from cktat.training.config import Threat
+
+
+def held_out_accuracy(
+    module: nn.Module, split: Split, *, levels: int, batch_size: int, threat: Threat, ball: Ball, seed: int
+) -> tuple[float, float]:
+    """Share of images classified rightly, clean and after PGD on the cross-entropy, in the precision of training."""
+    clean = robust = 0
+    draws = generator(seed, "held-out")
+    device = next(module.parameters()).device
+    with attacked(module):
+        for batch in ordered(split, batch_size, levels=levels, device=device):
+            y = batch.y
+
+            def objective(images: torch.Tensor, y: torch.Tensor = y) -> torch.Tensor:
+                return nn.functional.cross_entropy(module(images).float(), y, reduction="none")
+
+            x = batch.x.contiguous(memory_format=torch.channels_last)
+            start = ball.uniform(x, draws)
+            moved = ascend(
+                objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=sign()
+            )
+            with torch.no_grad():
+                clean += int((module(x).argmax(dim=1) == y).sum())
+                robust += int((module(moved).argmax(dim=1) == y).sum())
+    return clean / len(split), robust / len(split)

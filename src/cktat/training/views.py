@@ -1,0 +1,99 @@
+"""Making the views of a step: x', by the inner maximisation that the design declares, and what is made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+from cktat.attacks import Ball, ascend, attacked, sign
+from cktat.labels import (
+    Adversarial,
+    Cell,
+    Design,
+    Extrapolated,
+    Gaussian,
+    Moment,
+    Network,
+    Output,
+    Outputs,
+    View,
+    clean,
+    here,
+    kl,
+    value,
+)
+from cktat.labels.walk import walk
+from cktat.training.config import Threat
+
+Forward = Callable[[Tensor], Tensor]
+Views = dict[View, Tensor]
+Known = dict[Cell, Tensor]
+
+
+def build_views(
+    design: Design,
+    networks: Mapping[Network, Forward],
+    threat: Threat,
+    ball: Ball,
+    x: Tensor,
+    y: Tensor,
+    classes: int,
+    draws: torch.Generator,
+    moment: Moment,
+) -> tuple[Views, Known]:
+    """Every view of x [N, C, H, W] that the design needs, and logits of frozen networks met on the way.
+
+    All networks are in eval mode here. A learner's logits are therefore not known afterwards: its train-mode output on
+    the same images is another.
+    """
+    views: Views = {clean: x}
+    known: Known = {}
+    for view in design.views:
+        if isinstance(view, Adversarial):
+            views[view] = _attack(view, networks, threat, ball, x, y, classes, draws, moment, known)
+        elif isinstance(view, Extrapolated):
+            views[view] = x + value(view.reach, moment) * (views[view.beyond] - x)
+    return views, known
+
+
+def _attack(
+    view: Adversarial,
+    networks: Mapping[Network, Forward],
+    threat: Threat,
+    ball: Ball,
+    x: Tensor,
+    y: Tensor,
+    classes: int,
+    draws: torch.Generator,
+    moment: Moment,
+    known: Known,
+) -> Tensor:
+    cells = {o.cell for o in walk(view.label) if isinstance(o, Output)}
+    moving = {cell for cell in cells if cell.view == here}
+    with attacked(*networks.values()):
+        fixed: Known = {}
+        with torch.no_grad():
+            for cell in cells - moving:
+                fixed[cell] = known[cell] if cell in known else networks[cell.network](x)
+        known.update({cell: logits for cell, logits in fixed.items() if not cell.network.trains})
+        attacked_cell = Cell(view.of, here)
+
+        def resolve(logits: Known) -> Tensor:
+            at = Outputs(logits, y, classes, moment.progress, moment.epoch, moment.epochs, moment.step)
+            return view.label.log_probs(at)
+
+        # A label that does not move is worked out once, not at every step.
+        label = resolve(fixed | {attacked_cell: x.new_zeros(len(x), classes)}) if not moving else None
+
+        def objective(images: Tensor) -> Tensor:
+            logits = {cell: networks[cell.network](images) for cell in moving | {attacked_cell}}
+            output = Outputs(logits, y, classes)[attacked_cell]
+            return kl(output, label if label is not None else resolve(fixed | logits))
+
+        if isinstance(view.start, Gaussian):
+            start = ball.gaussian(x, draws, view.start.sigma)
+        else:
+            start = ball.uniform(x, draws)
+        return ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=sign())

@@ -1,0 +1,222 @@
+"""A user's arrays, NPZ files, image folders and functions: read rightly, and every fault named."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from cktat.data import DATASETS, load
+from cktat.data.own import from_arrays
+from cktat.errors import CktatError
+
+Arrays = dict[str, Any]
+
+
+def test_channels_first_last_or_none(arrays: Arrays) -> None:
+    last = from_arrays("mine", arrays)
+    turned = {k: v.transpose(0, 3, 1, 2) if k.startswith("x") else v for k, v in arrays.items()}
+    first = from_arrays("mine", turned)
+    assert last.channels == 3 and last.size == (5, 6)
+    assert last.fingerprint == first.fingerprint
+    assert torch.equal(last.test.images, torch.from_numpy(arrays["x_test"]).permute(0, 3, 1, 2))
+    grey = from_arrays("mine", {k: v[..., 0] if k.startswith("x") else v for k, v in arrays.items()})
+    assert grey.channels == 1 and torch.equal(grey.test.images, last.test.images[:, :1])
+
+
+def test_a_tenth_is_held_out_of_each_class(arrays: Arrays) -> None:
+    data = from_arrays("mine", arrays)
+    assert torch.bincount(data.held_out.labels).tolist() == [2, 2, 2]
+    assert torch.bincount(data.train.labels).tolist() == [18, 18, 18]
+    everything = {(i.tobytes(), int(y)) for i, y in zip(arrays["x_train"].transpose(0, 3, 1, 2), arrays["y_train"])}  # noqa: B905
+    ours = [(i.tobytes(), int(y)) for s in (data.train, data.held_out) for i, y in zip(s.images.numpy(), s.labels)]  # noqa: B905
+    assert len(ours) == len(set(ours)) and set(ours) == everything
+
+
+def test_own_held_out_images_and_names(arrays: Arrays) -> None:
+    own = {"x_held_out": arrays["x_test"][:4], "y_held_out": arrays["y_test"][:4], "classes": ["a", "b", "c"]}
+    data = from_arrays("mine", {**arrays, **own})
+    assert (len(data.train), len(data.held_out), data.classes) == (60, 4, ("a", "b", "c"))
+    assert torch.equal(data.train.labels, torch.from_numpy(arrays["y_train"]))
+
+
+def test_facts(arrays: Arrays) -> None:
+    data = from_arrays("mine", arrays)
+    assert (data.name, data.levels, data.box, data.eps, data.augment) == ("mine", 255, (0.0, 1.0), 8 / 255, "none")
+    assert data.classes == ("0", "1", "2")
+    x = data.train.images.double() / 255
+    assert data.mean == pytest.approx(x.mean((0, 2, 3)).tolist(), abs=1e-12)
+    assert data.std == pytest.approx(x.std((0, 2, 3), correction=0).tolist(), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "message"),
+    [
+        ("x_test", None, "'mine' lacks x_test; it needs x_train, y_train, x_test, y_test"),
+        ("y_held_out", lambda a: a["y_test"], "lacks x_held_out"),
+        ("x_tran", lambda a: a["x_train"], "unknown array in data 'mine': 'x_tran'; did you mean 'x_train'"),
+        ("x_train", lambda a: a["x_train"] / 255, "x_train is float64; images must be uint8"),
+        ("x_train", lambda a: a["x_train"][0, 0], r"x_train has shape \[6, 3\]; it must be \[N, H, W\]"),
+        ("x_train", lambda a: a["x_train"][:0], r"x_train has shape \[0, 5, 6, 3\].*at least one image"),
+        ("x_train", lambda a: a["x_train"][:, :3], "two axes could hold 1 to 4 channels"),
+        ("x_train", lambda a: np.zeros((60, 5, 6, 7), np.uint8), "no axis could hold 1 to 4 channels"),
+        ("x_train", lambda a: [[1], [1, 2]], "x_train cannot be made a NumPy array"),
+        ("x_test", lambda a: a["x_test"][:, :, :5], "x_test are 3 x 5 x 5 .* those of x_train 3 x 5 x 6; .* one size"),
+        ("x_test", lambda a: a["x_test"][..., 0], "x_test are 1 x 5 x 6 .* those of x_train 3 x 5 x 6"),
+        ("y_test", lambda a: a["y_test"][:-1], "y_test has 8 labels for 9 images"),
+        ("y_test", lambda a: a["y_test"] / 1.0, r"y_test is float64 \[9\]; labels must be integers"),
+        ("y_test", lambda a: a["y_test"][:, None], r"y_test is int64 \[9, 1\]"),
+        ("y_test", lambda a: a["y_test"] + 1, r"y_test\[2\] is 3; labels must be 0\.\.2"),
+        ("y_train", lambda a: a["y_train"] - 1, r"y_train\[0\] is -1"),
+        ("y_train", lambda a: a["y_train"] + 1, r"class '0' \(label 0\) has 0 training images, it needs at least 2"),
+        ("y_train", lambda a: a["y_train"] + 10**12, "y_train has label 1000000000002 but only 60 images"),
+        ("y_train", lambda a: np.r_[3, a["y_train"][1:]], "class '3' .* has 1 training images.*or give x_held_out"),
+        ("y_train", lambda a: 0 * a["y_train"], "y_test.1. is 1; labels must be 0..0"),
+        ("classes", lambda a: ["a", "b"], r"y_train\[2\] is 2; labels must be 0\.\.1"),
+        ("classes", lambda a: ["a", "b", "c", "d"], "class 'd' .* has 0 training images"),
+        ("classes", lambda a: [1, 2, 3], "classes is int64 .* list of names"),
+        ("x_train", lambda a: a["x_train"] * np.array([1, 0, 1], np.uint8), "channel 1 has standard deviation 0.0"),
+    ],
+)
+def test_faulty_arrays(arrays: Arrays, key: str, change: Any, message: str) -> None:
+    if change is None:
+        del arrays[key]
+    else:
+        arrays[key] = change(arrays)
+    with pytest.raises(CktatError, match=message) as error:
+        from_arrays("mine", arrays)
+    assert "\n" not in str(error.value)
+
+
+def test_npz(arrays: Arrays, tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", classes=np.array(["a", "b", "c"]), **arrays)
+    data = load(str(tmp_path / "mine.npz"))
+    assert data.name == str(tmp_path / "mine.npz") and data.classes == ("a", "b", "c")
+    assert data.train.images.shape == (54, 3, 5, 6)
+
+
+def test_faulty_npz(arrays: Arrays, tmp_path: Path) -> None:
+    file = tmp_path / "mine.npz"
+    with pytest.raises(CktatError, match=f"there is no file {file}"):
+        load(str(file))
+    np.savez(file, **{**arrays, "classes": np.array(["a", "b", None], dtype=object)})
+    with pytest.raises(CktatError, match="not an NPZ file of plain arrays: Object arrays cannot be loaded"):
+        load(str(file))
+    np.savez(file, **arrays)
+    for content in (b"", b"text", file.read_bytes()[:5000]):
+        file.write_bytes(content)
+        with pytest.raises(CktatError, match="not an NPZ file of plain arrays"):
+            load(str(file))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Grey images; the value of image i of class k in a split is told from all others by its brightness."""
+    for part, offset, images in (("train", 0, 3), ("test", 100, 2)):
+        for k, name in enumerate(("ant", "bee")):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(images):
+                pixels = np.full((6, 5), offset + 10 * k + i, dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / part / name / f"{i}.png")
+    return tmp_path
+
+
+def test_folder(folder: Path) -> None:
+    (folder / "train/ant/.hidden").write_text("ignored")
+    data = load(str(folder))
+    assert data.classes == ("ant", "bee") and data.channels == 1 and data.size == (6, 5)
+    # classes take turns, so that the first images are of all classes
+    assert data.test.images[:, 0, 0, 0].tolist() == [100, 110, 101, 111]
+    assert data.test.labels.tolist() == [0, 1, 0, 1]
+    values = sorted([*data.train.images[:, 0, 0, 0].tolist(), *data.held_out.images[:, 0, 0, 0].tolist()])
+    assert values == [0, 1, 2, 10, 11, 12] and sorted(data.held_out.labels.tolist()) == [0, 1]
+
+
+def test_folder_with_held_out_colour_images(folder: Path) -> None:
+    for file in folder.rglob("*.png"):
+        Image.open(file).convert("RGB").save(file)
+    (folder / "test").rename(folder / "held_out")
+    (folder / "test").symlink_to(folder / "held_out")
+    data = load(str(folder))
+    assert data.channels == 3 and (len(data.train), len(data.held_out), len(data.test)) == (6, 4, 4)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_folder_without_a_split(folder: Path, part: str) -> None:
+    (folder / part).rename(folder / "elsewhere")
+    with pytest.raises(CktatError, match=f"there is no folder {folder / part}; it needs train/<class>/"):
+        load(str(folder))
+
+
+def test_faulty_folders(folder: Path) -> None:
+    file = folder / "test/bee/1.png"
+    for pixels, message in (
+        (np.zeros((6, 4), np.uint8), f"{file} is 4 x 6 grey, but {folder}/train/ant/0.png is 5 x 6 grey"),
+        (np.zeros((6, 5, 3), np.uint8), f"{file} is 5 x 6 RGB, but .* need one size and mode"),
+        (np.zeros((6, 5, 4), np.uint8), f"{file} has mode RGBA; images must be grey .L. or RGB"),
+    ):
+        Image.fromarray(pixels).save(file)
+        with pytest.raises(CktatError, match=message):
+            load(str(folder))
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(CktatError, match=f"{file} cannot be read as an image"):
+        load(str(folder))
+    file.rename(file.with_suffix(".txt"))
+    with pytest.raises(CktatError, match=r"1.txt is no image: only .png"):
+        load(str(folder))
+    (folder / "test/bee").rename(folder / "test/cow")
+    with pytest.raises(CktatError, match=r"classes in .*/test and in .*/train differ by bee, cow"):
+        load(str(folder))
+
+
+def test_empty_class_folder(folder: Path) -> None:
+    (folder / "test/bee/0.png").unlink()
+    (folder / "test/bee/1.png").unlink()
+    with pytest.raises(CktatError, match="test/bee has no images"):
+        load(str(folder))
+
+
+FUNCTIONS = """
+import dataclasses, numpy as np
+from cktat.data import load
+
+def arrays():
+    x = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    return {"x_train": x, "y_train": [0, 1] * 20, "x_test": x, "y_test": [0, 1] * 20}
+
+def dataset():
+    return dataclasses.replace(load("digits"), augment="crop-flip")
+
+def number():
+    return 3
+
+def breaks():
+    raise RuntimeError("disk on fire")
+"""
+
+
+def test_functions(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FUNCTIONS)
+    spec = f"{tmp_path}/mine.py"
+    assert load(f"{spec}:arrays").size == (8, 8)
+    own = load(f"{spec}:dataset")
+    assert (own.name, own.augment, len(own.train)) == (f"{spec}:dataset", "crop-flip", 1097)
+    for name, message in {
+        "number": "returned a int; it must return a Dataset or a dictionary of arrays",
+        "breaks": "the function failed: RuntimeError: disk on fire",
+        "datset": "unknown function in .*mine.py 'datset'; did you mean 'dataset'",
+    }.items():
+        with pytest.raises(CktatError, match=message):
+            load(f"{spec}:{name}")
+    with pytest.raises(CktatError, match="there is no file"):
+        load(f"{tmp_path}/none.py:arrays")
+
+
+def test_unknown_data() -> None:
+    with pytest.raises(
+        CktatError, match=r"unknown data 'cifar-10'; did you mean 'cifar10'.*FILE.npz.*file.py:function"
+    ):
+        load("cifar-10")
+    assert list(DATASETS) == ["digits", "cifar10", "cifar100"]
