@@ -47,7 +47,9 @@ def load_file_function(spec: str, what: str) -> Callable[..., Any]:
     try:
         module_spec.loader.exec_module(module)
     except Exception as error:  # any failure of the user's own file is reported in one line, not as our traceback
-        raise CktatError(f"{what} {spec!r}: {path} failed to load: {type(error).__name__}: {one_line(error)}") from error
+        raise CktatError(
+            f"{what} {spec!r}: {path} failed to load: {type(error).__name__}: {one_line(error)}"
+        ) from error
     function = getattr(module, name, None)
     if not callable(function):
         functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]

@@ -5,4 +5,18 @@ from cktat.attacks.attack import Attack
 from cktat.attacks.ball import Ball, Box
 from cktat.attacks.catalogue import ATTACKS, cw, fgsm, mim, named, pgd
 
-__all__ = ["ATTACKS", "Attack", "Ball", "Box", "ascend", "attacked", "cw", "fgsm", "mim", "momentum", "named", "pgd", "sign"]
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "Ball",
+    "Box",
+    "ascend",
+    "attacked",
+    "cw",
+    "fgsm",
+    "mim",
+    "momentum",
+    "named",
+    "pgd",
+    "sign",
+]

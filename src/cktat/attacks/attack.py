@@ -75,9 +75,7 @@ class Attack:
             best: Tensor | None = None
             for restart in range(self.restarts):
                 begin = ball.uniform(x, draws) if self.start == "uniform" else x
-                found = ascend(
-                    objective, x, begin, ball=ball, step=step, steps=self.steps, direction=self.direction()
-                )
+                found = ascend(objective, x, begin, ball=ball, step=step, steps=self.steps, direction=self.direction())
                 if self.restarts == 1:
                     return found
                 with torch.no_grad():

@@ -12,7 +12,20 @@ from cktat.errors import CktatError, unknown
 from cktat.experiments.recipes import setting
 from cktat.training import Recipe, RunConfig, Threat, checked, device_of, precision_of
 
-RUN_OPTIONS = ("design", "set", "data", "root", "examples", "held_out", "model", "recipe", "seed", "precision", "threads", "device")
+RUN_OPTIONS = (
+    "design",
+    "set",
+    "data",
+    "root",
+    "examples",
+    "held_out",
+    "model",
+    "recipe",
+    "seed",
+    "precision",
+    "threads",
+    "device",
+)
 THREAT_OPTIONS = tuple(Threat.model_fields)
 RECIPE_OPTIONS = tuple(Recipe.model_fields)
 OPTIONS = (*RUN_OPTIONS, *THREAT_OPTIONS, *RECIPE_OPTIONS)

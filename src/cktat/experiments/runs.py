@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from cktat.attacks import Ball
 from cktat.data import Dataset
 from cktat.designs import make
 from cktat.errors import CktatError
@@ -15,6 +16,7 @@ from cktat.experiments.store import Store
 from cktat.labels import Design, Frozen, Learner, Network
 from cktat.labels.walk import canonical
 from cktat.models import Normalised, build, check
+from cktat.seeds import derive
 from cktat.training import (
     RunConfig,
     RunFolder,
@@ -27,6 +29,7 @@ from cktat.training import (
     identity,
     versions,
 )
+from cktat.training.calibrate import calibrate, tempered_teacher
 from cktat.training.team import State
 
 Say = Callable[[str], None]
@@ -46,13 +49,13 @@ class Runner:
         design: Design | None = None,
         folder: RunFolder | None = None,
         resume: bool = False,
-        needed: bool = False,
+        ensure: bool = False,
     ) -> RunFolder:
         """The finished run of this configuration.
 
         design: what `config.design` and `config.set` stand for, if it is made already. folder: where, None for the
-        store's place. resume: whether an unfinished run there may go on. needed: it is another run's teacher or start, so
-        that finding it finished is no news and going on with it needs no asking.
+        store's place. resume: an unfinished run is there and goes on. ensure: take what is there, finished or not, without
+        asking - as for the teachers and starts of other runs.
 
         Raises CktatError if the folder holds another run or an unfinished one that was not to be resumed, and Stopped
         when asked to stop.
@@ -66,10 +69,10 @@ class Runner:
             if folder.exists:
                 _require_same(folder, config, name)
                 if folder.finished:
-                    if not needed:
+                    if not ensure:
                         self.say(f"{folder.path} is finished already: nothing to do")
                     return folder
-                if not (resume or needed):
+                if not (resume or ensure):
                     raise CktatError(f"{folder.path} holds an unfinished run of this; add --resume to go on with it")
                 config = config.model_copy(update={"threads": folder.config().threads})
             elif resume:
@@ -87,6 +90,11 @@ class Runner:
         if before is not None and before != inputs:
             raise CktatError(f"{folder.path} began with other teachers than the store holds now; train anew with --out")
         folder.write(inputs=inputs)
+        if design.open:
+            values = folder.read().get("calibrated") or self._calibrate(config, data, design, given)
+            folder.write(calibrated=values)
+            self.say(f"calibrated on held-out images: {', '.join(f'{k} {v:.3f}' for k, v in values.items())}")
+            design = design.settle(**values)
         training = Training(
             design, config, data, lambda model, number: self._module(config, data, model or config.model, number), given
         )
@@ -107,20 +115,45 @@ class Runner:
         fit(training, folder, card, stop=self.stop, watch=self.watch)
         folder.write(finished={"at": _now(), "seconds_this_session": round(time.time() - started, 1)})
 
+    def _calibrate(
+        self, config: RunConfig, data: Dataset, design: Design, given: dict[Network, State]
+    ) -> dict[str, float]:
+        teacher = tempered_teacher(design).network
+        assert isinstance(teacher, Frozen)
+        last = self._finished(config, data, teacher).load("last")[0]
+        device = torch.device(config.device)
+        modules = []
+        for weights in (given[teacher], last):
+            module = self._module(config, data, teacher.model or config.model, 0).to(device)
+            module.load_state_dict(weights)
+            modules.append(module)
+        return calibrate(
+            design,
+            *modules,
+            data.held_out,
+            levels=data.levels,
+            threat=config.threat,
+            ball=Ball(config.threat.eps, data.box),
+            batch_size=config.recipe.batch_size,
+            seed=config.seed,
+        )
+
+    def _finished(self, config: RunConfig, data: Dataset, network: Frozen | Learner) -> RunFolder:
+        """The finished run whose network `network` is, or starts from; trained first if there is none."""
+        of = network.of if isinstance(network, Frozen) else network.start
+        assert isinstance(of, str | Design)
+        name = of if isinstance(of, str) else of.name
+        theirs = config.model_copy(update={"design": name, "set": {}, "model": network.model or config.model})
+        return self.train(theirs, data, design=make(of) if isinstance(of, str) else of, ensure=True)
+
     def _given(self, config: RunConfig, data: Dataset, design: Design) -> tuple[dict[Network, State], dict[str, Any]]:
         """Weights that other runs end with, and a record of where each came from."""
         given: dict[Network, State] = {}
         inputs: dict[str, Any] = {}
         for network in (*design.frozen, *design.learners):
-            of = network.of if isinstance(network, Frozen) else network.start if isinstance(network, Learner) else None
-            if of is None or isinstance(of, Network):
+            if isinstance(network, Learner) and (network.start is None or isinstance(network.start, Learner)):
                 continue
-            wanted = of if isinstance(of, Design) else make(of)
-            assert isinstance(network, Frozen | Learner)
-            theirs = config.model_copy(
-                update={"design": of if isinstance(of, str) else of.name, "set": {}, "model": network.model or config.model}
-            )
-            run = self.train(theirs, data, design=wanted, needed=True)
+            run = self._finished(config, data, network)
             weights, card = run.load(network.pick)
             given[network] = weights
             inputs[network.letter] = {
@@ -131,8 +164,6 @@ class Runner:
         return given, inputs
 
     def _module(self, config: RunConfig, data: Dataset, model: str, number: int) -> Normalised:
-        from cktat.seeds import derive
-
         return build(
             model,
             classes=len(data.classes),

@@ -27,7 +27,10 @@ class Store:
 
     def place(self, config: RunConfig, identity: str) -> RunFolder:
         """Where a run of this identity lies or will lie."""
-        words = [Path(part).stem if "/" in part or ".py:" in part else part for part in (config.design, config.data, config.model)]
+        words = [
+            Path(part).stem if "/" in part or ".py:" in part else part
+            for part in (config.design, config.data, config.model)
+        ]
         name = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join([*words, f"s{config.seed}", identity[:8]]))
         return self.find(identity) or RunFolder(self.root / name)
 
@@ -37,5 +40,9 @@ class Store:
             if (path / "run.json").is_file():
                 return RunFolder(path)
         known = [run.path.name for run in self.runs()]
-        there = f"{self.root} holds {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else f"{self.root} holds none"
+        there = (
+            f"{self.root} holds {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}"
+            if known
+            else f"{self.root} holds none"
+        )
         raise CktatError(f"no run at {name}; {there}")

@@ -69,7 +69,9 @@ class Design:
 
     @cached_property
     def _cells_by_term(self) -> tuple[Cell, ...]:
-        outputs = [o for term in self.live for part in (term.output, term.label, term.per_sample) for o in _outputs(part)]
+        outputs = [
+            o for term in self.live for part in (term.output, term.label, term.per_sample) for o in _outputs(part)
+        ]
         return tuple(dict.fromkeys(output.cell for output in (*outputs, *self.also)))
 
     @cached_property

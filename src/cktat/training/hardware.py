@@ -55,7 +55,11 @@ def hardware(device: torch.device) -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of what a number depends on."""
-    return {"cktat": importlib.metadata.version("cktat"), "torch": torch.__version__, "python": platform.python_version()}
+    return {
+        "cktat": importlib.metadata.version("cktat"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def commit() -> str | None:

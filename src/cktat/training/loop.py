@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cktat.attacks import Ball
 from cktat.data import Batch, Batches, Dataset
@@ -17,7 +17,7 @@ from cktat.errors import CktatError
 from cktat.labels import Design, Moment, Outputs
 from cktat.seeds import derive, generator
 from cktat.training.config import RunConfig
-from cktat.training.files import Card, save_state, save_weights, load_state
+from cktat.training.files import Card, load_state, save_state, save_weights
 from cktat.training.folder import RunFolder
 from cktat.training.schedule import lr_factor
 from cktat.training.score import held_out_accuracy
@@ -119,7 +119,9 @@ class Training:
         if self.device.type == "cpu":
             for term, loss in zip(self.design.live, losses.tolist(), strict=True):
                 if not math.isfinite(loss):
-                    raise Diverged(f"step {self.steps}: the term {term} is {loss}; try a smaller lr or another precision")
+                    raise Diverged(
+                        f"step {self.steps}: the term {term} is {loss}; try a smaller lr or another precision"
+                    )
 
     def _require_finite_weights(self) -> None:
         for term, total in zip(self.design.live, self.sums.tolist(), strict=True):
@@ -236,5 +238,3 @@ def _stop(training: Training, folder: RunFolder, reason: str) -> None:
         f"{reason}: saved after step {training.steps} of {training.total_steps} in {folder.path}; "
         f"the same command with --resume goes on"
     )
-
-

@@ -1,15 +1,22 @@
-"""Showing progress: a bar with the time left on a terminal, one plain line per epoch otherwise."""
+"""Showing progress: a bar with the time left on a terminal, one plain line otherwise."""
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
+def bars(console: Console) -> Progress:
+    """Progress bars with counts and the time left, gone when done."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True)
+
+
 class Silent:
-    """Shows nothing."""
+    """Shows nothing of a training."""
 
     def begin(self, name: str, epochs: int, steps: int, done: int) -> None: ...
     def step(self) -> None: ...
@@ -18,7 +25,7 @@ class Silent:
 
 
 class Shown(Silent):
-    """Writes to `console`: bars where it is a terminal, lines where it is a pipe."""
+    """Writes to `console`: a bar of steps where it is a terminal, and a line per epoch."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -28,8 +35,7 @@ class Shown(Silent):
     def begin(self, name: str, epochs: int, steps: int, done: int) -> None:
         self.name, self.epochs = name, epochs
         if self.console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self.bar = Progress(*columns, console=self.console, transient=True)
+            self.bar = bars(self.console)
             self.bar.start()
             self.task = self.bar.add_task(name, total=epochs * steps, completed=done)
 
@@ -50,3 +56,34 @@ class Shown(Silent):
         if self.bar is not None:
             self.bar.stop()
             self.bar = None
+
+
+class Meter:
+    """Shows an evaluation: a bar of images per attack with the accuracy so far on a terminal, a line per attack."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar = bars(console) if console.is_terminal else None
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Meter:
+        if self.bar is not None:
+            self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, attack: str, done: int, right: int, images: int) -> None:
+        if self.bar is not None:
+            if attack not in self.tasks:
+                self.tasks[attack] = self.bar.add_task(attack, total=images)
+            self.bar.update(self.tasks[attack], completed=done, description=f"{attack} {right / done:.3f}")
+        if done == images:
+            self.say(f"{attack}: {right}/{images} = {right / images:.3f}")
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)

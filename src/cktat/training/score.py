@@ -27,9 +27,7 @@ def held_out_accuracy(
 
             x = batch.x.contiguous(memory_format=torch.channels_last)
             start = ball.uniform(x, draws)
-            moved = ascend(
-                objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=sign()
-            )
+            moved = ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=sign())
             with torch.no_grad():
                 clean += int((module(x).argmax(dim=1) == y).sum())
                 robust += int((module(moved).argmax(dim=1) == y).sum())

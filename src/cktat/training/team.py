@@ -95,7 +95,9 @@ def _load(module: nn.Module, state: State, what: str) -> None:
         module.load_state_dict(state)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
-        raise CktatError(f"the weights for {what} are of another architecture: {lines[min(1, len(lines) - 1)]}") from None
+        raise CktatError(
+            f"the weights for {what} are of another architecture: {lines[min(1, len(lines) - 1)]}"
+        ) from None
 
 
 def _cool(module: nn.Module, tau: float) -> None:

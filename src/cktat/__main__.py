@@ -1,0 +1,5 @@
+"""`python -m cktat` is `cktat`."""
+
+from cktat.cli import main
+
+main()

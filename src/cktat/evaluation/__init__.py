@@ -1,0 +1,12 @@
+"""Accuracy under attack, with its evidence, and the page that shows it."""
+
+from cktat.evaluation.evaluate import STANDARD_ATTACKS, evaluate, for_report
+from cktat.evaluation.measure import flags
+from cktat.evaluation.result import CLEAN, Result, worst_case
+from cktat.evaluation.statistics import wilson
+from cktat.evaluation.subject import Subject, load_subject
+
+__all__ = [
+    "CLEAN", "STANDARD_ATTACKS", "Result", "Subject", "evaluate", "flags", "for_report", "load_subject", "wilson",
+    "worst_case",
+]  # fmt: skip

@@ -1,0 +1,81 @@
+"""Accuracy under attack, in true fp32 whatever the training precision was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from cktat.attacks import Attack, Box, attacked
+from cktat.data import Split, ordered
+from cktat.errors import CktatError
+from cktat.seeds import generator
+
+Say = Callable[[int, int], None]
+"""(images done, images right so far)."""
+
+
+@contextmanager
+def true_fp32() -> Iterator[None]:
+    """Matrix products and convolutions in fp32 proper: no TF32, no autocast."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def flags(
+    module: nn.Module,
+    split: Split,
+    attack: Attack | None,
+    *,
+    eps: float,
+    step: float | None = None,
+    levels: int = 255,
+    box: Box | None = (0.0, 1.0),
+    batch_size: int = 250,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    say: Say = lambda done, right: None,
+) -> Tensor:
+    """Bool [N]: which images are classified rightly, without an attack and under it. attack None: clean accuracy.
+
+    An image that is wrong without an attack counts as broken and is not attacked. Each batch draws its starts from (seed,
+    its first image), so that a number depends on the batch size but not on how far an evaluation got before it stopped.
+    Raises CktatError for logits that are not finite.
+    """
+    module = module.float().eval()
+    found: list[Tensor] = []
+    with true_fp32(), attacked(module):
+        for batch in ordered(split, batch_size, levels=levels, device=device):
+            right = predict(module, batch.x) == batch.y
+            if attack is not None and bool(right.any()):
+                draws = generator(seed, "evaluate", int(batch.index[0]))
+                x, y = batch.x[right], batch.y[right]
+                moved = attack(module, x, y, eps=eps, step=step, box=box, seed=draws)
+                _require_inside(moved, x, eps)
+                right[right.clone()] = predict(module, moved) == y
+            found.append(right.cpu())
+            say(sum(map(len, found)), int(sum(int(part.sum()) for part in found)))
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def predict(module: nn.Module, x: Tensor) -> Tensor:
+    """Class of each image [N]. Raises CktatError for logits that are not finite: an argmax over NaN would be a number."""
+    logits = module(x)
+    if not bool(torch.isfinite(logits).all()):
+        raise CktatError("the network gives logits that are not finite on test images; nothing can be said of it")
+    return logits.argmax(dim=1)
+
+
+def _require_inside(moved: Tensor, x: Tensor, eps: float) -> None:
+    # x + eps and back again may round the last bit away; anything past that is a fault of an attack.
+    distance = float((moved - x).abs().max())
+    if distance > eps + 1e-6:
+        raise CktatError(f"an attack moved a pixel by {distance}, further than eps {eps}")

@@ -1,0 +1,96 @@
+"""One measured number with its evidence: which images were classified rightly, by what weights, under what attack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from cktat.errors import CktatError
+from cktat.evaluation.statistics import wilson
+from cktat.training import read_json, write_json
+
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Result:
+    """Accuracy of one network under one attack ("clean" for none).
+
+    robust: one character per test image, in the data set's order: "1" if it is classified rightly, also unattacked.
+    labels: the true class of each. protocol: the attack's settings and those of the evaluation. provenance: run, weights,
+    data, commit, versions, hardware, when, and how long it took.
+    """
+
+    attack: str
+    robust: str
+    labels: tuple[int, ...]
+    classes: tuple[str, ...]
+    protocol: dict[str, Any]
+    provenance: dict[str, Any]
+
+    @property
+    def images(self) -> int:
+        return len(self.robust)
+
+    @property
+    def correct(self) -> int:
+        return self.robust.count("1")
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images classified rightly, in [0, 1]."""
+        return self.correct / self.images
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the accuracy."""
+        return wilson(self.correct, self.images)
+
+    def per_class(self) -> dict[str, tuple[int, int]]:
+        """(rightly classified, images) of every class."""
+        counts = {name: [0, 0] for name in self.classes}
+        for flag, label in zip(self.robust, self.labels, strict=True):
+            counts[self.classes[label]][0] += flag == "1"
+            counts[self.classes[label]][1] += 1
+        return {name: (right, images) for name, (right, images) in counts.items()}
+
+    def write(self, path: Path) -> None:
+        """Writes it as JSON, with the derived numbers for readers."""
+        low, high = self.interval
+        derived = {"accuracy": self.accuracy, "interval": [low, high], "correct": self.correct, "images": self.images}
+        write_json(path, {"attack": self.attack} | derived | asdict(self) | {"per_class": self.per_class()})
+
+    @classmethod
+    def read(cls, path: Path) -> Result:
+        """Reads what `write` wrote. Raises CktatError if the file is broken or its numbers contradict each other."""
+        fields = read_json(path)
+        try:
+            result = cls(
+                fields["attack"],
+                fields["robust"],
+                tuple(fields["labels"]),
+                tuple(fields["classes"]),
+                fields["protocol"],
+                fields["provenance"],
+            )
+            if len(result.labels) != result.images or result.correct != fields["correct"]:
+                raise CktatError(f"{path} was changed: its count of {fields['correct']} is not that of its images")
+        except (KeyError, TypeError):
+            raise CktatError(f"{path} is not a result of `cktat evaluate`") from None
+        return result
+
+
+def worst_case(results: Iterable[Result]) -> Result:
+    """Per image the worst of several results of one network on the same images: right only if right under all of them."""
+    results = list(results)
+    first = results[0]
+    if any(
+        r.labels != first.labels or r.provenance["weights_sha256"] != first.provenance["weights_sha256"]
+        for r in results
+    ):
+        raise CktatError("the worst case is taken over attacks on the same images and weights only")
+    flags = "".join("1" if set(column) == {"1"} else "0" for column in zip(*(r.robust for r in results), strict=True))
+    protocol = {"worst_of": [r.attack for r in results]}
+    return Result("worst case", flags, first.labels, first.classes, protocol, first.provenance)

@@ -1,0 +1,59 @@
+"""What is evaluated: a run's weights, as a network, with the test images of the data it was trained on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cktat.data import Dataset, load
+from cktat.errors import CktatError
+from cktat.models import Normalised, build
+from cktat.training import RunFolder
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network under evaluation, its card, the run it is of and its data."""
+
+    run: RunFolder
+    pick: str
+    module: Normalised
+    card: dict[str, Any]
+    data: Dataset
+
+    def provenance(self) -> dict[str, Any]:
+        return {
+            "run": self.card["run"],
+            "design": self.card["design"],
+            "weights": self.pick,
+            "weights_sha256": self.card["weights_sha256"],
+            "epoch": self.card["epoch"],
+            "data": self.card["data"],
+        }
+
+
+def load_subject(run: RunFolder, pick: str, root: str | None, device: torch.device) -> Subject:
+    """The `pick`ed weights of a run, on the device. Raises CktatError if they do not fit their card or the data differ."""
+    if pick not in ("best", "last"):
+        raise CktatError(f"weights must be best or last, not {pick!r}")
+    config = run.config()
+    if not run.weights(pick).is_file():
+        raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
+    weights, card = run.load(pick)
+    data = load(config.data, root or config.root).subset(config.examples)
+    if data.fingerprint != card["data"]["fingerprint"]:
+        raise CktatError(f"data {config.data!r} is not what {run.path} was trained on; its content has changed")
+    module = build(
+        card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
+    )
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines()]
+        raise CktatError(
+            f"{run.weights(pick)} does not fit the network {card['model']} with {len(card['classes'])} classes that its "
+            f"card names: {lines[min(1, len(lines) - 1)]}"
+        ) from None
+    return Subject(run, pick, module.to(device).eval(), card, data)

@@ -1,0 +1,98 @@
+"""The package as a library: train, evaluate, report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from cktat.errors import CktatError
+from cktat.evaluation import STANDARD_ATTACKS, Result, for_report, load_subject
+from cktat.evaluation import evaluate as measure
+from cktat.experiments.configure import configure
+from cktat.experiments.runs import Runner
+from cktat.experiments.store import Store
+from cktat.labels import Design
+from cktat.training import RunFolder, Stop, device_of, seconds
+from cktat.training.progress import Meter, Shown, Silent
+
+
+def train(
+    design: str | Design = "cktat",
+    *,
+    store: str | Path | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    ensure: bool = False,
+    stop_after: str | None = None,
+    show: bool = True,
+    **options: Any,
+) -> RunFolder:
+    """Trains a design, and the networks it needs first, and returns its run folder.
+
+    design: a name, `file.py:function`, or a Design made with the label language. options: data, root, model, recipe,
+    epochs, batch_size, lr, examples, eps, step, steps, seed, set, device, precision, threads and the other fields of a
+    recipe; what is not given comes from the recipe and the data set. store: where runs lie (None: CKTAT_STORE or ./runs);
+    out: this run's own folder. resume: go on with the unfinished run there. ensure: take what is there, finished or not,
+    and train what is missing. stop_after: a duration such as "9m", after which the state is saved and Stopped raised.
+
+    Raises CktatError for anything that makes no sense, before anything is written.
+    """
+    console = Console(quiet=not show, stderr=False)
+    name, hyper = (design, {}) if isinstance(design, str) else (design.origin or (design.name, ()))
+    if hyper and "set" not in options:
+        options["set"] = dict(hyper)
+    made = design if isinstance(design, Design) else None
+    if made is not None and made.origin is None and options.get("recipe", "common") != "common":
+        raise CktatError(f"design {made.name!r} was made by hand: only --recipe common is for it")
+    config, data = configure(design=name, **options)
+    with Stop(None if stop_after is None else seconds(stop_after)) as stop:
+        runner = Runner(
+            Store(store), stop, Shown(console) if show else Silent(), lambda text: console.print(text, soft_wrap=True)
+        )
+        folder = RunFolder(Path(out)) if out else None
+        return runner.train(config, data, design=made, folder=folder, resume=resume, ensure=ensure)
+
+
+def evaluate(
+    run: RunFolder | str | Path,
+    attacks: Sequence[str] = STANDARD_ATTACKS,
+    *,
+    weights: str = "best",
+    examples: int | None = None,
+    eps: float | None = None,
+    batch_size: int = 250,
+    seed: int = 0,
+    device: str = "auto",
+    root: str | None = None,
+    store: str | Path | None = None,
+    show: bool = True,
+) -> list[Result]:
+    """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
+
+    Beside them it leaves what the report draws: accuracy at several radii and some adversarial images. Raises CktatError
+    for unknown attacks or weights that do not fit.
+    """
+    console = Console(quiet=not show)
+    folder = run if isinstance(run, RunFolder) else Store(store).open(run)
+    subject = load_subject(folder, weights, root, device_of(device))
+    with Meter(console) as meter:
+        results = measure(
+            subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, watch=meter, say=meter.say
+        )
+        for_report(subject, batch_size=batch_size, seed=seed)
+    return results
+
+
+def report(
+    runs: Sequence[RunFolder | str | Path], out: str | Path | None = None, *, store: str | Path | None = None
+) -> Path:
+    """Writes one self-contained HTML page about the runs and returns its path (None: report.html in the first run)."""
+    from cktat.evaluation.report import write_report  # brings matplotlib, which only pages need
+
+    if not runs:
+        raise CktatError("a report needs at least one run; `cktat runs` lists what there is")
+    folders = [run if isinstance(run, RunFolder) else Store(store).open(run) for run in runs]
+    return write_report(folders, Path(out) if out else folders[0].path / "report.html")
