@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -151,7 +152,7 @@ def evaluate(
     names = [name.strip() for name in attacks.split(",") if name.strip()]
     results = api.evaluate(
         run, names, weights=weights, examples=examples, eps=number("eps", eps), batch_size=batch_size, seed=seed,
-        device=device, root=root and str(root), store=store,
+        device=device, root=None if root is None else str(root), store=store,
     )  # fmt: skip
     if examples is None and eps is None:
         print(text_table([Store(store).open(run)], weights))
@@ -250,7 +251,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         return name.strip().replace("-", "_"), value
 
 
-def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]], markdown: bool) -> None:
+def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], markdown: bool) -> None:
     console = Console()
     if markdown:
         lines = [columns, tuple("---" for _ in columns), *rows]

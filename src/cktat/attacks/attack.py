@@ -73,7 +73,7 @@ class Attack:
 
         with attacked(model):
             best: Tensor | None = None
-            for restart in range(self.restarts):
+            for _restart in range(self.restarts):
                 begin = ball.uniform(x, draws) if self.start == "uniform" else x
                 found = ascend(objective, x, begin, ball=ball, step=step, steps=self.steps, direction=self.direction())
                 if self.restarts == 1:

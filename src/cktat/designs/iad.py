@@ -36,6 +36,7 @@ def iad(
     later = from_progress(float(require_share(begin, "begin")))  # type: ignore[arg-type]
     S, T = Learner("S", start=start), Frozen("T", of=teacher, model=teacher_model)
     adv = adversarial(S, y)
+    terms: tuple[Term, ...]
     if introspects:
         terms = (
             Term(S(adv, tau), T(clean, tau), alpha * tau**2, name="guide"),

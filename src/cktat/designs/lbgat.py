@@ -19,7 +19,10 @@ def lbgat(
     S = Learner("S", start=start)
     T: Network = Learner("T", model=teacher_model) if teacher is None else Frozen("T", of=teacher, model=teacher_model)
     adv = adversarial(S, S(clean), start=gaussian(0.001))
-    terms = (Term(S(adv), T(clean), by=mse, name="guide"), Term(S(adv), S(clean), beta, name="smooth"))
+    terms: tuple[Term, ...] = (
+        Term(S(adv), T(clean), by=mse, name="guide"),
+        Term(S(adv), S(clean), beta, name="smooth"),
+    )
     if teacher is None:
         terms += (Term(T(clean), y),)
     return Design("LBGAT", terms, also=(S(clean),))

@@ -118,18 +118,19 @@ class Runner:
     def _calibrate(
         self, config: RunConfig, data: Dataset, design: Design, given: dict[Network, State]
     ) -> dict[str, float]:
-        teacher = tempered_teacher(design).network
-        assert isinstance(teacher, Frozen)
+        teacher = tempered_teacher(design)[0]
         last = self._finished(config, data, teacher).load("last")[0]
         device = torch.device(config.device)
-        modules = []
-        for weights in (given[teacher], last):
-            module = self._module(config, data, teacher.model or config.model, 0).to(device)
-            module.load_state_dict(weights)
-            modules.append(module)
+
+        def module(weights: State) -> Normalised:
+            built = self._module(config, data, teacher.model or config.model, 0).to(device)
+            built.load_state_dict(weights)
+            return built
+
         return calibrate(
             design,
-            *modules,
+            module(given[teacher]),
+            module(last),
             data.held_out,
             levels=data.levels,
             threat=config.threat,
@@ -150,9 +151,9 @@ class Runner:
         """Weights that other runs end with, and a record of where each came from."""
         given: dict[Network, State] = {}
         inputs: dict[str, Any] = {}
-        for network in (*design.frozen, *design.learners):
-            if isinstance(network, Learner) and (network.start is None or isinstance(network.start, Learner)):
-                continue
+        started = [n for n in design.learners if n.start is not None and not isinstance(n.start, Learner)]
+        of_other_runs: tuple[Frozen | Learner, ...] = (*design.frozen, *started)
+        for network in of_other_runs:
             run = self._finished(config, data, network)
             weights, card = run.load(network.pick)
             given[network] = weights
@@ -192,12 +193,17 @@ def _require_same(folder: RunFolder, config: RunConfig, name: str) -> None:
     there = folder.read()
     if there.get("identity") == name:
         return
-    old, new = there.get("config", {}), config.model_dump(mode="json")
-    different = [f"{key} {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]
+    old, new = _flat(there.get("config", {})), _flat(config.model_dump(mode="json"))
+    different = [f"{key} is {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]
     raise CktatError(
         f"{folder.path} holds another run ({there.get('identity')}): "
         f"{'; '.join(different[:3]) or 'its design or data differ'}; choose another --out"
     )
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
+    inner = {k: v for name in ("recipe", "threat") for k, v in fields.get(name, {}).items()}
+    return {name: value for name, value in fields.items() if name not in ("recipe", "threat")} | inner
 
 
 def _now() -> str:

@@ -40,11 +40,13 @@ class Design:
     def __post_init__(self) -> None:
         if not self.live:
             raise CktatError(f"design {self.name!r} has no term left: every weight is 0")
-        signs: dict[str, object] = {}
-        for part in (*self.networks, *self.views):
-            name = part.letter if isinstance(part, Network) else part.sign
-            if signs.setdefault(name, part) != part:
-                raise CktatError(f"design {self.name!r} calls two different things {name!r}: {signs[name]} and {part}")
+        parts: dict[str, Network | View] = {}
+        spoken_of: tuple[Network | View, ...] = (*self.networks, *self.views)
+        for part in spoken_of:
+            if parts.setdefault(str(part), part) != part:
+                raise CktatError(
+                    f"design {self.name!r} calls two different things {str(part)!r}; give each its own name"
+                )
         trained = {term.output.network for term in self.live}
         for learner in self.learners:
             if learner not in trained:

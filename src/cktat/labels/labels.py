@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cktat.errors import CktatError
-from cktat.labels.scalars import Number, require_positive, require_share, value
+from cktat.labels.scalars import Number, now, require_positive, require_share
 
 if TYPE_CHECKING:
     from cktat.labels.networks import Network
@@ -97,9 +97,8 @@ class Output(Label):
         return Cell(self.network, self.view)
 
     def logits(self, at: Outputs) -> Tensor:
-        logits = at[self.cell]
-        tau = require_positive(value(self.tau, at.moment), f"the temperature of {self}")
-        return logits if tau == 1.0 else logits / tau
+        tau = now(self.tau, at.moment, require_positive, f"the temperature of {self}")
+        return at[self.cell] if tau == 1.0 else at[self.cell] / tau
 
     def log_probs(self, at: Outputs) -> Tensor:
         return F.log_softmax(self.logits(at), dim=1)
@@ -139,7 +138,7 @@ class Mixture(Label):
         require_share(self.share, f"the share of {self.soft} in a mixture")
 
     def log_probs(self, at: Outputs) -> Tensor:
-        share = float(require_share(value(self.share, at.moment), f"the share of {self.soft}"))  # type: ignore[arg-type]
+        share = now(self.share, at.moment, require_share, f"the share of {self.soft} in a mixture")
         if share in (0.0, 1.0):
             return (self.soft if share else self.hard).log_probs(at)
         soft, hard = self.soft.log_probs(at) + math.log(share), self.hard.log_probs(at) + math.log1p(-share)

@@ -33,14 +33,14 @@ class Outputs:
     that do not train are constants.
     """
 
-    logits: Mapping[tuple[Network, View], Tensor]
+    logits: Mapping[Cell, Tensor]
     y: Tensor
     classes: int
     progress: float = 0.0
     epoch: int = 0
     epochs: int = 1
     step: int = 0
-    _raised: dict[tuple[Network, View], Tensor] = field(default_factory=dict, repr=False)
+    _raised: dict[Cell, Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def moment(self) -> Moment:

@@ -110,6 +110,11 @@ def value(number: Number, moment: Moment) -> float:
     return number.at(moment) if isinstance(number, Scalar) else float(number)
 
 
+def now(number: Number, moment: Moment, require: Callable[[Number, str], Number], what: str) -> float:
+    """The number at this moment, checked as it would have been at construction had it been a plain number."""
+    return float(require(value(number, moment), what))  # type: ignore[arg-type]
+
+
 def settled(part: object, values: Mapping[str, float]) -> object:
     """`part` of a declaration with a calibrated value filled in, or an expression that has become a number worked out."""
     if isinstance(part, Calibrated):

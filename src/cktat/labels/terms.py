@@ -11,7 +11,7 @@ from cktat.errors import CktatError
 from cktat.labels.distances import Distance, kl
 from cktat.labels.labels import Label, Output
 from cktat.labels.outputs import Outputs
-from cktat.labels.scalars import Number, require_positive, require_weight, value
+from cktat.labels.scalars import Number, now, require_positive, require_weight
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Term:
 
     def __call__(self, at: Outputs) -> Tensor:
         """The weighted loss, a scalar."""
-        weight = float(require_weight(value(self.weight, at.moment), f"the weight of {self}"))  # type: ignore[arg-type]
+        weight = now(self.weight, at.moment, require_weight, f"the weight of {self}")
         distance = self.by(self.output.logits(at), self.label.resolve(at, self.by.needs))
         if self.per_sample is not None:
             distance = self.per_sample(at) * distance

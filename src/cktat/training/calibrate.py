@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from cktat.attacks import Ball, ascend, attacked, sign
 from cktat.data import Split, ordered
 from cktat.errors import CktatError
-from cktat.labels import Adversarial, Calibrated, Design, Frozen, Output
+from cktat.labels import Adversarial, Calibrated, Design, Frozen, Output, View
 from cktat.labels.walk import walk
 from cktat.seeds import generator
 from cktat.training.config import Threat
@@ -25,8 +25,8 @@ TEMPERATURES = torch.linspace(math.log(0.2), math.log(16.0), 100, dtype=torch.fl
 SHARES = torch.linspace(0.01, 1.0, 100, dtype=torch.float64)
 
 
-def tempered_teacher(design: Design) -> Output:
-    """The frozen network's output whose temperature `tau` the design leaves open, on the view its label looks at.
+def tempered_teacher(design: Design) -> tuple[Frozen, View]:
+    """The frozen network whose temperature `tau` the design leaves open, and the view its label looks at.
 
     Raises CktatError where there is none, or where something else than `tau` and `share` is open.
     """
@@ -35,7 +35,7 @@ def tempered_teacher(design: Design) -> Output:
             raise CktatError(f"design {design.name!r} leaves {name!r} open, which nothing calibrates; give it a number")
     for part in walk(tuple(term.label for term in design.live)):
         if isinstance(part, Output) and isinstance(part.network, Frozen) and isinstance(part.tau, Calibrated):
-            return part
+            return part.network, part.view
     raise CktatError(
         f"design {design.name!r} leaves {', '.join(design.open)} open, but no frozen teacher is tempered by it"
     )
@@ -73,13 +73,13 @@ def calibrate(
 
     On x', the images are adversarial examples against the teacher, and both networks see the same ones.
     """
-    output = tempered_teacher(design)
+    _, view = tempered_teacher(design)
     draws = generator(seed, "calibrate")
     logits, lasts = [], []
     with attacked(teacher, last):
         for batch in ordered(held_out, batch_size, levels=levels, device=next(teacher.parameters()).device):
             x, y = batch.x, batch.y
-            if isinstance(output.view, Adversarial):
+            if isinstance(view, Adversarial):
 
                 def objective(images: Tensor, y: Tensor = y) -> Tensor:
                     return nn.functional.cross_entropy(teacher(images), y, reduction="none")

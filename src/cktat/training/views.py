@@ -92,8 +92,6 @@ def _attack(
             output = Outputs(logits, y, classes)[attacked_cell]
             return kl(output, label if label is not None else resolve(fixed | logits))
 
-        if isinstance(view.start, Gaussian):
-            start = ball.gaussian(x, draws, view.start.sigma)
-        else:
-            start = ball.uniform(x, draws)
+        near = view.start
+        start = ball.gaussian(x, draws, near.sigma) if isinstance(near, Gaussian) else ball.uniform(x, draws)
         return ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=sign())

@@ -1,0 +1,135 @@
+"""What the report draws: line plots as inline SVG, images as PNG in data URIs. matplotlib is imported on the first use."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup, escape
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("#2f7fc4", "#d0602a", "#23977a", "#a25bb8", "#b5850b", "#d1477a", "#6f7f8f", "#5c8f2a")
+"""Of mid lightness: each stands out on white and on near-black, and most pairs differ for the colour-blind, too. Lines
+carry their run's number as well, so that nothing hangs on colour alone."""
+
+INK = "#010203"  # becomes the page's own text colour, so that one plot reads on a light page, a dark one and on paper
+
+
+def colour(number: int) -> str:
+    """The colour of run `number`, which counts from 1."""
+    return COLOURS[(number - 1) % len(COLOURS)]
+
+
+@dataclass(frozen=True)
+class Line:
+    """One run's line. marked: an x that gets a ring. low, high: a band around y, or nothing."""
+
+    number: int
+    x: Sequence[float]
+    y: Sequence[float]
+    marked: float | None = None
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+
+
+def plot(
+    lines: Sequence[Line],
+    *,
+    title: str,
+    x_label: str,
+    percent: bool,
+    uprights: Sequence[tuple[float, str]] = (),
+    size: tuple[float, float] = (3.6, 2.6),
+) -> Markup:
+    """Lines over epochs (`percent` False: a positive quantity, on a logarithmic axis) or accuracies in % from 0 to 100.
+
+    uprights: (x, text) of dashed vertical lines. size: inches at 72 dots, before the page scales it to its width.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cktat", "font.size": 8}):
+        figure = Figure(figsize=size, dpi=72)
+        figure.patch.set_visible(False)
+        axes = figure.add_axes((0.12, 0.17, 0.81, 0.76))
+        _frame(axes, x_label, percent)
+        for line in lines:
+            look: dict[str, Any] = {"color": colour(line.number), "solid_capstyle": "round"}
+            axes.plot(line.x, line.y, linewidth=1.6, marker="o", markersize=2.6, **look)
+            if line.low:
+                axes.fill_between(line.x, line.low, line.high, color=colour(line.number), alpha=0.14, linewidth=0)
+            at = [(x, y) for x, y in zip(line.x, line.y, strict=True) if x == line.marked]
+            axes.plot(*zip(*at, strict=True), "o", markersize=8, fillstyle="none", markeredgewidth=1.4, **look) if at else None
+        if not percent and lines and all(y > 0 for line in lines for y in line.y):
+            _logarithmic(axes)
+        for x, text in uprights:
+            axes.axvline(x, color=INK, alpha=0.6, linewidth=0.8, linestyle=(0, (3, 3)))
+            axes.annotate(text, (x, 1), (4, -2), xycoords=("data", "axes fraction"), textcoords="offset points", va="top", color=INK)
+        _number(axes, lines)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    svg = buffer.getvalue()
+    svg = re.sub(r'^.*?<svg [^>]*?viewBox="([^"]+)"[^>]*>', "", svg, count=1, flags=re.DOTALL).replace(INK, "currentColor")
+    view = " ".join(f"{72 * side:g}" for side in (0, 0, *size))
+    return Markup(f'<svg class="plot" viewBox="{view}" role="img" aria-label="{escape(title)}">') + Markup(svg)
+
+
+def _frame(axes: Axes, x_label: str, percent: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.patch.set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.tick_params(colors=INK, length=2.5, width=0.6)
+    axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
+    axes.set_xlabel(x_label, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=x_label == "epoch"))
+    axes.margins(x=0.03)
+    if percent:
+        axes.set_ylim(-2, 102)
+        axes.set_yticks(range(0, 101, 20))
+
+
+def _logarithmic(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+
+def _number(axes: Axes, lines: Sequence[Line]) -> None:
+    # Each line ends in its run's number; numbers that would overlap are moved up, from the lowest on.
+    ends = [(line, float(axes.transData.transform((line.x[-1], line.y[-1]))[1])) for line in lines if line.x]
+    lowest = -np.inf
+    for line, height in sorted(ends, key=lambda end: end[1]):
+        lowest = max(height, lowest + 8.5)
+        axes.annotate(
+            str(line.number), (line.x[-1], line.y[-1]), (6, lowest - height), textcoords="offset points", va="center",
+            color=colour(line.number), fontweight="bold", annotation_clip=False,
+        )  # fmt: skip
+
+
+def picture(image: Tensor) -> str:
+    """A data URI of an image [C, H, W] in [0, 1]: colour for three channels, otherwise the grey of their mean.
+
+    Small images are enlarged by repeating pixels, since not every printer keeps to `image-rendering: pixelated`.
+    """
+    from matplotlib.image import imsave
+
+    shown = image if len(image) == 3 else image.mean(dim=0, keepdim=True).expand(3, -1, -1)
+    pixels: npt.NDArray[np.uint8] = (shown.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    times = -(-64 // min(pixels.shape[:2]))
+    buffer = io.BytesIO()
+    imsave(buffer, pixels.repeat(times, axis=0).repeat(times, axis=1), format="png", metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,165 @@
+"""Results of runs as rows of a table: what was measured of which weights, and the same as plain text."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cktat.evaluation.result import CLEAN, Result, worst_case
+from cktat.training import RunFolder, read_json
+
+WORST = "worst case"
+PICKS = ("best", "last")
+ORDER = (CLEAN, "fgsm", "pgd10", "pgd20", "pgd100", "mim", "cw")
+"""Columns from left to right; other attacks follow by name."""
+
+
+def card_of(run: RunFolder, pick: str) -> dict[str, Any]:
+    """The card of the weights that are in the folder now, {} if there are none yet. Raises CktatError if it is broken."""
+    path = run.weights(pick).with_suffix(".json")
+    return read_json(path) if path.is_file() else {}
+
+
+def result_files(run: RunFolder, pick: str) -> list[tuple[Path, Result]]:
+    """Every result file of the run for `pick`, whatever weights it is of. Raises CktatError if one is broken."""
+    paths = sorted(run.results.glob(f"{pick}-*.json"))
+    return [(path, Result.read(path)) for path in paths if path.name != f"{pick}-curve.json"]
+
+
+def is_of(found: dict[str, Any], card: dict[str, Any]) -> bool:
+    """Whether a record (a result's provenance, a curve) is of the very weights that the card describes."""
+    return bool(card) and found.get("weights_sha256") == card.get("weights_sha256")
+
+
+def results_of(run: RunFolder, pick: str) -> dict[str, Result]:
+    """What was measured of the `pick`ed weights now in the folder, by attack, in the order of the table's columns.
+
+    Results of other weights, of an earlier epoch for example, are left out. All are of the same images and radius: files
+    are grouped by what their names say after the attack, which is nothing for the run's own eps on all test images. That
+    group is taken; without it one at the run's own eps before others, and among those the one with the most images.
+    Raises CktatError if a file is broken.
+    """
+    card = card_of(run, pick)
+    groups: dict[str, dict[str, Result]] = {}
+    for path, result in result_files(run, pick):
+        if is_of(result.provenance, card):
+            groups.setdefault(path.stem.removeprefix(f"{pick}-{result.attack}"), {})[result.attack] = result
+    if not groups:
+        return {}
+    chosen = min(
+        groups, key=lambda name: (name != "", name.startswith("-eps"), -next(iter(groups[name].values())).images, name)
+    )
+    return {attack: groups[chosen][attack] for attack in in_order(groups[chosen])}
+
+
+def in_order(attacks: Sequence[str] | dict[str, Any]) -> list[str]:
+    """Attacks as the columns have them, the worst case last."""
+    place = {name: number for number, name in enumerate(ORDER)}
+    return sorted(attacks, key=lambda name: (name == WORST, place.get(name, len(ORDER)), name))
+
+
+@dataclass(frozen=True)
+class Row:
+    """Weights of a run and what was measured of them.
+
+    features: what must be equal for two rows to be compared, or at least be said (data, eps, ...), as text. results: by
+    attack, with the worst case over all of them if there is an attack among them.
+    """
+
+    run: RunFolder
+    pick: str
+    design: str
+    settings: str
+    seed: int | None
+    features: dict[str, str]
+    results: dict[str, Result]
+
+    def rivals(self, attack: str) -> tuple[Any, ...]:
+        """Equal for rows whose accuracies under `attack` are of the same images, radius and, the worst case, attacks."""
+        result = self.results[attack]
+        return self.features["data"], self.features["eps"], result.labels, tuple(result.protocol.get("worst_of", ()))
+
+
+def row_of(run: RunFolder, pick: str) -> Row:
+    """The row of a run's `pick`ed weights. Raises CktatError if a file of the run is broken."""
+    record, results = run.read(), results_of(run, pick)
+    config = record.get("config", {})
+    eps = [result.protocol["eps"] for result in results.values() if "eps" in result.protocol]
+    if eps:
+        results[WORST] = worst_case(results.values())
+    features = {
+        "data": config.get("data", "?"),
+        "training images": _count(record.get("data", {}).get("training_images")),
+        "model": config.get("model", "?"),
+        "eps": eps_text(eps[0] if eps else config.get("threat", {}).get("eps")),
+        "precision": config.get("precision", "?"),
+        "test images": _count(next(iter(results.values())).images if results else None),
+    }
+    settings = ", ".join(f"{name}={_plain(value)}" for name, value in config.get("set", {}).items())
+    return Row(run, pick, record["design"]["name"], settings, config.get("seed"), features, results)
+
+
+def differing(rows: Sequence[Row]) -> list[str]:
+    """Features that are not the same in all rows; each becomes a column. What is not known yet differs from nothing."""
+    return [name for name in rows[0].features if len({row.features[name] for row in rows} - {""}) > 1]
+
+
+def not_evaluated(run: RunFolder) -> str:
+    return f"not evaluated yet: `cktat evaluate {shlex.quote(run.path.name)}`"
+
+
+def text_table(runs: Sequence[RunFolder], pick: str = "best") -> str:
+    """The table as plain text: two lines per run, accuracy in % and its interval. Raises CktatError for broken files."""
+    rows = [row_of(run, pick) for run in runs]
+    if not rows:
+        return "no runs"
+    attacks = in_order({attack: None for row in rows for attack in row.results})
+    extra = differing(rows)
+    lines = [["design", "seed", "weights", *extra, *attacks]]
+    for row in rows:
+        measured = [row.results.get(attack) for attack in attacks]
+        name = f"{row.design} {row.settings}".strip()
+        seed = "" if row.seed is None else str(row.seed)
+        lines.append([name, seed, pick, *(row.features[key] for key in extra), *(accuracy(r) for r in measured)])
+        lines.append([""] * (3 + len(extra)) + [interval(r) for r in measured])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    left = 3 + len(extra)  # words start together, numbers end together
+    text = [
+        "  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+        for line in lines
+    ]
+    same = [f"{name} {rows[0].features[name]}" for name in ("data", "model", "eps", "test images") if name not in extra]
+    notes = [f"Accuracy in %, below it Wilson's 95 % interval; {', '.join(same)}."]
+    notes += [not_evaluated(row.run) for row in rows if not row.results]
+    return "\n".join([*(line for line in text if line), *notes])
+
+
+def accuracy(result: Result | None) -> str:
+    """In %, one decimal; empty if it was not measured."""
+    return "" if result is None else f"{100 * result.accuracy:.1f}"
+
+
+def interval(result: Result | None) -> str:
+    """Wilson's 95 % interval in %, as "low-high"; empty if there is none."""
+    return "" if result is None else "-".join(f"{100 * end:.1f}" for end in result.interval)
+
+
+def eps_text(eps: float | None) -> str:
+    """A radius as people write it: 0.15, and 8/255 for 0.0313725... ("" for None)."""
+    if eps is None:
+        return ""
+    short, levels = f"{eps:.3g}", eps * 255
+    if float(short) == eps or abs(levels - round(levels)) > 1e-6:
+        return short
+    return f"{round(levels)}/255"
+
+
+def _count(number: int | None) -> str:
+    return "" if number is None else f"{number:,}"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,130 @@
+"""Designs by name or by file, and what is said of those that cannot be made."""
+
+import pytest
+import torch
+
+from cktat.designs import DESIGNS, make, parameters
+from cktat.errors import CktatError
+from cktat.labels import Outputs
+
+OWN = """from cktat.labels import Design, Learner, Term, adversarial, y
+def mine(beta=2.0, tau=1.0):
+    S = Learner("S"); adv = adversarial(S, y)
+    return Design("Mine", (Term(S(adv, tau), y, beta),))
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "own.py"
+        path.write_text(text)
+        return f"{path}:mine"
+
+    return write
+
+
+@pytest.mark.parametrize("name", sorted(DESIGNS))
+def test_make_gives_the_design_of_that_name(name):
+    design = make(name)
+    assert design.origin == DESIGNS[name]().origin
+    assert design.name == DESIGNS[name]().name
+
+
+def test_make_passes_hyper_parameters_on():
+    assert make("trades", beta=1.0) == DESIGNS["trades"](beta=1.0)
+
+
+def test_an_unknown_name_gets_the_nearest_names_and_the_way_to_ones_own():
+    with pytest.raises(CktatError, match=r"unknown design 'trade'.*did you mean 'trades'") as error:
+        make("trade")
+    text = str(error.value)
+    assert all(name in text for name in DESIGNS)
+    assert "file.py:function" in text
+
+
+@pytest.mark.parametrize("name", sorted(DESIGNS))
+def test_an_unknown_parameter_gets_the_list_of_those_there_are(name):
+    with pytest.raises(CktatError, match=f"design '{name}' has no parameter 'bata'; it has ") as error:
+        make(name, bata=1.0)
+    assert str(error.value).endswith(", ".join(parameters(DESIGNS[name])))
+
+
+def test_parameters_are_the_names_and_defaults():
+    assert parameters(DESIGNS["trades"]) == {"beta": 6.0, "start": None}
+
+
+def test_a_wrong_choice_gets_the_choices():
+    with pytest.raises(CktatError, match=r"'cktat'.*unknown value of inner 'slef'.*did you mean 'self'.*label, self, guide"):
+        make("cktat", inner="slef")
+
+
+def test_a_word_in_a_numbers_place_gets_the_one_word_allowed():
+    with pytest.raises(CktatError, match=r"'ltd'.*tau must be a number or auto, not 'best'"):
+        make("ltd", tau="best")
+
+
+def test_a_design_of_ones_own_is_made_from_its_file(own):
+    spec = own(OWN)
+    design = make(spec, beta=3.0)
+    assert design.name == "Mine"
+    assert design.origin == (spec, (("beta", 3.0), ("tau", 1.0)))
+    (cell,) = design.cells
+    loss = design.loss(Outputs({cell: torch.zeros(4, 10)}, torch.zeros(4, dtype=torch.long), 10))
+    assert loss.item() == pytest.approx(3.0 * torch.log(torch.tensor(10.0)).item(), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("hyper", "said"),
+    [
+        ({"bata": 1.0}, "has no parameter 'bata'; it has beta, tau"),
+        ({"beta": -1.0}, "the weight of .* must be a finite number of 0 or more, not -1.0"),
+        ({"beta": 0.0}, "has no term left"),
+        ({"tau": 0.0}, "the temperature of S\\(x'\\) must be a finite number above 0, not 0.0"),
+    ],
+)
+def test_a_design_of_ones_own_is_checked_like_any_other(own, hyper, said):
+    spec = own(OWN)
+    with pytest.raises(CktatError, match=said) as error:
+        make(spec, **hyper)
+    assert repr(spec) in str(error.value)
+
+
+@pytest.mark.parametrize("returned", ["None", "42", "(1, 2)"])
+def test_a_function_that_returns_no_design_is_an_error(own, returned):
+    spec = own(f"def mine():\n    return {returned}\n")
+    kind = type(eval(returned)).__name__
+    with pytest.raises(CktatError, match=f"the function returned {kind}, not a Design"):
+        make(spec)
+
+
+def test_a_file_without_that_function_names_those_it_has(own):
+    spec = own(OWN).replace(":mine", ":mime")
+    with pytest.raises(CktatError, match=r"unknown function in .*own\.py 'mime'; did you mean 'mine'"):
+        make(spec)
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(CktatError, match=r"there is no file .*absent\.py"):
+        make(f"{tmp_path}/absent.py:mine")
+
+
+def test_a_file_that_fails_is_reported_in_one_line(own):
+    with pytest.raises(CktatError, match="failed to load: ZeroDivisionError: division by zero") as error:
+        make(own("1 / 0\n"))
+    assert "\n" not in str(error.value)
+
+
+def test_a_parameter_without_a_default_must_be_given(own):
+    spec = own(OWN.replace("beta=2.0", "beta"))
+    with pytest.raises(CktatError, match="beta"):
+        make(spec)
+    assert make(spec, beta=2.0).name == "Mine"
+
+
+def test_a_decorated_design_of_ones_own_may_be_named_by_its_file(own):
+    text = "from cktat.designs.registry import label_design\n" + OWN.replace("def mine", "@label_design\ndef mine")
+    spec = own(text)
+    assert make(spec, beta=5.0).origin[0] == spec
+    with pytest.raises(CktatError, match="has no parameter 'bata'; it has beta, tau"):
+        make(spec, bata=1.0)
