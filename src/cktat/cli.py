@@ -86,6 +86,8 @@ def train(
     eps: Annotated[str | None, Option(help="Radius, a fraction of the pixel range such as 8/255.")] = None,
     step: Annotated[str | None, Option(help="Step of the attack (default eps/4).")] = None,
     steps: Annotated[int | None, Option(help="Steps of the attack in training.")] = None,
+    ema: Annotated[float | None, Option(help="Deploy a moving average of the weights: 0.995.")] = None,
+    awp: Annotated[float | None, Option(help="Adversarial weight perturbation: 0.005.")] = None,
     seed: Annotated[int | None, Option(help="Everything random follows from it.")] = None,
     set_: Annotated[list[str] | None, Option("--set", help="A hyper-parameter: tau=3.", metavar="NAME=VALUE")] = None,
     config: Annotated[Path | None, Option(help="YAML with any of these; options win.", metavar="FILE")] = None,
@@ -110,7 +112,8 @@ def train(
     options: dict[str, Any] = read_yaml(config) if config else {}
     given = dict(
         data=data, root=root and str(root), model=model, recipe=recipe, epochs=epochs, batch_size=batch_size, lr=lr,
-        examples=examples, eps=eps, step=step, steps=steps, seed=seed, device=device, precision=precision, threads=threads,
+        examples=examples, eps=eps, step=step, steps=steps, ema=ema, awp=awp, seed=seed, device=device,
+        precision=precision, threads=threads,
     )  # fmt: skip
     options |= {name: value for name, value in given.items() if value is not None}
     hyper = options.pop("set", {})
@@ -181,6 +184,30 @@ def report(
     from cktat.experiments import api
 
     print(f"page: {api.report(runs, out, store=store)}")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, Argument(help="Weights: safetensors, or a state dict of torch.save.")],
+    as_: Annotated[str, Option("--as", help="The design it was trained by, such as standard.")],
+    data: Annotated[str, Option(help="The data it was trained on.")],
+    model: Annotated[str, Option(help="Its architecture: a name or file.py:function.")],
+    inputs: Annotated[str, Option(help="data: normalised by the data's mean and std; raw: images in [0, 1].")] = "data",
+    root: RootOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Bring in a network you have, as a teacher, a start, or to evaluate it.
+
+    \b
+    Example:
+      cktat import resnet.pt --as standard --data cifar10 --model resnet18
+    """
+    from cktat.experiments import Store, configure
+    from cktat.experiments.imported import import_network
+
+    config, loaded = configure(design=as_, data=data, model=model, root=None if root is None else str(root))
+    run, name = import_network(file, config, loaded, Store(store), inputs=inputs)
+    print(f"run: {run.path}\nuse it with --set teacher={name} or --set start={name}, or evaluate it")
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """LTD, LBGAT, KD-AT-Auto, ARD, IAD and RSLAD against the losses of their authors.
 
-Each formula is written as its authors write it: the same torch calls and reductions, a detach exactly where they have one.
+Each formula is written as its authors write it: the same torch calls and reductions, a detach where they have one.
 Where a design's KL lacks the entropy that a soft cross-entropy adds, the difference is a named constant.
 """
 
@@ -181,6 +181,4 @@ def test_rslad_up_to_the_shift_of_its_1e_5(agrees, scale, share, per_class):
         p = F.softmax(z["T(x)"], dim=1)
         return scale * reduced(torch.log(p + 1e-5) * p - torch.xlogy(p, p))
 
-    agrees(
-        DESIGNS["rslad"](scale=scale, adversarial_share=share, per_class=per_class), formula, constant=shift_of_1e_5
-    )
+    agrees(DESIGNS["rslad"](scale=scale, adversarial_share=share, per_class=per_class), formula, constant=shift_of_1e_5)

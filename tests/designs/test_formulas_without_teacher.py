@@ -1,6 +1,6 @@
 """Standard training, PGD-AT, TRADES, MART, HAT and Generalist against the released losses of their authors.
 
-Each formula is written as its authors write it: the same torch calls and reductions, a detach exactly where they have one.
+Each formula is written as its authors write it: the same torch calls and reductions, a detach where they have one.
 """
 
 import pytest

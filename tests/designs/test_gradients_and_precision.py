@@ -57,7 +57,7 @@ def test_writing_the_kl_with_probabilities_as_target_would_give_nan_there():
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_precision_is_raised_to_fp32(design, random_outputs, dtype):
-    """The loss is that of fp32 on the same rounded logits, bit by bit, and the gradient comes back in the logits' type."""
+    """The loss is that of fp32 on the same rounded logits, bit by bit; the gradient is of the logits' type."""
     half = random_outputs(design, dtype=dtype, progress=1.0)
     full = Outputs(
         {cell: logits.detach().float().requires_grad_() for cell, logits in half.logits.items()},

@@ -92,7 +92,7 @@ def teacher(design: Design) -> str:
     """What kind of network gives the labels: clean or robust, and big if its architecture is not the student's."""
     for network in design.networks:
         if isinstance(network, Frozen):
-            robust = (make(network.of) if isinstance(network.of, str) else network.of).adversarial
+            robust = (of_name(network.of) if isinstance(network.of, str) else network.of).adversarial
             return ("big-robust" if network.model else "robust") if robust else "clean"
         if isinstance(network, Learner) and network != design.deployed and _gives_labels(network, design):
             return (
@@ -181,11 +181,16 @@ def _gives_labels(network: Network, design: Design) -> bool:
     )
 
 
+def of_name(name: str) -> Design:
+    """The design of a network's name; an imported one is called DESIGN@HASH."""
+    return make(name.partition("@")[0])
+
+
 def _attacked(view: View) -> bool:
     return isinstance(view, Adversarial)
 
 
 def _is_clean(start: object) -> bool:
     if isinstance(start, str):
-        start = make(start)
+        start = of_name(start)
     return isinstance(start, Design) and not start.adversarial

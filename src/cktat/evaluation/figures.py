@@ -63,24 +63,30 @@ def plot(
         axes = figure.add_axes((0.12, 0.17, 0.81, 0.76))
         _frame(axes, x_label, percent)
         for line in lines:
-            look: dict[str, Any] = {"color": colour(line.number), "solid_capstyle": "round"}
-            axes.plot(line.x, line.y, linewidth=1.6, marker="o", markersize=2.6, **look)
-            if line.low:
-                axes.fill_between(line.x, line.low, line.high, color=colour(line.number), alpha=0.14, linewidth=0)
-            at = [(x, y) for x, y in zip(line.x, line.y, strict=True) if x == line.marked]
-            axes.plot(*zip(*at, strict=True), "o", markersize=8, fillstyle="none", markeredgewidth=1.4, **look) if at else None
+            _draw(axes, line)
         if not percent and lines and all(y > 0 for line in lines for y in line.y):
             _logarithmic(axes)
         for x, text in uprights:
             axes.axvline(x, color=INK, alpha=0.6, linewidth=0.8, linestyle=(0, (3, 3)))
-            axes.annotate(text, (x, 1), (4, -2), xycoords=("data", "axes fraction"), textcoords="offset points", va="top", color=INK)
+            beside = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
+            axes.annotate(text, (x, 1), (4, -2), va="top", color=INK, **beside)  # type: ignore[arg-type]
         _number(axes, lines)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    svg = buffer.getvalue()
-    svg = re.sub(r'^.*?<svg [^>]*?viewBox="([^"]+)"[^>]*>', "", svg, count=1, flags=re.DOTALL).replace(INK, "currentColor")
+    # The page needs the drawing alone: without the XML head, and in a frame that takes the page's width.
+    drawing = re.sub(r"^.*?<svg [^>]*>", "", buffer.getvalue(), count=1, flags=re.DOTALL).replace(INK, "currentColor")
     view = " ".join(f"{72 * side:g}" for side in (0, 0, *size))
-    return Markup(f'<svg class="plot" viewBox="{view}" role="img" aria-label="{escape(title)}">') + Markup(svg)
+    return Markup(f'<svg class="plot" viewBox="{view}" role="img" aria-label="{escape(title)}">') + Markup(drawing)
+
+
+def _draw(axes: Axes, line: Line) -> None:
+    look: dict[str, Any] = {"color": colour(line.number), "solid_capstyle": "round"}
+    axes.plot(line.x, line.y, linewidth=1.6, marker="o", markersize=2.6, **look)
+    if line.low:
+        axes.fill_between(line.x, line.low, line.high, color=colour(line.number), alpha=0.14, linewidth=0)
+    if line.marked is not None and line.marked in line.x:
+        y = line.y[line.x.index(line.marked)]
+        axes.plot([line.marked], [y], "o", markersize=8, fillstyle="none", markeredgewidth=1.4, **look)
 
 
 def _frame(axes: Axes, x_label: str, percent: bool) -> None:
@@ -92,7 +98,7 @@ def _frame(axes: Axes, x_label: str, percent: bool) -> None:
     axes.tick_params(colors=INK, length=2.5, width=0.6)
     axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
     axes.set_xlabel(x_label, color=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=x_label == "epoch"))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10), integer=x_label == "epoch"))
     axes.margins(x=0.03)
     if percent:
         axes.set_ylim(-2, 102)
@@ -115,7 +121,7 @@ def _number(axes: Axes, lines: Sequence[Line]) -> None:
     for line, height in sorted(ends, key=lambda end: end[1]):
         lowest = max(height, lowest + 8.5)
         axes.annotate(
-            str(line.number), (line.x[-1], line.y[-1]), (6, lowest - height), textcoords="offset points", va="center",
+            str(line.number), (line.x[-1], line.y[-1]), (7, lowest - height), textcoords="offset points", va="center",
             color=colour(line.number), fontweight="bold", annotation_clip=False,
         )  # fmt: skip
 
@@ -131,5 +137,5 @@ def picture(image: Tensor) -> str:
     pixels: npt.NDArray[np.uint8] = (shown.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     times = -(-64 // min(pixels.shape[:2]))
     buffer = io.BytesIO()
-    imsave(buffer, pixels.repeat(times, axis=0).repeat(times, axis=1), format="png", metadata={"Software": None})
+    imsave(buffer, pixels.repeat(times, axis=0).repeat(times, axis=1), format="png")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

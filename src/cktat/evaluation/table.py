@@ -107,6 +107,17 @@ def differing(rows: Sequence[Row]) -> list[str]:
     return [name for name in rows[0].features if len({row.features[name] for row in rows} - {""}) > 1]
 
 
+def highest(rows: Sequence[Row]) -> set[tuple[int, str]]:
+    """(index of a row, attack) of cells that no comparable row exceeds; a cell without a rival is not marked."""
+    marked = set()
+    for number, row in enumerate(rows):
+        for attack, result in row.results.items():
+            rivals = [other for other in rows if attack in other.results and other.rivals(attack) == row.rivals(attack)]
+            if len(rivals) > 1 and result.correct == max(other.results[attack].correct for other in rivals):
+                marked.add((number, attack))
+    return marked
+
+
 def not_evaluated(run: RunFolder) -> str:
     return f"not evaluated yet: `cktat evaluate {shlex.quote(run.path.name)}`"
 
@@ -126,9 +137,11 @@ def text_table(runs: Sequence[RunFolder], pick: str = "best") -> str:
         lines.append([name, seed, pick, *(row.features[key] for key in extra), *(accuracy(r) for r in measured)])
         lines.append([""] * (3 + len(extra)) + [interval(r) for r in measured])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    left = 3 + len(extra)  # words start together, numbers end together
+    words = 3 + len(extra)  # columns of words start together, numbers end together
     text = [
-        "  ".join(c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+        "  ".join(
+            [*map(str.ljust, line[:words], widths[:words]), *map(str.rjust, line[words:], widths[words:])]
+        ).rstrip()
         for line in lines
     ]
     same = [f"{name} {rows[0].features[name]}" for name in ("data", "model", "eps", "test images") if name not in extra]

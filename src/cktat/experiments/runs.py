@@ -30,6 +30,7 @@ from cktat.training import (
     versions,
 )
 from cktat.training.calibrate import calibrate, tempered_teacher
+from cktat.training.files import Card
 from cktat.training.team import State
 
 Say = Callable[[str], None]
@@ -95,22 +96,12 @@ class Runner:
             folder.write(calibrated=values)
             self.say(f"calibrated on held-out images: {', '.join(f'{k} {v:.3f}' for k, v in values.items())}")
             design = design.settle(**values)
+        if config.recipe.ema is not None:
+            design = design.averaged(config.recipe.ema)
         training = Training(
             design, config, data, lambda model, number: self._module(config, data, model or config.model, number), given
         )
-        card = {
-            "model": config.model,
-            "classes": list(data.classes),
-            "channels": data.channels,
-            "size": list(data.size),
-            "mean": list(data.mean),
-            "std": list(data.std),
-            "eps": config.threat.eps,
-            "data": {"name": config.data, "fingerprint": data.fingerprint},
-            "design": design.name,
-            "seed": config.seed,
-            "run": name,
-        }
+        card = card_of(config, data, design, name)
         started = time.time()
         fit(training, folder, card, stop=self.stop, watch=self.watch)
         folder.write(finished={"at": _now(), "seconds_this_session": round(time.time() - started, 1)})
@@ -144,6 +135,8 @@ class Runner:
         of = network.of if isinstance(network, Frozen) else network.start
         assert isinstance(of, str | Design)
         name = of if isinstance(of, str) else of.name
+        if "@" in name:
+            return self.store.imported(name)
         theirs = config.model_copy(update={"design": name, "set": {}, "model": network.model or config.model})
         return self.train(theirs, data, design=make(of) if isinstance(of, str) else of, ensure=True)
 
@@ -173,6 +166,23 @@ class Runner:
             std=data.std,
             seed=derive(config.seed, "weights", number),
         )
+
+
+def card_of(config: RunConfig, data: Dataset, design: Design, name: str) -> Card:
+    """What the weights of a run are, for whoever finds the file."""
+    return {
+        "model": config.model,
+        "classes": list(data.classes),
+        "channels": data.channels,
+        "size": list(data.size),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "eps": config.threat.eps,
+        "data": {"name": config.data, "fingerprint": data.fingerprint},
+        "design": design.name,
+        "seed": config.seed,
+        "run": name,
+    }
 
 
 def _begin(folder: RunFolder, config: RunConfig, design: Design, data: Dataset, name: str) -> None:

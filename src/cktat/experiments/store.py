@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from cktat.errors import CktatError
+from cktat.errors import CktatError, unknown
 from cktat.training import RunConfig, RunFolder
 
 
@@ -24,6 +24,17 @@ class Store:
         """The run that computes this, a finished one first."""
         same = [run for run in self.runs() if run.read().get("identity") == identity]
         return min(same, key=lambda run: not run.finished, default=None)
+
+    def imported(self, name: str) -> RunFolder:
+        """The network that `cktat import` put into the store as `name`, DESIGN@HASH. Raises CktatError if there is none."""
+        there = {
+            f"{run.read()['config']['design']}@{run.read()['identity'][:8]}": run
+            for run in self.runs()
+            if run.read().get("imported")
+        }
+        if name not in there:
+            raise unknown(f"imported network in {self.root}", name, there or ["(none)"])
+        return there[name]
 
     def place(self, config: RunConfig, identity: str) -> RunFolder:
         """Where a run of this identity lies or will lie."""

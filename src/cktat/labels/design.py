@@ -13,7 +13,7 @@ from cktat.errors import CktatError, unknown
 from cktat.labels.labels import Label, Output, TrueLabel, y
 from cktat.labels.networks import Average, Frozen, Learner, Network
 from cktat.labels.outputs import Cell, Outputs
-from cktat.labels.scalars import Calibrated, settled
+from cktat.labels.scalars import Calibrated, Schedule, settled
 from cktat.labels.terms import Term
 from cktat.labels.views import Adversarial, Extrapolated, View, clean, here
 from cktat.labels.walk import rebuild, walk
@@ -161,6 +161,16 @@ class Design:
         if instead is None and not any(_anchored(term.label) for term in left if not term.vanishes):
             instead = Term(self.deployed(clean), y, name="hard")
         return self.replace(terms=left if instead is None else (instead, *left))
+
+    def averaged(self, decay: float) -> Design:
+        """The design that deploys a moving average of what it deploys now.
+
+        The decay starts low, at (step + 1) / (step + 10), so that the first weights are soon forgotten.
+        """
+        grow = Schedule(
+            lambda at: min(decay, (at.step + 1) / (at.step + 10)), f"min({decay:g}, (step + 1) / (step + 10))"
+        )
+        return dataclasses.replace(self, deploy=Average(f"{self.deployed} mean", of=self.deployed, decay=grow))
 
     def replace(self, **fields: Any) -> Design:
         """A copy with other fields; it keeps no origin, because no name and hyper-parameters stand for it any more."""

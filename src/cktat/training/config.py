@@ -38,6 +38,10 @@ class Recipe(BaseModel):
     warmup_epochs: NotNegative = 0.0
     warmup_factor: Positive = 0.2
     """Factor of lr in the first `warmup_epochs`, for the other schedules."""
+    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Decay of a moving average of weights and buffers that is deployed in the network's place; None keeps none."""
+    awp: NotNegative = 0.0
+    """Adversarial weight perturbation, as a share of each layer's norm; 0 is none, 0.005 to 0.01 its authors' values."""
     augment: Literal["data", "crop-flip", "none"] = "data"
     """What is done to training images; "data" is the data set's own choice."""
 

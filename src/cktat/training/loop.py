@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import torch
@@ -16,6 +16,7 @@ from cktat.data import Batch, Batches, Dataset
 from cktat.errors import CktatError
 from cktat.labels import Design, Moment, Outputs
 from cktat.seeds import derive, generator
+from cktat.training.awp import perturbed
 from cktat.training.config import RunConfig
 from cktat.training.files import Card, load_state, save_state, save_weights
 from cktat.training.folder import RunFolder
@@ -100,18 +101,25 @@ class Training:
             views, known = build_views(
                 self.design, modules, self.config.threat, self.ball, x, batch.y, classes, draws, moment
             )
-            logits = {}
-            for cell in self.design.cells:
-                with torch.set_grad_enabled(cell.network.trains):
-                    logits[cell] = known[cell] if cell in known else modules[cell.network](views[cell.view])
-        outputs = Outputs(logits, batch.y, classes, moment.progress, moment.epoch, moment.epochs, moment.step)
-        losses = torch.stack(list(self.design.losses(outputs).values()))
-        self._require_finite(losses)
-        self.optimiser.zero_grad(set_to_none=True)
-        losses.sum().backward()
-        self.optimiser.step()
+        learners = [modules[learner] for learner in self.design.learners]
+
+        def losses() -> Tensor:  # [terms]
+            with self.autocast():
+                logits = {}
+                for cell in self.design.cells:
+                    with torch.set_grad_enabled(cell.network.trains):
+                        logits[cell] = known[cell] if cell in known else modules[cell.network](views[cell.view])
+            outputs = Outputs(logits, batch.y, classes, moment.progress, moment.epoch, moment.epochs, moment.step)
+            return torch.stack(list(self.design.losses(outputs).values()))
+
+        with perturbed(learners, recipe.awp, lambda: losses().sum()) if recipe.awp else nullcontext():
+            found = losses()
+            self._require_finite(found.detach())
+            self.optimiser.zero_grad(set_to_none=True)
+            found.sum().backward()
+            self.optimiser.step()
         self.team.follow(moment)
-        self.sums += losses.detach()
+        self.sums += found.detach()
         self.steps += 1
 
     def _require_finite(self, losses: Tensor) -> None:

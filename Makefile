@@ -1,0 +1,26 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-slow check
+
+# Trains, attacks and shows four designs on the embedded digits: minutes on a CPU.
+demo: .venv/installed
+	$(BIN)/cktat demo
+
+# Everything that must hold, in minutes. Two processes of one thread each are quicker than one of two.
+test: check
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2
+
+# The checks that take longer.
+test-slow: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@

@@ -1,0 +1,110 @@
+"""What the report shows of one run, read once from its folder."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+
+from cktat.errors import CktatError
+from cktat.evaluation.figures import colour, picture
+from cktat.evaluation.result import Result
+from cktat.evaluation.table import PICKS, Row, card_of, is_of, result_files, row_of
+from cktat.training import RunFolder, read_json
+
+
+@dataclass(frozen=True)
+class Reported:
+    """What the folder of run `number` (from 1) holds, read once. rows: best and last, as far as they are evaluated."""
+
+    number: int
+    folder: RunFolder
+    record: dict[str, Any]
+    card: dict[str, Any]
+    history: list[dict[str, Any]]
+    rows: list[Row]
+    shown: Row
+    curve: dict[str, Any] | None
+    pictures: dict[str, Any] | None
+    files: list[tuple[Path, Result, bool]]
+
+    @property
+    def colour(self) -> str:
+        return colour(self.number)
+
+    @property
+    def seconds(self) -> float | None:
+        """Of one epoch of training without its scoring: the median, since a first epoch also warms up."""
+        return statistics.median(epoch["seconds"] for epoch in self.history) if self.history else None
+
+    @property
+    def config(self) -> list[tuple[str, str]]:
+        return list(flat(self.record.get("config", {})))
+
+    @property
+    def design(self) -> str:
+        return json.dumps(self.record["design"], indent=1)
+
+    @property
+    def inputs(self) -> dict[str, dict[str, str]]:
+        return self.record.get("inputs") or {}
+
+
+def read(number: int, folder: RunFolder, pick: str) -> Reported:
+    """Reads a run's folder. Raises CktatError if a file in it is broken."""
+    record, card = run.read(), card_of(run, pick)
+    rows = [row for row in (row_of(run, each) for each in PICKS) if row.results]
+    shown = next((row for row in rows if row.pick == pick), None) or row_of(run, pick)
+    files = [
+        (path, found, is_of(found.provenance, card_of(run, p))) for p in PICKS for path, found in result_files(run, p)
+    ]
+    curve, pictures = _read_curve(run, pick, card), _read_pictures(run, pick, card)
+    return Reported(number, run, record, card, run.history(), rows or [shown], shown, curve, pictures, files)
+
+
+def _read_curve(run: RunFolder, pick: str, card: dict[str, Any]) -> dict[str, Any] | None:
+    path = run.results / f"{pick}-curve.json"
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    if not isinstance(found, dict) or not {"attack", "images", "eps", "correct"} <= found.keys():
+        raise CktatError(f"{path} is not an accuracy curve of `cktat evaluate`")
+    return found if is_of(found, card) else None
+
+
+def _read_pictures(run: RunFolder, pick: str, card: dict[str, Any]) -> dict[str, Any] | None:
+    path = run.results / f"{pick}-pictures.safetensors"
+    if not path.is_file():
+        return None
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if not is_of(metadata, card) or tensors["x"].dim() != 4:
+            return None
+        # The whole range of a change, -eps to eps, becomes black to white.
+        eps, names = card["eps"], [str(name) for name in card["classes"]]
+        factor = 0.5 / eps if eps else 1.0
+        columns = []
+        for x, moved, y, before, after, index in zip(
+            *(tensors[key] for key in ("x", "x_adv", "y", "before", "after", "index")), strict=True
+        ):
+            change = picture(0.5 + factor * (moved - x))
+            outcomes = [(names[int(found)], bool(found == y)) for found in (before, after)]
+            columns.append((int(index), names[int(y)], picture(x), outcomes[0], picture(moved), outcomes[1], change))
+    except (safetensors.SafetensorError, KeyError, IndexError, ValueError) as error:
+        raise CktatError(f"{path} does not hold pictures of `cktat evaluate`: {error}") from None
+    return {"factor": f"{factor:.3g}", "columns": columns}
+
+
+def flat(fields: dict[str, Any], before: str = "") -> Iterable[tuple[str, str]]:
+    """(dotted name, value as text) of nested settings."""
+    for name, value in fields.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{before}{name}.")
+        else:
+            yield before + name, value if isinstance(value, str) else json.dumps(value)

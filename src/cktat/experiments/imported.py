@@ -1,0 +1,103 @@
+"""Networks that a user already has: they enter the store under the sum of their weights, with a card like any other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cktat.data import Dataset
+from cktat.designs import make
+from cktat.errors import CktatError, one_line
+from cktat.experiments.runs import card_of
+from cktat.experiments.store import Store
+from cktat.labels.walk import canonical
+from cktat.models import build, check
+from cktat.training import RunConfig, RunFolder, commit, digest, looks_like, save_weights, versions
+
+INPUTS = ("data", "raw")
+
+
+def import_network(
+    path: Path, config: RunConfig, data: Dataset, store: Store, *, inputs: str = "data"
+) -> tuple[RunFolder, str]:
+    """Puts the weights in `path` (safetensors, or a state dict of torch.save) into the store; returns folder and name.
+
+    The name is `DESIGN@HASH`, DESIGN being how the network was trained (`config.design`) and HASH the sum of its weights:
+    what `--set teacher=` and `start=` take. inputs: "data" normalises images by the data set's mean and std, "raw" hands
+    them on as they are in [0, 1]; weights that carry a mean and std keep theirs.
+
+    Raises CktatError for a file that is no state dict, or one of another architecture. Runs no code from the file.
+    """
+    if inputs not in INPUTS:
+        raise CktatError(f"inputs must be {' or '.join(INPUTS)}, not {inputs!r}")
+    design = make(config.design)
+    mean, std = (data.mean, data.std) if inputs == "data" else ((0.0,) * data.channels, (1.0,) * data.channels)
+    module = build(config.model, classes=len(data.classes), channels=data.channels, mean=mean, std=std)
+    _fill(module, _read(path), path, config.model)
+    check(module, (data.channels, *data.size), len(data.classes))
+    weights = module.state_dict()
+    name = digest(weights)[:16]
+    folder = store.find(name) or RunFolder(store.root / f"imported-{config.design}-{name[:8]}")
+    card = card_of(config, data, design, name) | {
+        "mean": module.mean.flatten().tolist(),
+        "std": module.std.flatten().tolist(),
+        "epoch": None,
+    }
+    for pick in ("last", "best"):
+        save_weights(folder.weights(pick), weights, card)
+    folder.write(
+        identity=name,
+        design={"name": design.name, "declared": canonical(design)},
+        config=config.model_dump(mode="json"),
+        data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)},
+        imported=path.name,
+        commit=commit(),
+        versions=versions(),
+        hardware=None,
+        started=None,
+        finished={"imported": True},
+    )
+    return folder, f"{config.design}@{name[:8]}"
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise CktatError(f"there is no file {path}")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for damaged or hostile files
+        raise CktatError(
+            f"{path} holds no weights that can be read safely ({looks_like(path)}): {one_line(error)}"
+        ) from None
+    for key in ("state_dict", "model_state_dict", "model", "net"):  # how training scripts wrap a state dict
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()) or not content:
+        raise CktatError(f"{path} holds no state dict: it must map names to tensors")
+    return content
+
+
+def _fill(module: torch.nn.Module, weights: dict[str, Tensor], path: Path, model: str) -> None:
+    weights = {name.removeprefix("module."): value for name, value in weights.items()}  # DataParallel's prefix
+    own = module.state_dict()
+    if not any(name.startswith("body.") for name in weights):
+        weights = {f"body.{name}": value for name, value in weights.items()}
+    weights = {name: own[name] for name in ("mean", "std")} | weights
+    missing = [name for name in own if name not in weights]
+    foreign = [name for name in weights if name not in own]
+    shaped = [name for name in own if name in weights and own[name].shape != weights[name].shape]
+    if missing or foreign or shaped:
+        parts = [
+            f"{what} {names[0].removeprefix('body.')}{f' and {len(names) - 1} more' if names[1:] else ''}"
+            for what, names in (("it lacks", missing), ("it has", foreign), ("it has another shape of", shaped))
+            if names
+        ]
+        raise CktatError(
+            f"{path} is not of architecture {model!r}: {', '.join(parts)}; give yours with --model file.py:function"
+        )
+    module.load_state_dict(weights)
