@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 from typer import Argument, Option
@@ -107,6 +106,7 @@ def train(
       cktat train trades --data cifar10 --root DIR --model resnet18 --stop-after 9m
     """
     from cktat.experiments import api
+    from cktat.experiments.compare import assignment
     from cktat.training import read_yaml
 
     options: dict[str, Any] = read_yaml(config) if config else {}
@@ -121,7 +121,7 @@ def train(
         raise CktatError(f"{config}: set must hold names and values, such as tau: 3")
     if options.pop("design", design) != design:
         raise CktatError(f"{config} is for another design than {design!r}")
-    hyper |= dict(map(_assignment, set_ or []))
+    hyper |= dict(map(assignment, set_ or []))
     run = api.train(design, store=store, out=out, resume=resume, stop_after=stop_after, set=hyper, **options)
     print(f"run: {run.path}")
 
@@ -184,6 +184,46 @@ def report(
     from cktat.experiments import api
 
     print(f"page: {api.report(runs, out, store=store)}")
+
+
+@app.command()
+def compare(
+    designs: Annotated[
+        list[str] | None, Argument(help="Designs, 'cktat tau=1 beta=1' in quotes (default: all).")
+    ] = None,
+    data: Annotated[str, Option(help="As for train.")] = "digits",
+    root: RootOption = None,
+    model: Annotated[str, Option(help="As for train.")] = "small",
+    recipe: Annotated[str, Option(help="common or authors.")] = "common",
+    epochs: Annotated[int | None, Option(help="Passes over the training images.")] = None,
+    examples: Annotated[int | None, Option(help="Train on the first so many images.")] = None,
+    seeds: Annotated[int, Option(help="Seeds 0, 1, ...", min=1)] = 3,
+    attacks: Annotated[str, Option(help="As for evaluate.")] = "pgd100,cw",
+    jobs: Annotated[int, Option(help="Runs at a time, each on one thread.", min=1)] = 1,
+    markdown: Annotated[bool, Option("--markdown", help="Print the table as Markdown.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Train designs with several seeds, attack them, print means and spreads. Run again, it goes on.
+
+    \b
+    Example:
+      cktat compare trades "cktat tau=1 beta=1" --epochs 10 --jobs 2
+    """
+    from cktat.designs import DESIGNS
+    from cktat.experiments.compare import Entry, table
+    from cktat.experiments.compare import compare as run_all
+
+    entries = [Entry.read(text) for text in designs or DESIGNS]
+    names = [name.strip() for name in attacks.split(",") if name.strip()]
+    options = dict(
+        data=data, root=None if root is None else str(root), model=model, recipe=recipe, epochs=epochs, examples=examples,
+        threads=1 if jobs > 1 else None,
+    )  # fmt: skip
+    failures = run_all(entries, seeds, names, options, store, jobs=jobs)
+    columns, *rows = table(entries, seeds, names, options, store)
+    _print_table(columns, rows, markdown)
+    if failures:
+        raise CktatError(f"{len(failures)} of {seeds * len(entries)} runs failed: {failures[0]}")
 
 
 @app.command("import")
@@ -266,16 +306,6 @@ def data_fetch(
     from cktat.data import fetch
 
     print(f"data: {fetch(name, root)}")
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise CktatError(f"--set {text!r} must be NAME=VALUE, such as --set tau=3")
-    try:
-        return name.strip().replace("-", "_"), yaml.safe_load(value)
-    except yaml.YAMLError:
-        return name.strip().replace("-", "_"), value
 
 
 def _print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], markdown: bool) -> None:

@@ -433,18 +433,18 @@ def test_generalists_decay_grows_with_the_updates_to_0_999(form, step, decay):
 @pytest.mark.parametrize("form", ["released", "paper"])
 @pytest.mark.parametrize("epochs", [120, 240])
 def test_generalists_share_is_1_up_to_two_thirds_and_falls_to_0_4(form, epochs):
-    # main.py L119, of 120 epochs: 1 to epoch 80, 90 -> 0.85, 100 -> 0.70, 110 -> 0.55, 120 -> 0.4
+    # main.py L119, of 120 epochs counted from 1: 1 to epoch 80, 90 -> 0.85, 100 -> 0.70, 110 -> 0.55, 120 -> 0.4
     share = DESIGNS["generalist"](form=form).deployed.of.share
     scale = epochs // 120
-    for epoch, wanted in {0: 1.0, 40: 1.0, 80: 1.0, 90: 0.85, 100: 0.70, 110: 0.55, 120: 0.4}.items():
-        assert value(share, Moment(epoch=scale * epoch, epochs=epochs)) == pytest.approx(wanted, abs=1e-12), epoch
+    for epoch, wanted in {1: 1.0, 40: 1.0, 80: 1.0, 90: 0.85, 100: 0.70, 110: 0.55, 120: 0.4}.items():
+        assert value(share, Moment(epoch=scale * epoch - 1, epochs=epochs)) == pytest.approx(wanted, abs=1e-12), epoch
 
 
 def test_generalist_hands_back_after_every_step_of_each_fifth_epoch_from_75_of_120():
     when = DESIGNS["generalist"]().deployed.when
     for within in (0.0, 0.4, 0.999):
         handed = [e for e in range(120) if value(when, Moment(progress=(e + within) / 120, epoch=e, epochs=120)) != 0]
-        assert handed == [75, 80, 85, 90, 95, 100, 105, 110, 115]
+        assert handed == [epoch - 1 for epoch in range(75, 121, 5)]
 
 
 def test_generalist_as_the_paper_writes_it_hands_back_once_in_each_of_these_epochs():
@@ -456,4 +456,4 @@ def test_generalist_as_the_paper_writes_it_hands_back_once_in_each_of_these_epoc
         for s in (0, 1, 200, steps - 1)
         if value(when, Moment(progress=(e * steps + s) / (120 * steps), epoch=e, epochs=120, step=e * steps + s)) != 0
     ]
-    assert handed == [(e, 0) for e in range(75, 120, 5)]
+    assert handed == [(e, 0) for e in range(74, 120, 5)]

@@ -128,7 +128,7 @@ def test_settling_a_name_that_is_not_open_names_those_that_are():
 
 @pytest.mark.parametrize("tau", [0.0, -1.0, math.nan, math.inf])
 def test_a_settled_value_is_checked_like_a_number_given_at_once(tau):
-    with pytest.raises(CktatError, match=r"the temperature of S|the weight of guide"):
+    with pytest.raises(CktatError, match=r"the temperature of S|the weight of guide|tau of design"):
         OPEN.settle(tau=tau)
 
 

@@ -147,13 +147,16 @@ def test_the_gradient_of_a_mixture(share, hard):
 
 def test_a_class_that_neither_part_of_a_mixture_allows_has_no_gradient_and_no_nan():
     S = Learner("S")
-    logits = torch.tensor([[2.0, 1.0, 0.0]], requires_grad=True)
+    logits = torch.tensor([[2.0, 1.0, 0.0]])
     at = Outputs({(S, clean): logits}, torch.tensor([1]), 3)
     mixed = mix(y, top(S(clean)), 0.25).log_probs(at)
     torch.testing.assert_close(mixed.exp(), torch.tensor([[0.75, 0.25, 0.0]]))
-    soft = mix(S(clean), y, 0.5).log_probs(at)
-    soft.exp().square().sum().backward()
-    assert logits.grad.isfinite().all()
+    masked = torch.tensor([[2.0, 1.0, -math.inf]], requires_grad=True)  # a live output that rules a class out
+    label = mix(S(clean), y, 0.5).log_probs(Outputs({(S, clean): masked}, torch.tensor([1]), 3))
+    assert label[0, 2] == -math.inf
+    label.exp().square().sum().backward()
+    assert masked.grad.isfinite().all()
+    assert masked.grad.abs().max() > 0
 
 
 # --- held

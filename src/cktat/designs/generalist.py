@@ -2,17 +2,19 @@
 
 from cktat.designs.registry import choose, label_design
 from cktat.labels import Average, Design, Learner, Moment, Schedule, Term, adversarial, clean, mix, y
+from cktat.labels.scalars import growing
 
-DECAY = Schedule(lambda at: min(0.999, (at.step + 1) / (at.step + 10)), "min(0.999, (step + 1) / (step + 10))")
+DECAY = growing(0.999)
 
 
 def _share(at: Moment) -> float:
-    progress = at.epoch / at.epochs
+    progress = (at.epoch + 1) / at.epochs  # the release counts epochs from 1
     return 1.0 if progress <= 2 / 3 else 1.0 - 0.6 * (progress - 2 / 3) / (1 / 3)
 
 
 def _every_fifth_epoch(at: Moment) -> float:
-    return float(at.epoch >= 75 / 120 * at.epochs and at.epoch % 5 == 0)
+    epoch = at.epoch + 1
+    return float(epoch >= 75 / 120 * at.epochs and epoch % 5 == 0)
 
 
 def _start_of_every_fifth_epoch(at: Moment) -> float:

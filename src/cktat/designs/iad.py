@@ -47,7 +47,7 @@ def iad(
     C = Frozen("C", of=clean_teacher, model=teacher_model)
     weight = alpha * tau**2
     terms = (
-        Term(S(adv), y, require_share(1 - alpha - alpha_clean, "1 - alpha - alpha_clean")),
+        Term(S(adv), y, require_share(round(1 - alpha - alpha_clean, 12), "1 - alpha - alpha_clean")),
         Term(S(adv, tau), T(adv, tau), weight * (1 - later), name="guide at first"),
         Term(S(adv, tau), T(adv, tau), weight * later, per_sample=sure(T(adv), beta), name="guide"),
         Term(S(adv), S(clean), weight * later, per_sample=unsure(T(adv), beta), name="self"),

@@ -2,11 +2,13 @@
 
 from cktat.evaluation.evaluate import STANDARD_ATTACKS, evaluate, for_report
 from cktat.evaluation.measure import flags
+from cktat.evaluation.report import write_report
 from cktat.evaluation.result import CLEAN, Result, worst_case
 from cktat.evaluation.statistics import wilson
 from cktat.evaluation.subject import Subject, load_subject
+from cktat.evaluation.table import results_of, text_table
 
 __all__ = [
-    "CLEAN", "STANDARD_ATTACKS", "Result", "Subject", "evaluate", "flags", "for_report", "load_subject", "wilson",
-    "worst_case",
+    "CLEAN", "STANDARD_ATTACKS", "Result", "Subject", "evaluate", "flags", "for_report", "load_subject", "results_of",
+    "text_table", "wilson", "worst_case", "write_report",
 ]  # fmt: skip

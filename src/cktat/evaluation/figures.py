@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,7 +82,8 @@ def plot(
 
 def _draw(axes: Axes, line: Line) -> None:
     look: dict[str, Any] = {"color": colour(line.number), "solid_capstyle": "round"}
-    axes.plot(line.x, line.y, linewidth=1.6, marker="o", markersize=2.6, **look)
+    dots = 2.6 if len(line.x) <= 20 else 0  # more would only thicken the line
+    axes.plot(line.x, line.y, linewidth=1.5, marker="o", markersize=dots, **look)
     if line.low:
         axes.fill_between(line.x, line.low, line.high, color=colour(line.number), alpha=0.14, linewidth=0)
     if line.marked is not None and line.marked in line.x:
@@ -98,7 +100,7 @@ def _frame(axes: Axes, x_label: str, percent: bool) -> None:
     axes.tick_params(colors=INK, length=2.5, width=0.6)
     axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
     axes.set_xlabel(x_label, color=INK)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10), integer=x_label == "epoch"))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 4, 5, 10), integer=x_label == "epoch"))
     axes.margins(x=0.03)
     if percent:
         axes.set_ylim(-2, 102)
@@ -115,15 +117,26 @@ def _logarithmic(axes: Axes) -> None:
 
 
 def _number(axes: Axes, lines: Sequence[Line]) -> None:
-    # Each line ends in its run's number; numbers that would overlap are moved up, from the lowest on.
-    ends = [(line, float(axes.transData.transform((line.x[-1], line.y[-1]))[1])) for line in lines if line.x]
-    lowest = -np.inf
-    for line, height in sorted(ends, key=lambda end: end[1]):
-        lowest = max(height, lowest + 8.5)
-        axes.annotate(
-            str(line.number), (line.x[-1], line.y[-1]), (7, lowest - height), textcoords="offset points", va="center",
-            color=colour(line.number), fontweight="bold", annotation_clip=False,
-        )  # fmt: skip
+    # Each line ends in its run's number; lines of one length end above each other, and their numbers must not overlap.
+    for end in {line.x[-1] for line in lines if line.x}:
+        ending = sorted((line for line in lines if line.x and line.x[-1] == end), key=lambda line: line.y[-1])
+        heights = [float(axes.transData.transform((end, line.y[-1]))[1]) for line in ending]
+        for line, height, place in zip(ending, heights, apart(heights, 8.5), strict=True):
+            axes.annotate(
+                str(line.number), (end, line.y[-1]), (7, place - height), textcoords="offset points", va="center",
+                color=colour(line.number), fontweight="bold", annotation_clip=False,
+            )  # fmt: skip
+
+
+def apart(heights: Sequence[float], gap: float) -> list[float]:
+    """The nearest places (least squares) to ascending heights that are at least `gap` apart."""
+    blocks: list[list[float]] = []  # of labels that touch; each lies around the mean of what its labels want
+    for number, height in enumerate(heights):
+        blocks.append([height - number * gap])
+        while len(blocks) > 1 and fmean(blocks[-2]) > fmean(blocks[-1]):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    shifts = [fmean(block) for block in blocks for _ in block]
+    return [shift + number * gap for number, shift in enumerate(shifts)]
 
 
 def picture(image: Tensor) -> str:

@@ -117,7 +117,7 @@ def _curve_plot(runs: Sequence[Reported]) -> Markup | None:
         low, high = ([100 * end[side] for end in ends] for side in (0, 1))
         y = [100 * correct / found["images"] for correct in found["correct"]]
         lines.append(Line(run.number, [unit * radius for radius in found["eps"]], y, None, low, high))
-    uprights = [(unit * radius, f"trained at {eps_text(radius)}") for radius in eps]
+    uprights = [(unit * radius, f"eps {eps_text(radius)}") for radius in eps]
     label = "eps, in 1/255 of the pixel range" if levels else "eps, as a fraction of the pixel range"
     return plot(
         lines, title="Accuracy (%) against eps", x_label=label, percent=True, uprights=uprights, size=(4.6, 2.8)

@@ -20,7 +20,11 @@ from cktat.training import RunFolder, read_json
 
 @dataclass(frozen=True)
 class Reported:
-    """What the folder of run `number` (from 1) holds, read once. rows: best and last, as far as they are evaluated."""
+    """What the folder of run `number` (from 1) holds.
+
+    rows: best and last weights, as far as they are evaluated. shown: the row of the weights the report was asked for; card,
+    curve and pictures are of these. files: every result file, and whether it is of the weights in the folder now.
+    """
 
     number: int
     folder: RunFolder
@@ -57,14 +61,25 @@ class Reported:
 
 def read(number: int, folder: RunFolder, pick: str) -> Reported:
     """Reads a run's folder. Raises CktatError if a file in it is broken."""
-    record, card = run.read(), card_of(run, pick)
-    rows = [row for row in (row_of(run, each) for each in PICKS) if row.results]
-    shown = next((row for row in rows if row.pick == pick), None) or row_of(run, pick)
-    files = [
-        (path, found, is_of(found.provenance, card_of(run, p))) for p in PICKS for path, found in result_files(run, p)
-    ]
-    curve, pictures = _read_curve(run, pick, card), _read_pictures(run, pick, card)
-    return Reported(number, run, record, card, run.history(), rows or [shown], shown, curve, pictures, files)
+    rows = [row for row in (row_of(folder, each) for each in PICKS) if row.results]
+    shown = next((row for row in rows if row.pick == pick), None) or row_of(folder, pick)
+    cards = {each: card_of(folder, each) for each in PICKS}
+    return Reported(
+        number=number,
+        folder=folder,
+        record=folder.read(),
+        card=cards[pick],
+        history=folder.history(),
+        rows=rows or [shown],
+        shown=shown,
+        curve=_read_curve(folder, pick, cards[pick]),
+        pictures=_read_pictures(folder, pick, cards[pick]),
+        files=[
+            (path, found, is_of(found.provenance, cards[each]))
+            for each in PICKS
+            for path, found in result_files(folder, each)
+        ],
+    )
 
 
 def _read_curve(run: RunFolder, pick: str, card: dict[str, Any]) -> dict[str, Any] | None:

@@ -75,6 +75,9 @@ class Result:
                 fields["protocol"],
                 fields["provenance"],
             )
+            known = set(range(len(result.classes)))
+            if not result.robust or set(result.robust) - {"0", "1"} or not known.issuperset(result.labels):
+                raise KeyError
             if len(result.labels) != result.images or result.correct != fields["correct"]:
                 raise CktatError(f"{path} was changed: its count of {fields['correct']} is not that of its images")
         except (KeyError, TypeError):

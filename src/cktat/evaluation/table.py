@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cktat.evaluation.result import CLEAN, Result, worst_case
-from cktat.training import RunFolder, read_json
+from cktat.training import RunFolder, read_card
 
 WORST = "worst case"
 PICKS = ("best", "last")
@@ -19,8 +19,7 @@ ORDER = (CLEAN, "fgsm", "pgd10", "pgd20", "pgd100", "mim", "cw")
 
 def card_of(run: RunFolder, pick: str) -> dict[str, Any]:
     """The card of the weights that are in the folder now, {} if there are none yet. Raises CktatError if it is broken."""
-    path = run.weights(pick).with_suffix(".json")
-    return read_json(path) if path.is_file() else {}
+    return read_card(run.weights(pick))
 
 
 def result_files(run: RunFolder, pick: str) -> list[tuple[Path, Result]]:

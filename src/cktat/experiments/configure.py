@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,6 +31,13 @@ THREAT_OPTIONS = tuple(Threat.model_fields)
 RECIPE_OPTIONS = tuple(Recipe.model_fields)
 OPTIONS = (*RUN_OPTIONS, *THREAT_OPTIONS, *RECIPE_OPTIONS)
 
+KINDS: dict[str, tuple[type, ...]] = {
+    "set": (dict,),
+    "examples": (int,),
+    "root": (str, Path),
+} | dict.fromkeys(("design", "data", "model", "recipe", "precision", "device"), (str,))
+"""What an option must be, where the schema is not asked before the option is used."""
+
 
 def configure(**options: Any) -> tuple[RunConfig, Dataset]:
     """The configuration that `options` (names of OPTIONS, None for "not given") ask for, and its data set.
@@ -41,17 +49,22 @@ def configure(**options: Any) -> tuple[RunConfig, Dataset]:
         if name not in OPTIONS:
             raise unknown("option of a run", name, OPTIONS)
     given = {name: value for name, value in options.items() if value is not None}
+    for name, kinds in KINDS.items():
+        if name in given and not isinstance(given[name], kinds):
+            wanted = {str: "text", int: "a whole number", dict: "names and values"}[kinds[0]]
+            raise CktatError(f"{name} must be {wanted}, not {given[name]!r}")
     spec, root = given.get("data", "digits"), given.get("root")
     data = load(spec, root).subset(given.get("examples"))
     design = given.get("design", "cktat")
     base = setting(given.get("recipe", "common"), design, data)
     recipe = base.recipe.model_dump() | {k: v for k, v in given.items() if k in RECIPE_OPTIONS}
     threat = base.threat.model_dump() | {k: number(k, v) for k, v in given.items() if k in THREAT_OPTIONS}
+    Ball(threat["eps"], data.box)
     if "eps" in given and "step" not in given:
         threat["step"] = threat["eps"] * base.threat.step / base.threat.eps
-    Ball(threat["eps"], data.box)
-    if threat["step"] <= 0 < threat["eps"]:
-        raise CktatError(f"step must be above 0, not {threat['step']}")
+    adversary = checked(Threat, threat, "the adversary")
+    if adversary.step <= 0 < adversary.eps:
+        raise CktatError(f"step must be above 0, not {adversary.step}")
     device = device_of(given.get("device", "auto"))
     return checked(
         RunConfig,
@@ -64,7 +77,7 @@ def configure(**options: Any) -> tuple[RunConfig, Dataset]:
             "held_out": given.get("held_out"),
             "model": given.get("model", "small"),
             "recipe": checked(Recipe, recipe, "the recipe"),
-            "threat": checked(Threat, threat, "the adversary"),
+            "threat": adversary,
             "seed": given.get("seed", 0),
             "precision": precision_of(given.get("precision", "auto"), device),
             "threads": given.get("threads", torch.get_num_threads()),
@@ -79,7 +92,7 @@ def number(name: str, given: Any) -> Any:
     if not isinstance(given, str):
         return given
     try:
-        top, _, bottom = given.partition("/")
-        return float(top) / float(bottom) if bottom else float(top)
+        top, slash, bottom = given.partition("/")
+        return float(top) / float(bottom) if slash else float(top)
     except (ValueError, ZeroDivisionError):
         raise CktatError(f"{name} must be a number or a fraction such as 8/255, not {given!r}") from None

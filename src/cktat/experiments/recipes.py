@@ -67,7 +67,9 @@ AUTHORS: dict[str, Callable[[Dataset], Setting]] = {
     "mart": lambda data: _rounded_radius(
         _edited(rice(data), lr=0.01, weight_decay=3.5e-3, **_drops(120, 74, 89, 99)), data
     ),
-    "ard": lambda data: _edited(rice(data), weight_decay=2e-4, **_drops(200, 100)),  # its second drop never happens
+    "ard": lambda data: _edited(  # its second drop never happens
+        rice(data), batch_size=256 if len(data.classes) == 100 else 128, weight_decay=2e-4, **_drops(200, 100)
+    ),
     "iad": lambda data: _edited(rice(data), weight_decay=2e-4, **_drops(200, 100)),  # nor does its
     "rslad": lambda data: _edited(
         rice(data), set={"scale": 10.0 if len(data.classes) == 100 else 1.0}, weight_decay=2e-4,

@@ -62,10 +62,13 @@ class Runner:
         when asked to stop.
         """
         design = design or make(config.design, **config.set)
-        name = identity(config, canonical(design), data.fingerprint, adversarial=design.adversarial)
+        name = identity_of(config, data, design)
         folder = folder or self.store.place(config, name)
-        if not folder.exists and folder.path.is_dir() and any(p.name != ".lock" for p in folder.path.iterdir()):
-            raise CktatError(f"{folder.path} exists and holds no run; choose another --out")
+        if not folder.exists:  # all that can be wrong is found before anything is written
+            _require_free(folder)
+            if resume:
+                raise CktatError(f"there is nothing to resume in {folder.path}; start without --resume")
+            self._check(config, data, design)
         with folder.locked():
             if folder.exists:
                 _require_same(folder, config, name)
@@ -75,18 +78,18 @@ class Runner:
                     return folder
                 if not (resume or ensure):
                     raise CktatError(f"{folder.path} holds an unfinished run of this; add --resume to go on with it")
-                config = config.model_copy(update={"threads": folder.config().threads})
-            elif resume:
-                raise CktatError(f"there is nothing to resume in {folder.path}; start without --resume")
+                # The threads, and the radius that a clean run is only scored at, are no part of its identity.
+                there = folder.config()
+                config = config.model_copy(update={"threads": there.threads, "threat": there.threat})
             else:
-                check(self._module(config, data, config.model, 0), (data.channels, *data.size), len(data.classes))
+                torch.set_num_threads(config.threads)
                 _begin(folder, config, design, data, name)
             self._train(config, data, design, folder, name)
         return folder
 
     def _train(self, config: RunConfig, data: Dataset, design: Design, folder: RunFolder, name: str) -> None:
-        torch.set_num_threads(config.threads)
         given, inputs = self._given(config, data, design)
+        torch.set_num_threads(config.threads)  # a teacher that was resumed just now set those of its own record
         before = folder.read().get("inputs")
         if before is not None and before != inputs:
             raise CktatError(f"{folder.path} began with other teachers than the store holds now; train anew with --out")
@@ -105,6 +108,19 @@ class Runner:
         started = time.time()
         fit(training, folder, card, stop=self.stop, watch=self.watch)
         folder.write(finished={"at": _now(), "seconds_this_session": round(time.time() - started, 1)})
+
+    def _check(self, config: RunConfig, data: Dataset, design: Design) -> None:
+        """Raises CktatError for anything wrong with the networks of a run, or of the runs that it needs."""
+        for model in {config.model, *(learner.model or config.model for learner in design.learners)}:
+            check(self._module(config, data, model, 0), (data.channels, *data.size), len(data.classes))
+        if design.open:
+            tempered_teacher(design)
+        for network in _of_other_runs(design):
+            theirs, made = _theirs(config, network)
+            if made is not None:
+                self._check(theirs, data, made)
+            elif (there := self.store.imported(theirs.design).config()).model != theirs.model:
+                raise CktatError(f"{theirs.design} is of model {there.model!r}, and {network} is {theirs.model!r}")
 
     def _calibrate(
         self, config: RunConfig, data: Dataset, design: Design, given: dict[Network, State]
@@ -132,21 +148,16 @@ class Runner:
 
     def _finished(self, config: RunConfig, data: Dataset, network: Frozen | Learner) -> RunFolder:
         """The finished run whose network `network` is, or starts from; trained first if there is none."""
-        of = network.of if isinstance(network, Frozen) else network.start
-        assert isinstance(of, str | Design)
-        name = of if isinstance(of, str) else of.name
-        if "@" in name:
-            return self.store.imported(name)
-        theirs = config.model_copy(update={"design": name, "set": {}, "model": network.model or config.model})
-        return self.train(theirs, data, design=make(of) if isinstance(of, str) else of, ensure=True)
+        theirs, design = _theirs(config, network)
+        if design is None:
+            return self.store.imported(theirs.design)
+        return self.train(theirs, data, design=design, ensure=True)
 
     def _given(self, config: RunConfig, data: Dataset, design: Design) -> tuple[dict[Network, State], dict[str, Any]]:
         """Weights that other runs end with, and a record of where each came from."""
         given: dict[Network, State] = {}
         inputs: dict[str, Any] = {}
-        started = [n for n in design.learners if n.start is not None and not isinstance(n.start, Learner)]
-        of_other_runs: tuple[Frozen | Learner, ...] = (*design.frozen, *started)
-        for network in of_other_runs:
+        for network in _of_other_runs(design):
             run = self._finished(config, data, network)
             weights, card = run.load(network.pick)
             given[network] = weights
@@ -166,6 +177,29 @@ class Runner:
             std=data.std,
             seed=derive(config.seed, "weights", number),
         )
+
+
+def _of_other_runs(design: Design) -> tuple[Frozen | Learner, ...]:
+    """The networks that other runs train: frozen ones, and learners that start from a design."""
+    started = (n for n in design.learners if n.start is not None and not isinstance(n.start, Learner))
+    return (*design.frozen, *started)
+
+
+def _theirs(config: RunConfig, network: Frozen | Learner) -> tuple[RunConfig, Design | None]:
+    """The run that trains `network`, or its start, beside a run of `config`; the design is None if it was imported."""
+    of = network.of if isinstance(network, Frozen) else network.start
+    if not isinstance(of, str | Design):
+        raise CktatError(f"network {network} must be of a design or its name, not {of!r}")
+    name = of if isinstance(of, str) else of.name
+    theirs = config.model_copy(update={"design": name, "set": {}, "model": network.model or config.model})
+    if isinstance(of, Design):
+        return theirs, of
+    return theirs, None if "@" in name else make(of)
+
+
+def identity_of(config: RunConfig, data: Dataset, design: Design) -> str:
+    """The identity of the run that trains `design` so."""
+    return identity(config, canonical(design), data.fingerprint, adversarial=design.adversarial)
 
 
 def card_of(config: RunConfig, data: Dataset, design: Design, name: str) -> Card:
@@ -197,6 +231,13 @@ def _begin(folder: RunFolder, config: RunConfig, design: Design, data: Dataset, 
         started=_now(),
         finished=None,
     )
+
+
+def _require_free(folder: RunFolder) -> None:
+    # What a run leaves that was killed before its run.json was there does not count.
+    left = (".lock", f".{folder.run_json.name}.")
+    if folder.path.is_dir() and any(not path.name.startswith(left) for path in folder.path.iterdir()):
+        raise CktatError(f"{folder.path} exists and holds no run; choose another --out")
 
 
 def _require_same(folder: RunFolder, config: RunConfig, name: str) -> None:

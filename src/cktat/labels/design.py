@@ -13,7 +13,7 @@ from cktat.errors import CktatError, unknown
 from cktat.labels.labels import Label, Output, TrueLabel, y
 from cktat.labels.networks import Average, Frozen, Learner, Network
 from cktat.labels.outputs import Cell, Outputs
-from cktat.labels.scalars import Calibrated, Schedule, settled
+from cktat.labels.scalars import Calibrated, growing, require_number, settled
 from cktat.labels.terms import Term
 from cktat.labels.views import Adversarial, Extrapolated, View, clean, here
 from cktat.labels.walk import rebuild, walk
@@ -47,6 +47,10 @@ class Design:
                 raise CktatError(
                     f"design {self.name!r} calls two different things {str(part)!r}; give each its own name"
                 )
+        names = [str(term) for term in self.live]
+        for name in names:
+            if names.count(name) > 1:
+                raise CktatError(f"design {self.name!r} has two terms called {name!r}; tell them apart with name=")
         trained = {term.output.network for term in self.live}
         for learner in self.learners:
             if learner not in trained:
@@ -60,7 +64,8 @@ class Design:
                 raise CktatError(f"design {self.name!r}: the label inside {view.sign} may look at x or `here` only")
         if here in self.views:
             raise CktatError(f"design {self.name!r}: `here` has a meaning inside an adversarial view's label only")
-        if self.order and {o.cell for o in self.order} != set(self._cells_by_term):
+        ordered = [o.cell for o in self.order]
+        if ordered and (set(ordered) != set(self._cells_by_term) or len(ordered) != len(set(ordered))):
             wanted = ", ".join(str(cell) for cell in self._cells_by_term)
             raise CktatError(f"design {self.name!r}: order must name exactly its cells {wanted}")
 
@@ -139,13 +144,16 @@ class Design:
     @property
     def open(self) -> tuple[str, ...]:
         """Names of calibrated values that are not settled yet."""
-        return tuple(dict.fromkeys(p.name for p in walk(self.terms, into=_inside) if isinstance(p, Calibrated)))
+        return tuple(
+            dict.fromkeys(p.name for p in walk((self.terms, self.deploy), into=_inside) if isinstance(p, Calibrated))
+        )
 
     def settle(self, **values: float) -> Design:
         """The design with calibrated values filled in. Raises CktatError for a name it has not left open."""
         for name in values:
             if name not in self.open:
                 raise unknown(f"open value of design {self.name!r}", name, self.open or ["(none)"])
+            require_number(values[name], f"{name} of design {self.name!r}")
         return rebuild(self, lambda part: settled(part, values), into=lambda part: part is self or _inside(part))
 
     def without(self, *names: str, instead: Term | None = None) -> Design:
@@ -159,7 +167,7 @@ class Design:
                 raise unknown(f"term of design {self.name!r}", name, [str(term) for term in self.terms])
         left = tuple(term for term in self.terms if str(term) not in names)
         if instead is None and not any(_anchored(term.label) for term in left if not term.vanishes):
-            instead = Term(self.deployed(clean), y, name="hard")
+            instead = Term(self.learners[0](clean), y, name="hard")
         return self.replace(terms=left if instead is None else (instead, *left))
 
     def averaged(self, decay: float) -> Design:
@@ -167,10 +175,7 @@ class Design:
 
         The decay starts low, at (step + 1) / (step + 10), so that the first weights are soon forgotten.
         """
-        grow = Schedule(
-            lambda at: min(decay, (at.step + 1) / (at.step + 10)), f"min({decay:g}, (step + 1) / (step + 10))"
-        )
-        return dataclasses.replace(self, deploy=Average(f"{self.deployed} mean", of=self.deployed, decay=grow))
+        return self.replace(deploy=Average(f"{self.deployed} mean", of=self.deployed, decay=growing(decay)))
 
     def replace(self, **fields: Any) -> Design:
         """A copy with other fields; it keeps no origin, because no name and hyper-parameters stand for it any more."""

@@ -161,11 +161,14 @@ class Held(Label):
     def offers(self) -> frozenset[str]:  # type: ignore[override]
         return self.label.offers
 
-    def resolve(self, at: Outputs, what: str) -> Tensor:
-        return self.label.resolve(at, what).detach()
-
     def log_probs(self, at: Outputs) -> Tensor:
         return self.label.log_probs(at).detach()
+
+    def logits(self, at: Outputs) -> Tensor:
+        return self.label.logits(at).detach()
+
+    def classes(self, at: Outputs) -> Tensor:
+        return self.label.classes(at)
 
     def __str__(self) -> str:
         return f"held {self.label}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -100,9 +101,17 @@ class Expression(Scalar):
         return f"({self.left} {self.symbol} {self.right})"
 
 
+@functools.cache
 def from_progress(begin: float) -> Schedule:
     """0 while progress < `begin`, 1 from there on."""
     return Schedule(lambda moment: float(moment.progress >= begin), f"from progress {begin:g}")
+
+
+@functools.cache
+def growing(decay: float) -> Schedule:
+    """The decay of an average that starts low and grows to `decay`: min(decay, (step + 1) / (step + 10))."""
+    require_share(decay, "the decay of an average")
+    return Schedule(lambda at: min(decay, (at.step + 1) / (at.step + 10)), f"min({decay:g}, (step + 1) / (step + 10))")
 
 
 def value(number: Number, moment: Moment) -> float:
@@ -122,6 +131,11 @@ def settled(part: object, values: Mapping[str, float]) -> object:
     if isinstance(part, Expression) and not isinstance(part.left, Scalar) and not isinstance(part.right, Scalar):
         return OPERATORS[part.symbol](part.left, part.right)
     return part
+
+
+def require_number(number: Number, what: str) -> Number:
+    """`number` unless it is no number, or a plain one that is not finite."""
+    return _require(number, what, "of any size", lambda v: True)
 
 
 def require_positive(number: Number, what: str) -> Number:

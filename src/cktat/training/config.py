@@ -90,7 +90,8 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
     A design without adversarial views has no adversary in its identity: one clean teacher serves every radius.
     """
     fields = config.model_dump(mode="json", exclude=NOT_IDENTITY | (set() if adversarial else {"threat"}))
-    fields |= {"design": design, "data": fingerprint}
+    declared = json.loads(json.dumps(design), parse_int=float)  # a beta of 6 is one of 6.0
+    fields |= {"design": declared, "data": fingerprint}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -17,6 +17,9 @@ from torch import Tensor
 
 from cktat.errors import CktatError
 
+_UMASK = os.umask(0)
+os.umask(_UMASK)  # the only way to read it is to set it
+
 Card = dict[str, Any]
 """What a network is: architecture, classes, mean and std, eps, data, design, seed - JSON values only."""
 
@@ -30,6 +33,7 @@ def write_atomic(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_UMASK)  # mkstemp's files are private, these are as any other
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -84,6 +88,17 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Card]:
     if digest(tensors) != card.get("weights_sha256"):
         raise CktatError(f"{path} is damaged: its weights are not those its card describes")
     return tensors, card
+
+
+def read_card(path: Path) -> Card:
+    """The card inside a weights file, {} if there is no such file. Raises CktatError if it is damaged."""
+    if not path.is_file():
+        return {}
+    try:
+        with safetensors.safe_open(str(path), framework="pt") as file:
+            return json.loads((file.metadata() or {}).get("card", "{}"))
+    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
+        raise CktatError(f"{path} is not a whole safetensors file ({looks_like(path)}): {error}") from None
 
 
 def looks_like(path: Path) -> str:

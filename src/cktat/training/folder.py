@@ -66,7 +66,12 @@ class RunFolder:
     def history(self) -> list[dict[str, Any]]:
         """One record per finished epoch."""
         path = self.path / "log.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+        try:
+            return (
+                [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+            )
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise CktatError(f"{path} is not a log of this program: {error}") from None
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
         # Written anew from the state, so that a line of an epoch that a kill undid does not stay behind.
@@ -74,8 +79,15 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Only one process trains in a folder: another waits. The lock goes with its process, however that ends."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / ".lock").open("w") as file:
+        """Only one process trains in a folder: another waits. The lock goes with its process, however that ends.
+
+        Raises CktatError where there can be no folder.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = (self.path / ".lock").open("w")
+        except OSError as error:
+            raise CktatError(f"{self.path} cannot be the folder of a run: {error.strerror}") from None
+        with file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield

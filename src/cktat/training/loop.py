@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cktat.attacks import Ball
 from cktat.data import Batch, Batches, Dataset
-from cktat.errors import CktatError
+from cktat.errors import CktatError, one_line
 from cktat.labels import Design, Moment, Outputs
 from cktat.seeds import derive, generator
 from cktat.training.awp import perturbed
@@ -131,10 +131,11 @@ class Training:
                         f"step {self.steps}: the term {term} is {loss}; try a smaller lr or another precision"
                     )
 
-    def _require_finite_weights(self) -> None:
+    def require_finite(self) -> None:
+        """Raises Diverged for a weight, or a sum of losses, that is not finite: such a state must not be saved."""
         for term, total in zip(self.design.live, self.sums.tolist(), strict=True):
             if not math.isfinite(total):
-                raise Diverged(f"an epoch ending at step {self.steps}: the term {term} is {total}; try a smaller lr")
+                raise Diverged(f"an epoch, up to step {self.steps}: the term {term} is {total}; try a smaller lr")
         for letter, state in self.team.state_dict().items():
             for name, weight in state.items():
                 if weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
@@ -143,7 +144,7 @@ class Training:
 
     def end_epoch(self) -> dict[str, Any]:
         """Scores the held-out images and records the epoch."""
-        self._require_finite_weights()
+        self.require_finite()
         started = time.perf_counter()
         with self.autocast():
             clean, robust = held_out_accuracy(
@@ -207,7 +208,7 @@ def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch:
     between two of them is undone by training that epoch again. Raises Stopped or Diverged.
     """
     if folder.state.is_file():
-        training.resume(load_state(folder.state))
+        _resume(training, folder)
     per_epoch = training.batches.steps
     watch.begin(training.design.name, training.config.recipe.epochs, per_epoch, training.steps)
     try:
@@ -230,6 +231,14 @@ def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch:
         watch.end()
 
 
+def _resume(training: Training, folder: RunFolder) -> None:
+    try:
+        training.resume(load_state(folder.state))
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CktatError(f"{folder.state} is the training state of another run: {one_line(error)}") from None
+    folder.write_history(training.history)  # a kill after the state of the last epoch left its line out
+
+
 def _save(training: Training, folder: RunFolder, card: Card, record: Mapping[str, Any]) -> None:
     weights = training.team.deployed.state_dict()
     card = card | {"epoch": record["epoch"], "held_out": record["held_out"]}
@@ -241,6 +250,7 @@ def _save(training: Training, folder: RunFolder, card: Card, record: Mapping[str
 
 
 def _stop(training: Training, folder: RunFolder, reason: str) -> None:
+    training.require_finite()
     save_state(folder.state, training.state())
     raise Stopped(
         f"{reason}: saved after step {training.steps} of {training.total_steps} in {folder.path}; "

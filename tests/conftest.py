@@ -1,0 +1,199 @@
+"""What tests of whole runs share: data and networks so small that a run takes a fraction of a second."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from cktat.experiments import Runner, Store, configure
+from cktat.labels import Design
+from cktat.training import RunFolder
+
+NETWORKS = """
+from torch import nn
+
+
+def net(classes, channels, width=4, last=None):
+    return nn.Sequential(
+        nn.Conv2d(channels, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(), nn.Flatten(),
+        *([] if last is None else [last]), nn.Linear(9 * width, classes),
+    )
+
+
+def wide(classes, channels):
+    return net(classes, channels, width=6)
+
+
+def dropping(classes, channels):
+    return net(classes, channels, last=nn.Dropout(0.5))
+"""
+
+DATA = """
+import numpy as np
+
+
+def data():
+    return dict(np.load({path!r}))
+"""
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """Files of a user: `data` (NPZ) of 48 training, 12 held-out and 30 test images, 6 x 6 grey, in 3 classes that a
+    network tells apart, and `model`, a convolution with BatchNorm and a linear layer. `options` make a run of 2 epochs of
+    4 steps of them. `file` holds the networks net, wide and dropping; `data_function` is the same data from a function.
+    """
+
+    folder: Path
+    data: str
+    data_function: str
+    file: str
+
+    @property
+    def model(self) -> str:
+        return f"{self.file}:net"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return {
+            "data": self.data, "model": self.model, "epochs": 2, "batch_size": 12, "lr": 0.05, "eps": 0.1, "steps": 2,
+            "precision": "fp32", "threads": 1, "device": "cpu",
+        }  # fmt: skip
+
+    @property
+    def flags(self) -> list[str]:
+        """The options as the command line takes them."""
+        return [part for key, value in self.options.items() for part in (f"--{key.replace('_', '-')}", str(value))]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    folder = tmp_path_factory.mktemp("tiny")
+    numbers = np.random.default_rng(0)
+    kinds = numbers.integers(40, 216, (3, 6, 6))
+    arrays: dict[str, Any] = {}
+    for part, images in (("train", 48), ("held_out", 12), ("test", 30)):
+        labels = np.arange(images) % 3
+        noise = numbers.integers(-40, 41, (images, 6, 6))
+        arrays |= {f"x_{part}": (kinds[labels] + noise).astype(np.uint8), f"y_{part}": labels}
+    np.savez(folder / "tiny.npz", **arrays)
+    (folder / "tiny.py").write_text(NETWORKS + DATA.format(path=str(folder / "tiny.npz")))
+    return Tiny(folder, str(folder / "tiny.npz"), f"{folder / 'tiny.py'}:data", str(folder / "tiny.py"))
+
+
+class Steps:
+    """Stands for both the stop and the watch of a training: counts its steps and asks to stop after `until` of them.
+
+    begun: (design, steps done before) of every training that began, those of teachers included. at_step: is called with
+    the number of every step.
+    """
+
+    def __init__(self, until: int | None = None, at_step: Callable[[int], None] = lambda step: None) -> None:
+        self.until, self.at_step = until, at_step
+        self.taken = 0
+        self.begun: list[tuple[str, int]] = []
+
+    def now(self) -> str | None:
+        return "enough" if self.until is not None and self.taken >= self.until else None
+
+    def begin(self, name: str, epochs: int, steps: int, done: int) -> None:
+        self.begun.append((name, done))
+
+    def step(self) -> None:
+        self.taken += 1
+        self.at_step(self.taken)
+
+    def epoch(self, record: dict[str, Any]) -> None: ...
+
+    def end(self) -> None: ...
+
+
+class Runs:
+    """Tiny runs: trained, stopped anywhere, compared."""
+
+    Steps = Steps
+
+    def __init__(self, tiny: Tiny) -> None:
+        self.tiny = tiny
+
+    def train(
+        self,
+        design: str | Design,
+        store: Path,
+        *,
+        steps: Steps | None = None,
+        say: Callable[[str], None] = lambda text: None,
+        out: Path | None = None,
+        resume: bool = False,
+        ensure: bool = False,
+        **options: Any,
+    ) -> RunFolder:
+        """The finished run of a design, on tiny data unless the options say otherwise."""
+        name = design if isinstance(design, str) else design.name
+        config, data = configure(**({"design": name} | self.tiny.options | options))
+        steps = steps or Steps()
+        return Runner(Store(store), steps, steps, say).train(  # type: ignore[arg-type]
+            config,
+            data,
+            design=None if isinstance(design, str) else design,
+            folder=None if out is None else RunFolder(out),
+            resume=resume,
+            ensure=ensure,
+        )
+
+    def outcome(self, run: RunFolder) -> dict[str, Any]:
+        """All that a run computed: the very bytes of its weights and cards, and its history but for the times."""
+        names = [f"{pick}.{kind}" for pick in ("best", "last") for kind in ("safetensors", "json")]
+        files = {name: (run.path / name).read_bytes() for name in names}
+        history = [{k: v for k, v in line.items() if not k.startswith("seconds")} for line in run.history()]
+        record = {k: v for k, v in run.read().items() if k in ("identity", "config", "inputs", "calibrated")}
+        return files | {"history": history, "record": record, "finished": run.finished}
+
+    @staticmethod
+    def tree(folder: Path) -> dict[str, bytes | None]:
+        """Everything in a folder: contents of files by path, None for folders."""
+        return {str(p.relative_to(folder)): None if p.is_dir() else p.read_bytes() for p in sorted(folder.rglob("*"))}
+
+    @staticmethod
+    def edit(path: Path, change: Callable[[Any], Any]) -> None:
+        """Changes the JSON in a file."""
+        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+
+    @staticmethod
+    def forked(work: Callable[[], None]) -> Callable[[], int]:
+        """Begins `work` in a process of its own; the result waits for its exit code, or minus the signal that ended it."""
+        child = os.fork()
+        if child == 0:
+            try:
+                work()
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        return lambda: os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    @staticmethod
+    def die(*_: object) -> None:
+        """As `kill -9` does: no handler, no clean-up, no flush."""
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def runs(tiny: Tiny) -> Runs:
+    return Runs(tiny)
+
+
+@pytest.fixture(autouse=True)
+def threads_stay() -> Iterator[None]:
+    """A run sets the number of threads of the process; the next test finds it as it was."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)

@@ -1,0 +1,139 @@
+"""Run folders made by hand: files as training and evaluation write them, without any of either."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cktat.evaluation import Result
+from cktat.training import RunFolder, read_card, write_json
+
+LABELS = (0, 1, 2, 0, 1, 2, 0, 1, 2, 0)
+CLASSES = ("cat", "dog", "frog")
+
+
+@pytest.fixture
+def result() -> Callable[..., Result]:
+    """A result from its flags, of three classes whose labels take turns."""
+
+    def make(
+        attack: str = "clean",
+        robust: str = "1111100000",
+        *,
+        weights: str = "a" * 64,
+        eps: float = 8 / 255,
+        **changes: Any,
+    ) -> Result:
+        protocol: dict[str, Any] = {"test_images": len(robust), "batch_size": 250, "seed": 0, "precision": "fp32"}
+        if attack != "clean":
+            protocol |= {"norm": "Linf", "eps": eps, "step": eps / 4, "steps": 20, "start": "uniform", "restarts": 1}
+        provenance = {
+            "weights_sha256": weights,
+            "epoch": 2,
+            "commit": "0123456789abcdef",
+            "versions": {"torch": "2.13.0"},
+            "hardware": {"device": "cpu", "cpu": "a processor"},
+            "at": "2026-01-02T03:04:05Z",
+            "seconds": 1.5,
+        }
+        labels = tuple(LABELS[i % len(LABELS)] for i in range(len(robust)))
+        fields = {"labels": labels, "classes": CLASSES, "protocol": protocol, "provenance": provenance} | changes
+        return Result(attack, robust, **fields)
+
+    return make
+
+
+@pytest.fixture
+def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolder]:
+    """A run folder by name. measured: flags by result file, as in {"best-pgd20": "1100..."}; None leaves out results/."""
+
+    def make(
+        name: str = "one",
+        *,
+        design: str = "TRADES",
+        hyper: dict[str, Any] | None = None,
+        data: str = "digits",
+        eps: float = 8 / 255,
+        classes: Sequence[str] = CLASSES,
+        measured: dict[str, str] | None = None,
+        epochs: int = 2,
+        extras: bool = False,
+        channels: int = 1,
+    ) -> RunFolder:
+        folder = RunFolder(tmp_path / name)
+        recipe = {"epochs": 2, "batch_size": 128, "lr": 0.1}
+        config: dict[str, Any] = {
+            "design": design,
+            "set": hyper or {},
+            "data": data,
+            "model": "small",
+            "recipe": recipe,
+        }
+        config |= {"threat": {"eps": eps, "step": eps / 4, "steps": 10}, "seed": 3, "precision": "fp32"}
+        folder.write(
+            identity=name,
+            design={"name": design, "declared": {"is": "Design", "name": design}},
+            config=config,
+            data={"name": data, "fingerprint": "f" * 64, "training_images": 1000},
+            commit=None,
+            versions={"cktat": "0.1.0"},
+            hardware={"device": "cpu", "cpu": "a processor"},
+            inputs={},
+        )
+        history = [
+            {
+                "epoch": epoch + 1,
+                "loss": 1.0 / (epoch + 1),
+                "held_out": {"images": 200, "clean": 0.5, "pgd": 0.25},
+                "seconds": 2.0 + epoch,
+            }
+            for epoch in range(epochs)
+        ]
+        folder.write_history(history)
+        for pick in ("best", "last") if epochs else ():
+            card = {"eps": eps, "epoch": 2, "classes": list(classes), "weights_sha256": pick[0] * 64}
+            write_card(folder, pick, card)
+        for file, flags in (measured or {}).items():
+            pick, attack, *_ = file.split("-")
+            found = result(attack, flags, weights=pick[0] * 64, eps=eps, classes=tuple(classes))
+            found.write(folder.results / f"{file}.json")
+        if extras:
+            write_extras(folder, eps, channels)
+        return folder
+
+    return make
+
+
+def write_card(folder: RunFolder, pick: str, card: dict[str, Any]) -> None:
+    """Weights of one number with this card inside."""
+    save_file({"weight": torch.zeros(1)}, folder.weights(pick), {"card": json.dumps(card)})
+
+
+def write_extras(folder: RunFolder, eps: float, channels: int) -> None:
+    """The best weights' accuracy curve and pictures."""
+    curve: dict[str, Any] = {"attack": "pgd20", "images": 10, "eps": [0.0, eps, 2 * eps], "correct": [9, 5, 0]}
+    write_json(folder.results / "best-curve.json", curve | {"weights_sha256": "b" * 64})
+    x = torch.rand(3, channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    y, after = torch.tensor([0, 1, 2]), torch.tensor([0, 2, 1])
+    tensors = {"x": x, "x_adv": (x + eps).clamp(max=1), "y": y, "before": y.clone(), "after": after, "index": y.clone()}
+    save_file(tensors, folder.results / "best-pictures.safetensors", {"weights_sha256": "b" * 64})
+
+
+@pytest.fixture
+def edit() -> Callable[..., None]:
+    """Changes fields of a JSON file by hand."""
+
+    def change(path: Path, **fields: Any) -> None:
+        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+
+    return change
+
+
+@pytest.fixture
+def edit_card() -> Callable[..., None]:
+    """Changes fields of the best weights' card."""
+    return lambda folder, **fields: write_card(folder, "best", read_card(folder.weights("best")) | fields)

@@ -1,0 +1,132 @@
+"""Which result files make a row, what is compared with what, and the table as text."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cktat.errors import CktatError
+from cktat.evaluation import Result
+from cktat.evaluation.table import (
+    WORST,
+    differing,
+    eps_text,
+    highest,
+    in_order,
+    not_evaluated,
+    results_of,
+    row_of,
+    text_table,
+)
+from cktat.training import RunFolder
+
+Make = Callable[..., RunFolder]
+
+
+def test_results_come_in_the_order_of_the_columns(run: Make) -> None:
+    names = ("zoo", "cw", "mim", "pgd100", "pgd20", "fgsm", "clean", "pgd10", "apgd")
+    folder = run(measured={f"best-{name}": "1111100000" for name in names})
+    expected = ["clean", "fgsm", "pgd10", "pgd20", "pgd100", "mim", "cw", "apgd", "zoo"]
+    assert list(results_of(folder, "best")) == expected
+    assert in_order([WORST, "zoo", "clean"]) == ["clean", "zoo", WORST]
+
+
+def test_results_of_other_weights_are_left_out(run: Make, result: Callable[..., Result]) -> None:
+    folder = run(measured={"best-clean": "1111111110"})
+    result("pgd20", "1111100000", weights="0" * 64).write(folder.results / "best-pgd20.json")
+    assert list(results_of(folder, "best")) == ["clean"]
+    assert results_of(folder, "last") == {}
+
+
+@pytest.mark.parametrize(
+    ("measured", "images"),
+    [
+        ({"best-clean": "1" * 10, "best-clean-first20": "1" * 20, "best-clean-eps0.05000": "1" * 30}, 10),
+        ({"best-clean-first5": "1" * 5, "best-clean-first9": "1" * 9, "best-clean-eps0.05000": "1" * 30}, 9),
+        ({"best-clean-eps0.05000": "1" * 30, "best-clean-eps0.05000-first9": "1" * 9}, 30),
+    ],
+)
+def test_one_group_of_files_is_taken(measured: dict[str, str], images: int, run: Make) -> None:
+    """The plain ones; without them one at the run's own eps; of the rest the one with the most images."""
+    assert [r.images for r in results_of(run(measured=measured), "best").values()] == [images]
+
+
+def test_a_curve_is_no_result(run: Make) -> None:
+    assert results_of(run(extras=True), "best") == {}
+
+
+def test_a_run_without_weights_has_no_results(run: Make) -> None:
+    assert results_of(run(epochs=0, measured={"best-clean": "1" * 10}), "best") == {}
+
+
+def test_a_broken_result_is_one_clear_error(run: Make) -> None:
+    folder = run(measured={"best-clean": "1" * 10})
+    (folder.results / "best-cw.json").write_text("{")
+    with pytest.raises(CktatError, match=r"best-cw\.json is not valid JSON"):
+        results_of(folder, "best")
+
+
+def test_the_worst_case_is_over_clean_and_all_attacks(run: Make) -> None:
+    row = row_of(run(measured={"best-clean": "1110", "best-pgd20": "1100", "best-cw": "0110"}), "best")
+    assert row.results[WORST].robust == "0100"
+    assert WORST not in row_of(run("two", measured={"best-clean": "1110"}), "best").results
+
+
+def test_a_column_says_what_differs(run: Make) -> None:
+    rows = [row_of(run("a"), "best"), row_of(run("b", eps=0.1, data="mine.npz"), "best")]
+    assert differing(rows) == ["data", "eps"]
+    assert differing(rows[:1]) == []
+
+
+def test_the_highest_is_marked_among_comparable_rows_only(run: Make) -> None:
+    few, more = {"best-clean": "1100", "best-pgd20": "1100"}, {"best-clean": "1110", "best-pgd20": "1000"}
+    runs = [run("a", measured=few, eps=0.1), run("b", measured=more, eps=0.1), run("c", measured=more, eps=0.2)]
+    rows = [row_of(each, "best") for each in runs]
+    assert highest(rows) == {(1, "clean"), (0, "pgd20"), (0, WORST)}
+
+
+def test_worst_cases_over_other_attacks_are_not_compared(run: Make) -> None:
+    measured = {"best-clean": "1100", "best-pgd20": "1000"}
+    rows = [
+        row_of(run("a", measured=measured), "best"),
+        row_of(run("b", measured=measured | {"best-cw": "1000"}), "best"),
+    ]
+    assert {attack for _, attack in highest(rows)} == {"clean", "pgd20"}
+
+
+@pytest.mark.parametrize(
+    ("eps", "text"),
+    [
+        (8 / 255, "8/255"),
+        (0.03137254901960784, "8/255"),
+        (0.15, "0.15"),
+        (0.2, "0.2"),
+        (1.0, "1"),
+        (0.0, "0"),
+        (None, ""),
+    ],
+)
+def test_a_radius_is_written_as_people_do(eps: float | None, text: str) -> None:
+    assert eps_text(eps) == text
+
+
+def test_the_text_table_is_aligned_and_states_its_terms(run: Make) -> None:
+    runs = [
+        run("one", hyper={"beta": 6.0}, measured={"best-clean": "1111111110", "best-pgd20": "1111100000"}),
+        run("two", design="Standard", measured={"best-clean": "1111111111"}),
+    ]
+    assert text_table(runs).splitlines() == [
+        "design         seed  weights       clean      pgd20  worst case",
+        "TRADES beta=6  3     best           90.0       50.0        50.0",
+        "                               59.6-98.2  23.7-76.3   23.7-76.3",
+        "Standard       3     best          100.0",
+        "                              72.2-100.0",
+        "Accuracy in %, below it Wilson's 95 % interval; data digits, model small, eps 8/255, test images 10.",
+    ]
+
+
+def test_the_text_table_says_how_to_evaluate(run: Make, tmp_path: Path) -> None:
+    folder = run("with space")
+    assert not_evaluated(folder) == "not evaluated yet: `cktat evaluate 'with space'`"
+    assert text_table([folder]).splitlines()[-1] == not_evaluated(folder)
+    assert text_table([]) == "no runs"
