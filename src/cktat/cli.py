@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from typer import Argument, Option
 
-from cktat.errors import CktatError
+from cktat.errors import CktatError, unknown
 
 app = typer.Typer(
     add_completion=False,
@@ -89,7 +89,7 @@ def train(
     awp: Annotated[float | None, Option(help="Adversarial weight perturbation: 0.005.")] = None,
     seed: Annotated[int | None, Option(help="Everything random follows from it.")] = None,
     set_: Annotated[list[str] | None, Option("--set", help="A hyper-parameter: tau=3.", metavar="NAME=VALUE")] = None,
-    config: Annotated[Path | None, Option(help="YAML with any of these; options win.", metavar="FILE")] = None,
+    config: Annotated[Path | None, Option(help="YAML with settings of the run; options win.", metavar="FILE")] = None,
     out: Annotated[Path | None, Option(help="This run's folder (default: one in the store).", metavar="DIR")] = None,
     store: StoreOption = None,
     device: Annotated[str | None, Option(help="auto, cpu, cuda or cuda:0.")] = None,
@@ -107,9 +107,13 @@ def train(
     """
     from cktat.experiments import api
     from cktat.experiments.compare import assignment
+    from cktat.experiments.configure import OPTIONS
     from cktat.training import read_yaml
 
     options: dict[str, Any] = read_yaml(config) if config else {}
+    for key in options:
+        if key not in OPTIONS:
+            raise unknown(f"key in {config}", key, OPTIONS)
     given = dict(
         data=data, root=root and str(root), model=model, recipe=recipe, epochs=epochs, batch_size=batch_size, lr=lr,
         examples=examples, eps=eps, step=step, steps=steps, ema=ema, awp=awp, seed=seed, device=device,
@@ -329,7 +333,7 @@ def main() -> None:
     try:
         app()
     except CktatError as error:
-        print(f"cktat: {error}", file=sys.stderr)
+        print(f"cktat: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of a pipe has seen enough
         sys.stderr.close()

@@ -43,8 +43,8 @@ class Tiny(nn.Module):
 
 
 @pytest.fixture
-def tiny() -> Callable[..., nn.Module]:
-    """tiny(seed, width, classes): a float64 network of random weights and statistics."""
+def small_net() -> Callable[..., nn.Module]:
+    """small_net(seed, width, classes): a float64 network of random weights and statistics."""
     return Tiny
 
 

@@ -14,9 +14,9 @@ S, R, T = Learner("S"), Learner("R"), Frozen("T")
 
 
 @pytest.fixture
-def build(tiny):
+def build(small_net):
     """Fresh networks, another for each learner; the architecture "wide" is one of another width."""
-    return lambda model, number: tiny(number, width=9 if model == "wide" else 6)
+    return lambda model, number: small_net(number, width=9 if model == "wide" else 6)
 
 
 def state(module: nn.Module) -> dict[str, torch.Tensor]:
@@ -55,14 +55,14 @@ def test_learners_without_a_start_are_fresh_and_each_is_another(build) -> None:
     assert team.deployed is team.modules[S]
 
 
-def test_a_learner_that_starts_from_a_design_takes_the_weights_it_is_given_buffers_included(build, tiny) -> None:
+def test_a_learner_that_starts_from_a_design_takes_the_weights_it_is_given_buffers_included(build, small_net) -> None:
     started = Learner("S", start="standard")
-    given = state(tiny(5))
+    given = state(small_net(5))
     team = Team(design(started), build, {started: given}, CPU)
     assert same(team.modules[started], given)
     with torch.no_grad():
         team.modules[started].head.weight.add_(1)
-    assert torch.equal(given["head.weight"], tiny(5).head.weight)  # a copy of what was given
+    assert torch.equal(given["head.weight"], small_net(5).head.weight)  # a copy of what was given
 
 
 def test_a_learner_that_starts_from_another_equals_it_at_the_start_and_trains_alone(build) -> None:
@@ -83,26 +83,26 @@ def test_it_may_be_named_before_the_one_it_starts_from(build) -> None:
 
 
 @pytest.mark.parametrize("tau", [0.5, 1.0, 5.0])
-def test_a_tempered_start_divides_the_logits(tau: float, build, tiny, batch) -> None:
+def test_a_tempered_start_divides_the_logits(tau: float, build, small_net, batch) -> None:
     started = Learner("S", start="standard", start_tau=tau)
-    team = Team(design(started), build, {started: state(tiny(5))}, CPU)
+    team = Team(design(started), build, {started: state(small_net(5))}, CPU)
     x, _ = batch
     with torch.no_grad():
-        found, whole = team.modules[started].eval()(x), tiny(5).eval()(x)
+        found, whole = team.modules[started].eval()(x), small_net(5).eval()(x)
     torch.testing.assert_close(found, whole / tau, rtol=1e-12, atol=1e-12)
 
 
-def test_a_tempered_start_settles_with_the_design(build, tiny, batch) -> None:
+def test_a_tempered_start_settles_with_the_design(build, small_net, batch) -> None:
     open_ended = Learner("S", start="standard", start_tau=Calibrated("tau"))
     settled = design(open_ended).settle(tau=4.0)
-    team = Team(settled, build, {settled.learners[0]: state(tiny(5))}, CPU)
+    team = Team(settled, build, {settled.learners[0]: state(small_net(5))}, CPU)
     with torch.no_grad():
-        found, whole = team.deployed.eval()(batch[0]), tiny(5).eval()(batch[0])
+        found, whole = team.deployed.eval()(batch[0]), small_net(5).eval()(batch[0])
     torch.testing.assert_close(found, whole / 4, rtol=1e-12, atol=1e-12)
 
 
-def test_weights_of_another_architecture_are_refused_with_the_place_named(build, tiny, one_line) -> None:
-    started, wide = Learner("S", start="standard"), state(tiny(5, width=9))
+def test_weights_of_another_architecture_are_refused_with_the_place_named(build, small_net, one_line) -> None:
+    started, wide = Learner("S", start="standard"), state(small_net(5, width=9))
     with one_line(r"the weights for the start of S are of another architecture: .*body\.1\.weight"):
         Team(design(started), build, {started: wide}, CPU)
     with one_line(r"the weights for teacher T are of another architecture"):
@@ -122,8 +122,8 @@ def test_an_architecture_of_its_own_is_built(build) -> None:
     assert team.deployed.head.in_features == 9
 
 
-def test_frozen_networks_never_change(build, tiny, batch) -> None:
-    given = state(tiny(8))
+def test_frozen_networks_never_change(build, small_net, batch) -> None:
+    given = state(small_net(8))
     mean = Average("S~", of=S, decay=0.5)
     team = Team(design(S, frozen=T, deploy=mean), build, {T: given}, CPU)
     teacher = team.modules[T]
@@ -226,14 +226,14 @@ def test_only_the_named_learners_are_overwritten(build) -> None:
     assert same(team.modules[S], before) and same(team.modules[R], state(team.modules[mean]))
 
 
-def test_its_state_is_what_changes_and_comes_back_bit_for_bit(build, tiny) -> None:
+def test_its_state_is_what_changes_and_comes_back_bit_for_bit(build, small_net) -> None:
     mean = Average("S~", of=S, decay=0.9)
-    team = Team(design(S, R, frozen=T, deploy=mean), build, {T: state(tiny(8))}, CPU)
+    team = Team(design(S, R, frozen=T, deploy=mean), build, {T: state(small_net(8))}, CPU)
     shaken(team, S, R, seed=1)
     team.follow(Moment())
     saved = {letter: {k: v.clone() for k, v in part.items()} for letter, part in team.state_dict().items()}
     assert set(saved) == {"S", "R", "S~"}
-    other = Team(design(S, R, frozen=T, deploy=mean), build, {T: state(tiny(8))}, CPU)
+    other = Team(design(S, R, frozen=T, deploy=mean), build, {T: state(small_net(8))}, CPU)
     assert not same(other.modules[S], saved["S"])
     other.load_state_dict(saved)
     for network in (S, R, mean):

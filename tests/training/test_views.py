@@ -38,9 +38,9 @@ Views = Callable[..., tuple[dict, dict]]
 
 
 @pytest.fixture
-def networks(tiny) -> dict:
+def networks(small_net) -> dict:
     """S in train mode, as the loop has it, T in eval mode."""
-    return {S: tiny(0).train(), T: tiny(1).eval()}
+    return {S: small_net(0).train(), T: small_net(1).eval()}
 
 
 @pytest.fixture
@@ -228,15 +228,15 @@ def test_the_extrapolated_view_lies_beyond_x_prime_and_is_not_clipped(reach: flo
     assert outside == (reach > 1) and not found[beyond].requires_grad
 
 
-def modules_for(design: Design, tiny) -> dict:
-    return {network: tiny(number).train(network.trains) for number, network in enumerate(design.networks)}
+def modules_for(design: Design, small_net) -> dict:
+    return {network: small_net(number).train(network.trains) for number, network in enumerate(design.networks)}
 
 
 @pytest.mark.parametrize("name", DESIGNS)
-def test_every_design_gets_its_views_and_only_frozen_networks_are_known(name: str, views_of, tiny, batch) -> None:
+def test_every_design_gets_its_views_and_only_frozen_networks_are_known(name: str, views_of, small_net, batch) -> None:
     design = make(name)
     design = design.settle(**dict.fromkeys(design.open, 0.5))
-    modules = modules_for(design, tiny)
+    modules = modules_for(design, small_net)
     found, known = views_of(design, modules)
     assert set(design.views) <= set(found)
     for cell, logits in known.items():
@@ -248,10 +248,10 @@ def test_every_design_gets_its_views_and_only_frozen_networks_are_known(name: st
 
 @pytest.mark.parametrize("name", ["trades", "rslad", "generalist", "lbgat"])
 def test_networks_are_left_in_the_mode_they_had_with_statistics_and_gradients_untouched(
-    name: str, views_of, tiny
+    name: str, views_of, small_net
 ) -> None:
     design = make(name)
-    modules = modules_for(design, tiny)
+    modules = modules_for(design, small_net)
     for module in modules.values():
         module.drop.eval()  # a part in another mode than the rest
         module.head.bias.grad = torch.ones_like(module.head.bias)
@@ -284,13 +284,13 @@ def test_a_radius_of_0_leaves_the_images(views_of, batch) -> None:
     assert torch.equal(found[adv], x) and torch.equal(found[beyond], x)
 
 
-def test_a_teacher_that_is_a_design_is_asked_for_its_output_and_not_for_its_own_teachers(views_of, tiny) -> None:
+def test_a_teacher_that_is_a_design_is_asked_for_its_output_and_not_for_its_own_teachers(views_of, small_net) -> None:
     # `of` holds another sentence: what is said in it about S, T and x' is not said of this design's.
     for of in (make("trades"), make("rslad")):
         teacher = Frozen("T", of=of)
         adv = adversarial(S, teacher(clean), start=gaussian(SIGMA))
         design = Design("taught", (Term(S(adv), teacher(clean)),))
-        modules = {S: tiny(0).train(), teacher: tiny(1).eval()}
+        modules = {S: small_net(0).train(), teacher: small_net(1).eval()}
         calls: list[int] = []
         for module in modules.values():
             module.register_forward_hook(lambda *_, calls=calls: calls.append(1))

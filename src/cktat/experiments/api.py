@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
+from cktat.attacks import Ball
 from cktat.errors import CktatError
 from cktat.evaluation import STANDARD_ATTACKS, Result, for_report, load_subject
 from cktat.evaluation import evaluate as measure
@@ -16,7 +17,7 @@ from cktat.experiments.runs import Runner
 from cktat.experiments.store import Store
 from cktat.labels import Design
 from cktat.training import RunFolder, Stop, device_of, seconds
-from cktat.training.progress import Meter, Shown, Silent
+from cktat.training.progress import Meter, Shown, Silent, plain
 
 
 def train(
@@ -50,7 +51,7 @@ def train(
     config, data = configure(design=name, **options)
     with Stop(None if stop_after is None else seconds(stop_after)) as stop:
         runner = Runner(
-            Store(store), stop, Shown(console) if show else Silent(), lambda text: console.print(text, soft_wrap=True)
+            Store(store), stop, Shown(console) if show else Silent(), lambda text: plain(console, text)
         )
         folder = RunFolder(Path(out)) if out else None
         return runner.train(config, data, design=made, folder=folder, resume=resume, ensure=ensure)
@@ -78,6 +79,7 @@ def evaluate(
     console = Console(quiet=not show)
     folder = run if isinstance(run, RunFolder) else Store(store).open(run)
     subject = load_subject(folder, weights, root, device_of(device))
+    Ball(subject.card["eps"] if eps is None else eps, subject.data.box)  # before anything is measured and written
     with Meter(console) as meter:
         results = measure(
             subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, watch=meter, say=meter.say

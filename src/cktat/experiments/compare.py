@@ -50,10 +50,11 @@ def assignment(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise CktatError(f"{text!r} must be NAME=VALUE, such as tau=3")
+    key = name.strip().replace("-", "_")
     try:
-        return name.strip().replace("-", "_"), yaml.safe_load(value)
-    except yaml.YAMLError:
-        return name.strip().replace("-", "_"), value
+        return key, float(value) if isinstance(found := yaml.safe_load(value), str) else found  # YAML takes 1e-3 for text
+    except (yaml.YAMLError, ValueError):
+        return key, value
 
 
 def compare(

@@ -11,7 +11,7 @@ import torch
 from cktat.attacks import Ball
 from cktat.data import Dataset
 from cktat.designs import make
-from cktat.errors import CktatError
+from cktat.errors import CktatError, is_file_function
 from cktat.experiments.store import Store
 from cktat.labels import Design, Frozen, Learner, Network
 from cktat.labels.walk import canonical
@@ -194,7 +194,7 @@ def _theirs(config: RunConfig, network: Frozen | Learner) -> tuple[RunConfig, De
     theirs = config.model_copy(update={"design": name, "set": {}, "model": network.model or config.model})
     if isinstance(of, Design):
         return theirs, of
-    return theirs, None if "@" in name else make(of)
+    return theirs, None if "@" in name and not is_file_function(name) else make(of)
 
 
 def identity_of(config: RunConfig, data: Dataset, design: Design) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cktat.errors import CktatError, unknown
+from cktat.errors import CktatError, one_line, unknown
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -116,7 +116,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise CktatError(f"{path} is not valid YAML{place}: {getattr(error, 'problem', None) or error}") from None
+        raise CktatError(f"{path} is not valid YAML{place}: {getattr(error, 'problem', None) or one_line(error)}") from None
     if not isinstance(fields, dict):
         raise CktatError(f"{path} must hold keys and values, not {type(fields).__name__}")
     return fields

@@ -39,8 +39,11 @@ class RunFolder:
         return self.path / f"{pick}.safetensors"
 
     def load(self, pick: str) -> tuple[dict[str, Tensor], Card]:
-        """Weights and card of `pick`, "best" or "last". Raises CktatError if the run has none or they are damaged."""
-        return load_weights(self.weights(pick))
+        """Weights and card of `pick`, "best" or "last". Raises CktatError if the run has none, or not its own."""
+        weights, card = load_weights(self.weights(pick))
+        if card.get("run") != self.read()["identity"]:
+            raise CktatError(f"{self.weights(pick)} is of another run ({card.get('run')}), not of the one in its folder")
+        return weights, card
 
     @property
     def exists(self) -> bool:
@@ -50,7 +53,11 @@ class RunFolder:
         """What run.json holds. Raises CktatError if this is no run folder."""
         if not self.exists:
             raise CktatError(f"{self.path} holds no run (there is no run.json); `cktat runs` lists what there is")
-        return read_json(self.run_json)
+        there = read_json(self.run_json)
+        parts = {"identity": str, "design": dict, "config": dict}
+        if not isinstance(there, dict) or not all(isinstance(there.get(part), kind) for part, kind in parts.items()):
+            raise CktatError(f"{self.run_json} is not the record of a run: it needs {', '.join(parts)}")
+        return there
 
     def config(self) -> RunConfig:
         return checked(RunConfig, self.read()["config"], str(self.run_json))

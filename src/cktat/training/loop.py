@@ -24,7 +24,7 @@ from cktat.training.schedule import lr_factor
 from cktat.training.score import held_out_accuracy
 from cktat.training.stopping import Stop, Stopped
 from cktat.training.team import Build, Given, Team
-from cktat.training.views import build_views
+from cktat.training.views import Known, Views, build_views
 
 
 class Diverged(CktatError):
@@ -88,20 +88,28 @@ class Training:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16")
 
     def step(self, batch: Batch) -> None:
-        """One optimiser step: the views, the cells in the design's order, the loss, the weights, the averages."""
-        moment, recipe = self.moment, self.config.recipe
-        rate = recipe.lr * lr_factor(recipe, self.steps / self.batches.steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate * group["lr_factor"]
+        """One optimiser step: the views, then the weights."""
         torch.manual_seed(derive(self.config.seed, "step", self.steps))  # for networks with dropout
+        views, known = self.attack(batch)
+        self.update(batch, views, known)
+        self.steps += 1
+
+    def attack(self, batch: Batch) -> tuple[Views, Known]:
+        """The views that the design needs of a batch, and logits of frozen networks met on the way."""
         draws = generator(self.config.seed, "attack", self.steps)
         x = batch.x.contiguous(memory_format=torch.channels_last)
         classes, modules = len(self.data.classes), self.team.modules
         with self.autocast():
-            views, known = build_views(
-                self.design, modules, self.config.threat, self.ball, x, batch.y, classes, draws, moment
+            return build_views(
+                self.design, modules, self.config.threat, self.ball, x, batch.y, classes, draws, self.moment
             )
-        learners = [modules[learner] for learner in self.design.learners]
+
+    def update(self, batch: Batch, views: Views, known: Known) -> None:
+        """The cells in the design's order, the loss, the weights, the averages."""
+        moment, recipe, modules = self.moment, self.config.recipe, self.team.modules
+        rate = recipe.lr * lr_factor(recipe, self.steps / self.batches.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate * group["lr_factor"]
 
         def losses() -> Tensor:  # [terms]
             with self.autocast():
@@ -109,9 +117,12 @@ class Training:
                 for cell in self.design.cells:
                     with torch.set_grad_enabled(cell.network.trains):
                         logits[cell] = known[cell] if cell in known else modules[cell.network](views[cell.view])
-            outputs = Outputs(logits, batch.y, classes, moment.progress, moment.epoch, moment.epochs, moment.step)
+            outputs = Outputs(
+                logits, batch.y, len(self.data.classes), moment.progress, moment.epoch, moment.epochs, moment.step
+            )
             return torch.stack(list(self.design.losses(outputs).values()))
 
+        learners = [modules[learner] for learner in self.design.learners]
         with perturbed(learners, recipe.awp, lambda: losses().sum()) if recipe.awp else nullcontext():
             found = losses()
             self._require_finite(found.detach())
@@ -120,7 +131,6 @@ class Training:
             self.optimiser.step()
         self.team.follow(moment)
         self.sums += found.detach()
-        self.steps += 1
 
     def _require_finite(self, losses: Tensor) -> None:
         # On a GPU looking at every step would make the host wait; the running sums are looked at after the epoch.

@@ -15,6 +15,11 @@ def bars(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True)
 
 
+def plain(console: Console, text: str) -> None:
+    """Prints text as it is: brackets in a path are no markup."""
+    console.print(text, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
 class Silent:
     """Shows nothing of a training."""
 
@@ -45,11 +50,10 @@ class Shown(Silent):
 
     def epoch(self, record: dict[str, Any]) -> None:
         held_out = record["held_out"]
-        self.console.print(
+        plain(
+            self.console,
             f"{self.name} epoch {record['epoch']}/{self.epochs}: loss {record['loss']:.4f}, held-out clean "
             f"{held_out['clean']:.3f}, PGD {held_out['pgd']:.3f}, {record['seconds']:.1f} s",
-            highlight=False,
-            soft_wrap=True,
         )
 
     def end(self) -> None:
@@ -86,4 +90,4 @@ class Meter:
             self.say(f"{attack}: {right}/{images} = {right / images:.3f}")
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True)
+        plain(self.console, text)

@@ -1,0 +1,680 @@
+"""The command line: bad input is one line and exit code 2 and leaves no trace; runs stop, resume, and are shown."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cktat.cli import main
+from cktat.designs import DESIGNS
+from cktat.training import RunFolder
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+Cktat = Callable[..., Done]
+
+
+@pytest.fixture
+def cktat(monkeypatch, capsys, tmp_path) -> Cktat:
+    """cktat(*words): the command in an empty folder, 80 columns wide, its output not a terminal."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("CKTAT_DATA", "CKTAT_STORE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["cktat", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+        out, err = capsys.readouterr()
+        return Done(code, out, err)
+
+    return run
+
+
+@pytest.fixture
+def refused(cktat, runs, tmp_path) -> Callable[..., str]:
+    """refused(*words): the one line with which the command ends with 2, having changed nothing in the folder."""
+
+    def run(*words: object) -> str:
+        before = runs.tree(tmp_path)
+        done = cktat(*words)
+        assert runs.tree(tmp_path) == before
+        assert done.code == 2, done
+        assert done.err.startswith("cktat: ") and done.err.count("\n") == 1 and done.err.endswith("\n"), done.err
+        assert "Traceback" not in done.out + done.err
+        return done.err
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(runs, tmp_path_factory) -> Path:
+    """A store with a finished run of TRADES."""
+    store = tmp_path_factory.mktemp("finished")
+    runs.train("trades", store)
+    return store
+
+
+@pytest.fixture
+def store(finished, tmp_path) -> Path:
+    """That store, to be spoilt."""
+    return Path(shutil.copytree(finished, tmp_path / "runs"))
+
+
+@pytest.fixture
+def run(store) -> RunFolder:
+    return RunFolder(next(store.glob("trades-*")))
+
+
+class Evil:
+    """Pickled, it asks whoever loads it to leave a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def evil(mark: Path, kind: str = "pickle") -> bytes:
+    buffer = io.BytesIO()
+    if kind == "torch":
+        torch.save({"weight": Evil(mark)}, buffer)
+    else:
+        pickle.dump(Evil(mark), buffer)
+    return buffer.getvalue()
+
+
+HTML = b"<!DOCTYPE html>\n<html><body>404: no such file, please log in</body></html>\n"
+
+SPOILT = {
+    "empty": lambda whole, mark: b"",
+    "truncated": lambda whole, mark: whole[: len(whole) // 2],
+    "a byte short": lambda whole, mark: whole[:-1],
+    "one bit flipped": lambda whole, mark: whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:],
+    "a web page": lambda whole, mark: HTML,
+    "noise": lambda whole, mark: np.random.default_rng(0).bytes(500),
+    "a pickle that runs code": lambda whole, mark: evil(mark),
+    "a torch file that runs code": lambda whole, mark: evil(mark, "torch"),
+}
+
+
+# --- bad input to `train`
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        # names, with the nearest there are
+        (["cktt"], "unknown design 'cktt'; did you mean 'cktat'"),
+        (["pgd-at"], "did you mean 'pgd_at'"),
+        (["./nowhere.py:mine"], "there is no file"),
+        (["trades", "--model", "smal"], "unknown model 'smal'; did you mean 'small'"),
+        (["trades", "--model", "resnet-18"], "did you mean 'resnet18'"),
+        (["trades", "--data", "digit"], "unknown data 'digit'; did you mean 'digits'"),
+        (["trades", "--data", "cifra10"], "did you mean 'cifar10'"),
+        (["trades", "--recipe", "author"], "unknown recipe 'author'; did you mean 'authors'"),
+        (["ard", "--set", "bata=1"], "design 'ard' has no parameter 'bata'; it has tau, alpha, teacher"),
+        (["cktat", "--set", "guide=hrad"], "did you mean .*'hard'"),
+        (["cktat", "--set", "teacher=standart"], "did you mean 'standard'"),
+        (["cktat", "--set", "start=standart"], "did you mean 'standard'"),
+        (["cktat", "--set", "start=standard@0123abcd"], "unknown imported network .*'standard@0123abcd'"),
+        (["rslad", "--set", "teacher-model=resnet8"], "unknown model 'resnet8'"),
+        # temperatures, weights
+        (["cktat", "--set", "tau=0"], "tau|temperature"),
+        (["cktat", "--set", "tau=-1"], "above 0, not -1"),
+        (["cktat", "--set", "tau=.nan"], "must be a finite number above 0, not nan"),
+        (["cktat", "--set", "tau=nan"], "tau must be a number or auto, not 'nan'|finite number above 0, not nan"),
+        (["cktat", "--set", "tau=.inf"], "finite"),
+        (["cktat", "--set", "tau=hot"], "tau must be a number or auto, not 'hot'"),
+        (["ard", "--set", "tau=0"], "tau must be a finite number above 0"),
+        (["trades", "--set", "beta=-1"], "the weight of smooth must be a finite number of 0 or more, not -1"),
+        (["trades", "--set", "beta=.nan"], "finite"),
+        (["trades", "--set", "beta=.inf"], "finite"),
+        (["trades", "--set", "beta=[1, 2]"], "finite number"),
+        (["trades", "--set", "beta=true"], "finite number"),
+        (["trades", "--set", "beta="], "finite number"),
+        (["cktat", "--set", "teacher=5"], "5"),
+        (["cktat", "--set", "start=[standard]"], "design 'cktat'"),
+        (["iad", "--set", "alpha=2"], "from 0 to 1"),
+        (["trades", "--set", "beta"], "beta.* must be NAME=VALUE"),
+        (["cktat", "--set", "beta=0", "--set", "guide=none"], "no term left"),
+        # the adversary
+        (["trades", "--eps", "-0.1"], "eps must be 0 or more"),
+        (["trades", "--eps", "nan"], "eps must be a finite number"),
+        (["trades", "--eps", "inf"], "eps must be a finite number"),
+        (["trades", "--eps", "8"], "wider than the data's box"),
+        (["trades", "--eps", "eight"], "eps must be a number or a fraction such as 8/255, not 'eight'"),
+        (["trades", "--eps", "8/0"], "eps must be a number or a fraction"),
+        (["trades", "--step", "0"], "step must be above 0"),
+        (["trades", "--step", "-1/255"], "step"),
+        (["trades", "--steps", "0"], "steps"),
+        (["trades", "--steps", "-2"], "steps"),
+        # counts
+        (["trades", "--epochs", "0"], "epochs"),
+        (["trades", "--epochs", "-1"], "epochs"),
+        (["trades", "--batch-size", "0"], "batch_size"),
+        (["trades", "--batch-size", "-5"], "batch_size"),
+        (["trades", "--examples", "0"], "cannot train on 0 images"),
+        (["trades", "--examples", "100000"], "there are 48"),
+        (["trades", "--seed", "-1"], "seed"),
+        (["trades", "--threads", "0"], "threads"),
+        (["trades", "--lr", "0"], "lr"),
+        (["trades", "--lr", "nan"], "lr"),
+        (["trades", "--ema", "1"], "ema"),
+        (["trades", "--awp", "-1"], "awp"),
+        # the rest
+        (["trades", "--precision", "fp16"], "unknown precision 'fp16'"),
+        (["trades", "--device", "tpu"], "unknown device 'tpu'"),
+        (["trades", "--stop-after", "soon"], "'soon' is not a duration"),
+        (["trades", "--stop-after", "0s"], "'0s' is not a duration"),
+        (["trades", "--resume"], "nothing to resume"),
+        (["trades", "--config", "missing.yaml"], "there is no configuration file missing.yaml"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_train_refuses(words, named, refused, tiny) -> None:
+    design, *options = words
+    # later options win, so that the tiny ones stand wherever nothing is wrong
+    assert re.search(named, refused("train", design, *tiny.flags, *options))
+
+
+@pytest.mark.parametrize("words", [[], ["trades", "--epochs", "many"], ["trades", "--nonsense"], ["trades", "pgd_at"]])
+def test_words_that_the_parser_cannot_take_end_with_2_too(words, cktat, runs, tmp_path) -> None:
+    done = cktat("train", *words)
+    assert done.code == 2 and "Traceback" not in done.err and runs.tree(tmp_path) == {}
+
+
+YAML = {
+    "an unknown key": ("epoch: 3\n", "unknown .* 'epoch'; did you mean 'epochs'"),
+    "a hyphen": ("batch-size: 3\n", "did you mean .*'batch_size'"),
+    "broken at a bracket": ("epochs: 3\nset: {tau: 3\n", "not valid YAML at line 3"),
+    "a tab": ("set:\n\ttau: 3\n", "not valid YAML at line 2"),
+    "a list": ("- epochs\n", "must hold keys and values, not list"),
+    "nothing": ("", "must hold keys and values"),
+    "a control character": ("epochs: \x00\n", "not valid YAML"),
+    "two documents": ("epochs: 3\n---\nepochs: 4\n", "not valid YAML"),
+    "an object": ("epochs: !!python/object/apply:os.getcwd []\n", "not valid YAML"),
+    "a word for a number": ("epochs: many\n", "epochs"),
+    "no number of epochs": ("epochs: 0\n", "epochs"),
+    "a list for the data": ("data: [digits]\n", "data must be text"),
+    "a number for the model": ("model: 18\n", "model must be text"),
+    "a list of hyper-parameters": ("set: [tau]\n", "set must hold names and values"),
+    "an unknown hyper-parameter": ("set: {bata: 3}\n", "design 'trades' has no parameter 'bata'"),
+    "another design": ("design: cktat\n", "is for another design than 'trades'"),
+    "a number for a key": ("3: 4\n", "unknown .* 3"),
+    "an option of the command": ("resume: true\n", "unknown .* 'resume'"),
+    "the store": ("store: elsewhere\n", "unknown .* 'store'"),
+    "an argument of the library": ("ensure: true\n", "unknown .* 'ensure'"),
+}
+
+
+@pytest.mark.parametrize("kind", YAML)
+def test_a_configuration_file_is_refused_for(kind, refused, tmp_path) -> None:
+    text, named = YAML[kind]
+    (tmp_path / "run.yaml").write_text(text)
+    error = refused("train", "trades", "--config", "run.yaml")
+    assert re.search(named, error) and ("run.yaml" in error or kind.startswith(("a word", "no num", "a list for", "an u")))
+
+
+def test_a_configuration_file_that_is_no_text_is_refused(refused, tmp_path) -> None:
+    (tmp_path / "run.yaml").write_bytes(b"\xff\xfe\x00e\x00p")
+    assert "not valid YAML" in refused("train", "trades", "--config", "run.yaml")
+
+
+def npz(tiny, path: Path, **changes: object) -> Path:
+    arrays = {k: v for k, v in (dict(np.load(tiny.data)) | changes).items() if v is not None}
+    np.savez(path, **arrays)
+    return path
+
+
+def test_missing_and_short_data_files_are_refused(refused, tiny, tmp_path) -> None:
+    whole = Path(tiny.data).read_bytes()
+    (tmp_path / "half.npz").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "page.npz").write_bytes(HTML)
+    npz(tiny, tmp_path / "short.npz", y_train=np.arange(40) % 3)
+    npz(tiny, tmp_path / "lacking.npz", y_test=None)
+    (tmp_path / "empty").mkdir()
+    for data, named in {
+        "none.npz": "there is no file",
+        "half.npz": "not an NPZ file",
+        "page.npz": "not an NPZ file",
+        "short.npz": "y_train has 40 labels for 48 images",
+        "lacking.npz": "lacks y_test",
+        "empty": "empty",
+        "none.py:data": "there is no file",
+        f"{tiny.file}:dataa": "did you mean 'data'",
+        f"{tiny.file}:net": "failed",
+    }.items():
+        assert named in refused("train", "trades", *tiny.flags, "--data", data)
+
+
+def test_data_that_would_run_code_are_refused_without_running_it(refused, tiny, tmp_path) -> None:
+    mark = tmp_path.parent / f"{tmp_path.name}-mark"
+    npz(tiny, tmp_path / "evil.npz", x_test=np.array([Evil(mark)], dtype=object))
+    assert "not an NPZ file of plain arrays" in refused("train", "trades", *tiny.flags, "--data", "evil.npz")
+    assert not mark.exists()
+
+
+def test_missing_and_short_cifar_files_are_refused(refused, tmp_path) -> None:
+    root = tmp_path / "data"
+    folder = root / "cifar-10-batches-bin"
+    error = refused("train", "trades", "--data", "cifar10", "--root", root)
+    assert str(root) in error and "cktat data fetch cifar10" in error
+    folder.mkdir(parents=True)
+    for name in (*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"):
+        (folder / name).write_bytes(bytes(3073 * 10))
+    (folder / "batches.meta.txt").write_text("\n".join("abcdefghij"))
+    assert "data_batch_1.bin" in refused("train", "trades", "--data", "cifar10", "--root", root)
+    (folder / "data_batch_1.bin").write_bytes(HTML)
+    assert "data_batch_1.bin" in refused("train", "trades", "--data", "cifar10", "--root", root)
+
+
+def test_a_folder_that_holds_something_else_is_refused(refused, run, store, tiny, tmp_path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").write_text("all of it")
+    (tmp_path / "file").write_text("x")
+    train = ["train", "trades", *tiny.flags]
+    assert "another run" in refused(*train, "--seed", 5, "--out", run.path)
+    assert "another run" in refused("train", "pgd_at", *tiny.flags, "--out", run.path)
+    assert "another run" in refused(*train, "--seed", 5, "--out", run.path, "--resume")
+    assert "holds no run" in refused(*train, "--out", "thesis")
+    assert "file" in refused(*train, "--out", "file")
+    assert "file" in refused(*train, "--store", "file")
+    assert "file" in refused(*train, "--out", "file/deeper")
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ("raise ValueError('oh\\nno')", "ValueError: oh"),
+        ("return 3", "must return an nn.Module, not a int"),
+        ("return nn.Flatten()", "floating logits"),
+        ("return nn.Linear(1, classes)", "the model failed on images"),
+        ("return nn.Sequential(nn.Flatten(), nn.Linear(36, classes + 1))", "for 2 images it returned"),
+    ],
+)
+def test_a_users_model_that_is_no_classifier_is_refused(body, named, refused, tiny, tmp_path) -> None:
+    (tmp_path / "mine.py").write_text(f"from torch import nn\ndef net(classes, channels):\n    {body}\n")
+    assert named in refused("train", "trades", *tiny.flags, "--model", "mine.py:net")
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("def mine(:", "failed to load: SyntaxError"),
+        ("def other(): ...", "unknown function in .*'mine'"),
+        ("def mine(): return 3", "returned int, not a Design"),
+        ("def mine(beta): return 3", "beta"),
+        ("def mine(): raise ValueError('oh\\nno')", "oh"),
+        ("import nothing_like_it", "ModuleNotFoundError"),
+    ],
+)
+def test_a_users_design_that_is_none_is_refused(text, named, refused, tiny, tmp_path) -> None:
+    (tmp_path / "mine.py").write_text(text)
+    assert re.search(named, refused("train", "./mine.py:mine", *tiny.flags))
+
+
+def test_a_users_design_has_no_recipe_of_its_authors(refused, tiny, tmp_path) -> None:
+    (tmp_path / "mine.py").write_text("from cktat.designs import make\ndef mine(): return make('trades')\n")
+    assert "use --recipe common" in refused("train", "./mine.py:mine", *tiny.flags, "--recipe", "authors")
+
+
+# --- bad files
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_spoilt_weights_are_refused(kind, refused, run, tmp_path) -> None:
+    mark = tmp_path.parent / f"{tmp_path.name}-mark"
+    path = run.weights("best")
+    path.write_bytes(SPOILT[kind](path.read_bytes(), mark))
+    assert "best.safetensors" in refused("evaluate", run.path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SPOILT if kind != "one bit flipped"])
+def test_a_spoilt_training_state_is_refused_when_resuming(kind, refused, cktat, tiny, tmp_path) -> None:
+    mark = tmp_path.parent / f"{tmp_path.name}-mark"
+    words = ["train", "pgd_at", *tiny.flags, "--out", "mine"]
+    assert cktat(*words, "--stop-after", "0.001s").code == 3
+    state = tmp_path / "mine" / "state.pt"
+    state.write_bytes(SPOILT[kind](state.read_bytes(), mark))
+    assert "state.pt" in refused(*words, "--resume")
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("kind", ["truncated", "a web page", "a pickle that runs code", "a torch file that runs code"])
+@pytest.mark.parametrize("suffix", ["pt", "safetensors"])
+def test_a_spoilt_file_is_not_imported(kind, suffix, refused, tiny, tmp_path) -> None:
+    mark = tmp_path.parent / f"{tmp_path.name}-mark"
+    (tmp_path / f"net.{suffix}").write_bytes(SPOILT[kind](b"PK" + bytes(900), mark))
+    words = ["import", f"net.{suffix}", "--as", "standard", "--data", tiny.data, "--model", tiny.model]
+    assert f"net.{suffix}" in refused(*words)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", HTML, b"[]", b"{}", b'{"config": 3}', b'{"config": {"design": 3}}', b"\xff"])
+def test_a_spoilt_run_json_is_refused(content, refused, run) -> None:
+    run.run_json.write_bytes(content)
+    for words in (["evaluate", run.path], ["report", run.path]):
+        assert "run.json" in refused(*words)
+
+
+def test_weights_of_another_run_are_refused(refused, run, runs, tiny, tmp_path) -> None:
+    """Another architecture, other classes, or only another seed: they are not what this run trained."""
+    few = npz(tiny, tmp_path / "few.npz", **{f"y_{p}": np.load(tiny.data)[f"y_{p}"] % 2 for p in ("train", "held_out", "test")})
+    for number, options in enumerate(({"model": f"{tiny.file}:wide"}, {"data": str(few)}, {"seed": 1})):
+        other = runs.train("trades", tmp_path / str(number), epochs=1, **options)
+        shutil.copy(other.weights("best"), run.weights("best"))
+        shutil.copy(other.weights("best").with_suffix(".json"), run.weights("best").with_suffix(".json"))
+        assert re.search("another|not what", refused("evaluate", run.path))
+
+
+def test_weights_of_another_shape_are_not_imported(refused, runs, tiny, tmp_path) -> None:
+    few = npz(tiny, tmp_path / "few.npz", **{f"y_{p}": np.load(tiny.data)[f"y_{p}"] % 2 for p in ("train", "held_out", "test")})
+    runs.train("standard", tmp_path / "wide", epochs=1, model=f"{tiny.file}:wide")
+    runs.train("standard", tmp_path / "few", epochs=1, data=str(few))
+    for name in ("wide", "few"):
+        file = next((tmp_path / name).glob("*/best.safetensors"))
+        words = ["import", file, "--as", "standard", "--data", tiny.data, "--model", tiny.model]
+        assert "not of architecture" in refused(*words)
+
+
+def test_data_that_changed_under_a_run_are_refused(refused, runs, tiny, tmp_path) -> None:
+    data = npz(tiny, tmp_path / "mine.npz")
+    run = runs.train("standard", tmp_path / "runs", epochs=1, data=str(data))
+    npz(tiny, data, x_test=255 - np.load(tiny.data)["x_test"])
+    assert "its content has changed" in refused("evaluate", run.path)
+    data.unlink()
+    assert "there is no file" in refused("evaluate", run.path)
+
+
+# --- bad input to the other commands
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--attacks", "pdg20"], "unknown attack 'pdg20'; did you mean 'pgd20'"),
+        (["--attacks", "clean,pgd20,pgd21"], "unknown attack"),
+        (["--weights", "first"], "weights must be best or last, not 'first'"),
+        (["--examples", "0"], "cannot evaluate 0 images"),
+        (["--examples", "31"], "cannot evaluate 31 images: the test set of .* has 30"),
+        (["--eps", "-0.1"], "eps must be 0 or more"),
+        (["--eps", "nan"], "eps must be a finite number"),
+        (["--eps", "1.1"], "wider than the data's box"),
+        (["--eps", "eight"], "eps must be a number or a fraction"),
+        (["--device", "tpu"], "unknown device 'tpu'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_evaluate_refuses(words, named, refused, run) -> None:
+    assert re.search(named, refused("evaluate", run.path, *words))
+
+
+def test_a_run_that_does_not_exist_is_named_with_those_that_do(refused, run, store) -> None:
+    for command in ("evaluate", "report"):
+        error = refused(command, "tradse", "--store", store)
+        assert "no run at tradse" in error and run.path.name in error
+        assert "no run at" in refused(command, "tradse", "--store", "nowhere")
+
+
+def test_a_run_without_a_finished_epoch_cannot_be_evaluated(refused, cktat, tiny) -> None:
+    assert cktat("train", "pgd_at", *tiny.flags, "--out", "mine", "--stop-after", "0.001s").code == 3
+    assert "no epoch of it is finished" in refused("evaluate", "mine")
+
+
+def test_a_report_is_not_written_over_a_folder(refused, run, tmp_path) -> None:
+    (tmp_path / "pages").mkdir()
+    assert "pages" in refused("report", run.path, "--out", "pages")
+
+
+def test_data_that_nobody_offers_cannot_be_fetched(refused) -> None:
+    assert "did you mean 'cifar10'" in refused("data", "fetch", "cifar01")
+
+
+@pytest.mark.parametrize("words", [["trads"], ["cktat bata=1"], ["cktat tau"], ["trades", "--attacks", "pdg20"], [" "]])
+def test_compare_refuses(words, refused, tiny) -> None:
+    refused("compare", *words, "--data", tiny.data, "--model", tiny.model, "--epochs", 1)
+
+
+# --- good input
+
+
+def test_a_run_from_the_command_line_is_that_of_the_library(cktat, runs, tiny, tmp_path) -> None:
+    done = cktat("train", "cktat", *tiny.flags, "--set", "tau=3", "--set", "beta=1e-1", "--store", "store")
+    assert done.code == 0 and done.err == ""
+    path = done.out.splitlines()[-1].removeprefix("run: ")
+    run = runs.train("cktat", tmp_path / "twin", set={"tau": 3.0, "beta": 0.1})
+    assert runs.outcome(RunFolder(Path(path)))["last.safetensors"] == runs.outcome(run)["last.safetensors"]
+    epochs = [line for line in done.out.splitlines() if " epoch " in line]
+    assert [line.split(":")[0] for line in epochs] == [
+        "Standard epoch 1/2", "Standard epoch 2/2", "CKTAT epoch 1/2", "CKTAT epoch 2/2",
+    ]  # fmt: skip
+
+
+def test_a_configuration_file_gives_what_options_do_not(cktat, tiny, tmp_path) -> None:
+    options = {k: v for k, v in tiny.options.items() if k != "epochs"}
+    (tmp_path / "run.yaml").write_text(json.dumps(options | {"epochs": 1, "seed": 3, "set": {"beta": 1.0}}))
+    done = cktat("train", "trades", "--config", "run.yaml", "--seed", 4, "--set", "start=standard", "--out", "mine")
+    assert done.code == 0, done.err
+    config = RunFolder(tmp_path / "mine").config()
+    assert (config.seed, config.recipe.epochs, config.set) == (4, 1, {"beta": 1.0, "start": "standard"})
+
+
+def test_a_finished_run_says_so_with_exit_code_0(cktat, runs, store, tiny, tmp_path) -> None:
+    before = runs.tree(tmp_path)
+    for words in ([], ["--resume"]):
+        done = cktat("train", "trades", *tiny.flags, *words)
+        assert done.code == 0 and "finished already: nothing to do" in done.out
+    assert runs.tree(tmp_path) == before
+
+
+def test_stop_after_ends_with_3_and_resume_with_0(cktat, runs, tiny, tmp_path) -> None:
+    words = ["train", "pgd_at", *tiny.flags, "--out", "mine"]
+    done = cktat(*words, "--stop-after", "0.001s")
+    assert done.code == 3
+    assert re.fullmatch(
+        r"cktat: the time given with --stop-after is over: saved after step 1 of 8 in mine; the same command with "
+        r"--resume goes on\n", done.err
+    )  # fmt: skip
+    assert cktat(*words).code == 2
+    assert cktat(*words, "--resume", "--stop-after", "1h").code == 0
+    twin = runs.train("pgd_at", tmp_path / "twin")
+    assert runs.outcome(RunFolder(tmp_path / "mine"))["last.safetensors"] == runs.outcome(twin)["last.safetensors"]
+
+
+def test_divergence_ends_with_1_and_one_line(cktat, tiny) -> None:
+    done = cktat("train", "trades", *tiny.flags, "--lr", "1e30", "--epochs", "6", "--out", "mine")
+    assert done.code == 1 and done.err.count("\n") == 1
+    assert re.match(r"cktat: step \d+: the (term|weight) \S+ ", done.err)
+
+
+def test_a_path_with_brackets_is_printed_as_it_is(cktat, tiny) -> None:
+    words = ["train", "standard", *tiny.flags, "--epochs", "1", "--out", "a[bold]b[/c]"]
+    assert cktat(*words).code == 0
+    assert "a[bold]b[/c] is finished already" in cktat(*words).out
+
+
+def test_cktat_designs_in_a_pipe_is_one_plain_line_per_design(cktat, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    done = cktat("designs")
+    header, *lines = done.out.splitlines()
+    assert done.code == 0 and header.startswith("design ")
+    assert [line.split()[0] for line in lines] == list(DESIGNS)
+    assert done.out.isprintable() or set(done.out) - set("\n") and "\x1b" not in done.out and "│" not in done.out
+
+
+def test_cktat_designs_as_markdown_has_a_row_per_design(cktat) -> None:
+    lines = cktat("designs", "--markdown").out.splitlines()
+    assert len(lines) == 2 + len(DESIGNS) and len({line.replace("\\|", "").count("|") for line in lines}) == 1
+
+
+COMMANDS = ["demo", "designs", "train", "evaluate", "report", "compare", "import", "runs", "data list", "data fetch"]
+
+
+@pytest.mark.parametrize("command", ["", "data", *COMMANDS])
+def test_help_fits_one_screen_and_shows_an_example(command, cktat) -> None:
+    done = cktat(*command.split(), "--help")
+    lines = done.out.splitlines()
+    assert done.code == 0 and len(lines) <= 45 and max(map(len, lines)) <= 80
+    if command in ("", "train", "evaluate", "report", "compare", "import", "designs", "data fetch"):
+        assert "Example" in done.out and f"cktat {command}".strip() in done.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_in_the_help(command, cktat) -> None:
+    *group, name = command.split()
+    assert re.search(rf"^  {name}\b", cktat(*group, "--help").out, re.MULTILINE)
+
+
+def test_cktat_runs_lists_the_store(cktat, run, tmp_path) -> None:
+    header, line = cktat("runs").out.splitlines()
+    assert header.split()[:2] == ["run", "design"]
+    best = max(epoch["held_out"]["pgd"] for epoch in run.history())
+    assert line.split() == [run.path.name, "TRADES", "2/2", f"{best:.3f}", "0"]
+    assert cktat("runs", "--store", "nowhere").out == "no runs in nowhere\n"
+
+
+def test_cktat_data_list_says_where_data_are(cktat, tmp_path) -> None:
+    done = cktat("data", "list", "--root", tmp_path)
+    places = {line.split()[0]: line for line in done.out.splitlines()[1:]}
+    assert done.code == 0 and places.keys() == {"digits", "cifar10", "cifar100"}
+    assert "in the package" in places["digits"] and "not here" in places["cifar10"]
+
+
+def test_evaluate_prints_a_table_and_leaves_results_with_their_evidence(cktat, run) -> None:
+    done = cktat("evaluate", run.path, "--attacks", "pgd20,cw")
+    assert done.code == 0 and done.err == ""
+    assert {"clean", "pgd20", "cw"} <= set(done.out.split())
+    for attack in ("clean", "pgd20", "cw"):
+        result = json.loads((run.results / f"best-{attack}.json").read_text())
+        low, high = result["interval"]
+        assert 0 <= low <= result["accuracy"] <= high <= 1
+        assert result["accuracy"] == result["correct"] / result["images"] and result["images"] == 30
+        assert result["per_class"].keys() == {"0", "1", "2"}
+        assert sum(right for right, _ in result["per_class"].values()) == result["correct"]
+        assert result["protocol"]["precision"] == "fp32" and result["protocol"]["seed"] == 0
+        provenance = result["provenance"]
+        assert provenance["run"] == run.read()["identity"] and provenance["design"] == "TRADES"
+        assert provenance["weights_sha256"] == run.load("best")[1]["weights_sha256"]
+        assert provenance["versions"]["torch"] == torch.__version__ and provenance["hardware"]["device"] == "cpu"
+        assert provenance["data"]["fingerprint"] == run.read()["data"]["fingerprint"]
+        assert provenance["seconds"] >= 0 and "commit" in provenance and provenance["at"].endswith("Z")
+    assert json.loads((run.results / "best-pgd20.json").read_text())["protocol"]["eps"] == 0.1
+
+    again = cktat("evaluate", run.path, "--attacks", "pgd20,cw")
+    assert again.out.count("measured already") == 3
+
+
+def test_evaluate_on_some_images_or_another_radius_prints_these_numbers(cktat, run) -> None:
+    done = cktat("evaluate", run.path, "--attacks", "pgd20", "--examples", 10, "--eps", "8/255")
+    assert done.code == 0 and "of 10 images" in done.out
+    names = {path.name for path in run.results.glob("*pgd20*.json")}
+    assert names == {"best-pgd20-eps0.03137-first10.json"}
+
+
+def test_report_writes_one_page(cktat, run, tmp_path) -> None:
+    cktat("evaluate", run.path, "--attacks", "pgd20")
+    for words, page in (([], run.path / "report.html"), (["--out", "deep/page.html"], tmp_path / "deep" / "page.html")):
+        done = cktat("report", run.path, *words)
+        assert done.code == 0 and done.out.startswith("page: "), done.err
+        text = page.read_text()
+        assert "TRADES" in text and "<img" in text
+        assert not re.search(r"(src|href)=\"?(http|//)", text), "the page stands alone"
+
+
+def test_an_imported_network_is_a_teacher_a_start_and_can_be_evaluated(cktat, runs, tiny, tmp_path) -> None:
+    weights, _ = runs.train("standard", tmp_path / "elsewhere").load("best")
+    torch.save({"state_dict": {f"module.{k}": v for k, v in weights.items()}}, tmp_path / "net.pt")
+    done = cktat("import", "net.pt", "--as", "standard", "--data", tiny.data, "--model", tiny.model)
+    assert done.code == 0, done.err
+    name = re.search(r"teacher=(\S+)", done.out)[1]
+    words = ["train", "cktat", *tiny.flags, "--set", f"teacher={name}", "--set", f"start={name}", "--out", "mine"]
+    done = cktat(*words)
+    assert done.code == 0 and "Standard epoch" not in done.out, done.err
+    inputs = RunFolder(tmp_path / "mine").read()["inputs"]
+    imported = RunFolder(next((tmp_path / "runs").glob("imported-*")))
+    assert {record["run"] for record in inputs.values()} == {imported.read()["identity"]}
+    assert cktat("evaluate", imported.path, "--attacks", "fgsm").code == 0
+
+
+# --- as a process
+
+
+def test_the_installed_command_ends_with_one_line_and_2() -> None:
+    command = Path(sys.executable).with_name("cktat")
+    done = subprocess.run([command, "train", "cktt"], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("cktat: unknown design 'cktt'; did you mean 'cktat'?") and done.stderr.count("\n") == 1
+
+
+SLOW = """
+import os
+import time
+
+from torch import nn
+
+
+class Slow(nn.Module):
+    def forward(self, x):
+        time.sleep(float(os.environ.get("SLOW", 0)))
+        return x
+
+
+def net(classes, channels):
+    return nn.Sequential(Slow(), nn.Flatten(), nn.Linear(36, classes))
+"""
+
+
+def test_a_signal_saves_and_ends_with_3_and_even_a_kill_can_be_resumed(cktat, runs, tiny, tmp_path) -> None:
+    # There the network sleeps, so that the signal comes while it trains: what follows the first line takes seconds.
+    (tmp_path / "slow.py").write_text(SLOW)
+    flags = [*tiny.flags, "--model", str(tmp_path / "slow.py") + ":net", "--epochs", "6"]
+    going = {
+        number: subprocess.Popen(
+            [sys.executable, "-m", "cktat", "train", "pgd_at", *flags, "--out", str(tmp_path / number.name)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1", "SLOW": "0.02"},
+        )
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+    }  # fmt: skip
+    ended = {}
+    for number, process in going.items():
+        assert process.stdout is not None and "epoch 1/6" in process.stdout.readline()
+        process.send_signal(number)
+        ended[number] = (process, *process.communicate(timeout=300))
+    twin = runs.train("pgd_at", tmp_path / "twin", model=str(tmp_path / "slow.py") + ":net", epochs=6)
+    for number, (process, _, err) in ended.items():
+        if number == signal.SIGKILL:
+            assert process.returncode == -signal.SIGKILL
+        else:
+            assert process.returncode == 3
+            assert err.startswith(f"cktat: received {number.name}: saved after step ") and err.count("\n") == 1
+        folder = RunFolder(tmp_path / number.name)
+        assert not folder.finished
+        assert cktat("train", "pgd_at", *flags, "--out", folder.path, "--resume").code == 0
+        assert runs.outcome(folder)["last.safetensors"] == runs.outcome(twin)["last.safetensors"]
