@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cktat.attacks import Ball, ascend, cw, mim, pgd, sign
+from cktat.attacks import Attack, Ball, ascend, cw, mim, momentum, pgd, sign
 from cktat.attacks.objectives import capped_margin, cross_entropy, margin
 
 EPS, STEP = 8 / 256, 2 / 256
@@ -141,6 +141,15 @@ def test_an_image_without_gradient_stays_and_gives_no_nan(curved, batch) -> None
     assert not torch.equal(found[0], x[0])
 
 
+def test_an_image_that_finds_its_gradient_later_is_not_lost() -> None:
+    direction = momentum()
+    none = torch.zeros(2, 3)
+    none[1] = 1.0
+    later = torch.tensor([[1.0, -2.0, 0.0], [-4.0, 0.0, 0.0]])
+    assert direction(none).sign().tolist() == [[0, 0, 0], [1, 1, 1]]
+    assert direction(later).sign().tolist() == [[1, -1, 0], [-1, 1, 1]]
+
+
 @pytest.mark.parametrize("confidence", [0.0, 0.5, 50.0])
 @pytest.mark.parametrize("steps", [1, 5, 30])
 def test_cw(steps: int, confidence: float, curved, batch) -> None:
@@ -210,3 +219,26 @@ def test_the_capped_margin_is_carlini_and_wagners_loss(case: tuple[list[float], 
 def test_the_margin_of_wide_logits_is_taken_over_the_other_classes() -> None:
     logits = torch.tensor([[20000.0, -20000.0], [-20000.0, 20000.0]])
     assert margin(logits, torch.tensor([0, 0])).tolist() == [-40000.0, 40000.0]
+
+
+def l2_pgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, step: float, steps: int) -> Tensor:
+    """attack_pgd of locuslab/robust_overfitting with norm l_2, image by image, from x."""
+    results = []
+    for image, label in zip(x, y, strict=True):
+        delta = torch.zeros_like(image)
+        for _ in range(steps):
+            delta.requires_grad_(True)
+            loss = F.cross_entropy(model((image + delta).unsqueeze(0)), label.unsqueeze(0))
+            gradient = torch.autograd.grad(loss, delta)[0]
+            delta = delta.detach() + step * gradient / gradient.norm()
+            delta = delta * min(1.0, eps / float(delta.norm()))
+            delta = torch.max(torch.min(delta, 1 - image), 0 - image)
+        results.append(image + delta)
+    return torch.stack(results)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 12])
+def test_pgd_in_l2(steps: int, curved, batch) -> None:
+    model, (x, y) = curved(spread=3.0), batch
+    found = Attack(steps=steps, start="image")(model, x, y, eps=0.5, step=0.1, norm="L2")
+    torch.testing.assert_close(found, l2_pgd(model, x, y, 0.5, 0.1, steps), rtol=0, atol=1e-9)

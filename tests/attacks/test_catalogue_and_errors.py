@@ -127,6 +127,13 @@ def test_radii_that_make_no_sense(eps, message: str) -> None:
         Ball(eps)
 
 
+def test_an_unknown_norm() -> None:
+    x, y = images()
+    with pytest.raises(CktatError, match=r"unknown norm of a ball 'l2'; did you mean 'L2'.*known: Linf, L2"):
+        Attack()(Counting(), x, y, eps=0.1, norm="l2")  # type: ignore[arg-type]
+    Ball(5, norm="L2")  # in L2 a radius may be longer than the box is wide
+
+
 def test_without_a_box_a_radius_may_be_of_any_size() -> None:
     x, y = images()
     assert float((pgd(Counting(), x, y, eps=8, box=None) - x).abs().max()) == pytest.approx(8, abs=1e-5)

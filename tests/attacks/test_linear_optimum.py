@@ -98,3 +98,20 @@ def test_the_length_of_a_step_is_what_is_asked_for() -> None:
         torch.testing.assert_close((given - x).abs(), torch.full_like(x, 0.009), rtol=0, atol=1e-12)
     of_the_entry = replace(ATTACKS["pgd20"], steps=1, start="image", step=0.5)
     torch.testing.assert_close((of_the_entry(model, x, y, eps=0.08) - x).abs(), torch.full_like(x, 0.04))
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.1, 0.5, 3.0])
+@pytest.mark.parametrize("name", ATTACKS)
+def test_in_l2_the_optimum_lies_along_the_difference_of_the_weights(name: str, eps: float) -> None:
+    model, (x, y) = linear(2), images()
+    weight, bias = model[1].weight.detach(), model[1].bias.detach()
+    away = weight[1 - y] - weight[y]
+    with torch.no_grad():
+        best = (away * x.flatten(1)).sum(dim=1) + bias[1 - y] - bias[y] + eps * away.norm(dim=1)
+        found = ATTACKS[name](model, x, y, eps=eps, box=None, norm="L2", seed=4)
+        slack = 0.05 if ATTACKS[name].steps == 10 else 0.002  # on the sphere, what is aside of the optimum fades
+        torch.testing.assert_close(margin(model(found), y), best, rtol=0, atol=1e-5 + slack * eps)
+        assert float((found - x).flatten(1).norm(dim=1).max()) <= eps + 1e-12
+    if eps > 0 and name in ("fgsm", "mim"):  # straight there from the image
+        wanted = x + eps * (away / away.norm(dim=1, keepdim=True)).view_as(x)
+        torch.testing.assert_close(found, wanted, rtol=0, atol=1e-9)

@@ -40,9 +40,10 @@ shapes = st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 3), st.i
     dtype=st.sampled_from([torch.float32, torch.float64, torch.float16, torch.bfloat16]),
     seed=st.integers(0, 2**31),
     restarts=st.integers(1, 2),
+    norm=st.sampled_from(["Linf", "Linf", "L2"]),
 )
 def test_the_result_is_in_ball_and_box_of_the_same_kind_and_repeatable(
-    name: str, shape, eps: float, box, dtype: torch.dtype, seed: int, restarts: int
+    name: str, shape, eps: float, box, dtype: torch.dtype, seed: int, restarts: int, norm: str
 ) -> None:
     draws = torch.Generator().manual_seed(seed)
     x = torch.rand(shape, generator=draws).to(dtype)
@@ -52,15 +53,17 @@ def test_the_result_is_in_ball_and_box_of_the_same_kind_and_repeatable(
     attack = ATTACKS[name]
     if restarts > 1:
         attack = type(attack)(**{**vars(attack), "restarts": restarts})
-    found = attack(Waves(), x, y, eps=eps, box=box, seed=seed)
+    found = attack(Waves(), x, y, eps=eps, box=box, norm=norm, seed=seed)
 
     assert found.shape == x.shape and found.dtype == dtype and not found.requires_grad
     low, high = box or (-1.0, 2.0)
     assert low <= float(found.min()) and float(found.max()) <= high
     rounding = 2 * torch.finfo(dtype).eps * max(1.0, float(found.abs().max()))
-    assert float((found.double() - x.double()).abs().max()) <= eps + rounding
+    moved = (found.double() - x.double()).flatten(1)
+    moved = moved.abs().amax(dim=1) if norm == "Linf" else moved.norm(dim=1)
+    assert float(moved.max()) <= eps + rounding * (1 if norm == "Linf" else x[0].numel() ** 0.5)
     assert torch.equal(x, before) and torch.equal(torch.get_rng_state(), rng)
-    assert torch.equal(found, attack(Waves(), x, y, eps=eps, box=box, seed=seed))
+    assert torch.equal(found, attack(Waves(), x, y, eps=eps, box=box, norm=norm, seed=seed))
 
 
 @settings(max_examples=8, deadline=None)
@@ -88,6 +91,25 @@ def test_the_ball_keeps_its_points_and_brings_others_to_its_edge() -> None:
     moved = torch.tensor([-0.5, 0.0625, 0.875, 0.875])
     assert ball.project(moved, x).tolist() == [0.0, 0.0625, 0.75, 0.875]
     assert Ball(0.25, None).project(moved, x).tolist() == [-0.25, 0.0625, 0.75, 0.875]
+
+
+def test_the_l2_ball_keeps_its_points_and_pulls_others_straight_back() -> None:
+    ball = Ball(0.5, None, "L2")
+    x = torch.zeros(3, 1, 1, 2, dtype=torch.float64)
+    moved = torch.tensor([[0.3, 0.4], [3.0, -4.0], [0.0, 0.0]], dtype=torch.float64).view(3, 1, 1, 2)
+    wanted = torch.tensor([[0.3, 0.4], [0.3, -0.4], [0.0, 0.0]], dtype=torch.float64).view(3, 1, 1, 2)
+    torch.testing.assert_close(ball.project(moved, x), wanted)
+    assert ball.distance(ball.project(moved, x), x).tolist() == pytest.approx([0.5, 0.5, 0.0])
+    assert torch.equal(Ball(0.0, None, "L2").project(moved, x), x)
+    assert float(Ball(0.5, (0.0, 1.0), "L2").project(moved, x).min()) == 0.0
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+def test_the_steepest_direction_has_length_1_however_small_the_gradient_and_0_stays_0(norm: str) -> None:
+    gradient = torch.tensor([[3.0, -4.0], [3e-30, -4e-30], [3e30, -4e30], [0.0, 0.0]]).view(4, 1, 1, 2)
+    found = Ball(0.5, None, norm).steepest(gradient).view(4, 2)
+    wanted = [1.0, -1.0] if norm == "Linf" else [0.6, -0.8]
+    torch.testing.assert_close(found, torch.tensor([wanted, wanted, wanted, [0.0, 0.0]]))
 
 
 class Failing(nn.Module):

@@ -78,6 +78,17 @@ def test_a_uniform_start_covers_the_ball_evenly() -> None:
     assert float((places.sort().values - even).abs().max()) < 1.63 / len(x) ** 0.5  # Kolmogorov and Smirnov, 1 %
 
 
+@pytest.mark.parametrize("pixels", [1, 2, 12])
+def test_in_l2_a_uniform_start_covers_the_ball_evenly(pixels: int) -> None:
+    x = torch.full((20_000, pixels), 0.5, dtype=torch.float64)
+    moved = Ball(0.2, None, "L2").uniform(x, torch.Generator().manual_seed(0)) - x
+    volumes = (moved.norm(dim=1) / 0.2) ** pixels  # uniform on [0, 1]
+    assert float(volumes.max()) <= 1 + 1e-9
+    even = (torch.arange(len(x)) + 0.5) / len(x)
+    assert float((volumes.sort().values - even).abs().max()) < 1.63 / len(x) ** 0.5
+    assert float(moved.mean(dim=0).abs().max()) < 0.2 * 4 / len(x) ** 0.5  # every direction is as likely
+
+
 def test_a_uniform_start_is_clipped_to_the_box_and_only_to_it() -> None:
     x = torch.tensor([0.0, 1.0]).repeat(5000)
     draws = [Ball(0.25, box).uniform(x, torch.Generator().manual_seed(1)) for box in ((0.0, 1.0), None)]

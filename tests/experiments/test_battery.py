@@ -180,10 +180,8 @@ def test_adversarial_views_lie_in_the_ball_and_the_box(name, training, watched) 
 
 def test_batchnorm_counts_the_declared_passes(name, training) -> None:
     passes = Counter(cell[0] for cell in TRAIN_PASSES[name])
-    steps = 0
-    for batch in batches(training):
+    for steps, batch in enumerate(batches(training), 1):
         training.step(batch)
-        steps += 1
         for learner in training.design.learners:
             counted = training.team.modules[learner].state_dict()["body.1.num_batches_tracked"]
             assert int(counted) == steps * passes[learner.letter], f"{learner} after {steps} steps"

@@ -31,6 +31,7 @@ CHANGED = {
     "epochs": 7, "batch_size": 9, "lr": 0.3, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0,
     "schedule": "linear", "points": ((0.5, 0.2), (1.0, 0.1)), "rise": 0.4, "warmup_epochs": 2.0, "warmup_factor": 0.5,
     "ema": 0.9, "awp": 0.005, "augment": "none", "eps": 0.2, "step": 0.01, "steps": 3,
+    "norm": "L2",
 }  # fmt: skip
 
 

@@ -17,9 +17,7 @@ from cktat.training.schedule import lr_factor
 def dataset(classes: int = 10, eps: float = 8 / 255, images: int = 10) -> Dataset:
     split = Split(torch.zeros(images, 3, 4, 4, dtype=torch.uint8), torch.zeros(images, dtype=torch.int64))
     names = tuple(map(str, range(classes)))
-    return Dataset(
-        "like-cifar", split, split, split, names, 255, (0.5,) * 3, (0.2,) * 3, (0.0, 1.0), eps, "crop-flip"
-    )
+    return Dataset("like-cifar", split, split, split, names, 255, (0.5,) * 3, (0.2,) * 3, (0.0, 1.0), eps, "crop-flip")
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def test_the_common_recipe_goes_by_the_size_of_the_data(images, epochs, lr) -> N
 
 
 def test_an_unknown_recipe_names_the_known_ones() -> None:
-    with pytest.raises(CktatError, match="unknown recipe 'author'; did you mean 'authors'.*known: common, authors"):
+    with pytest.raises(CktatError, match=r"unknown recipe 'author'; did you mean 'authors'.*known: common, authors"):
         setting("author", "trades", dataset())
 
 

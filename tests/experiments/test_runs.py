@@ -283,7 +283,7 @@ def test_a_folder_of_another_configuration_is_refused_and_left_alone(change, nam
 def test_a_folder_of_another_design_is_refused_and_left_alone(runs, tmp_path) -> None:
     runs.train("pgd_at", tmp_path / "store", out=tmp_path / "mine")
     before = runs.tree(tmp_path)
-    with pytest.raises(CktatError, match="another run .*design is 'pgd_at' there, 'cktat' here"):
+    with pytest.raises(CktatError, match=r"another run .*design is 'pgd_at' there, 'cktat' here"):
         runs.train("cktat", tmp_path / "store", out=tmp_path / "mine")
     assert runs.tree(tmp_path) == before
 

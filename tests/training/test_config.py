@@ -51,6 +51,7 @@ OTHER = {
     "threat.eps": 0.2,
     "threat.step": 0.03,
     "threat.steps": 11,
+    "threat.norm": "L2",
 }
 NO_PART = {"design", "set", "data", "root", "threads", "device"}
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cktat.attacks import Ball, pgd
+from cktat.attacks import Attack, Ball, pgd
 from cktat.designs import DESIGNS, make
 from cktat.labels import (
     Cell,
@@ -48,10 +48,12 @@ def views_of(batch, networks) -> Views:
     """views_of(design, ...): build_views on the batch, with draws from seed 3."""
     x, labels = batch
 
-    def build(design: Design, modules=None, box=(0.0, 1.0), moment=None, eps=EPS):
+    def build(design: Design, modules=None, box=(0.0, 1.0), moment=None, eps=EPS, norm="Linf"):
         threat = Threat(eps=eps, step=STEP, steps=STEPS)
         draws = torch.Generator().manual_seed(3)
-        return build_views(design, modules or networks, threat, Ball(eps, box), x, labels, 3, draws, moment or Moment())
+        return build_views(
+            design, modules or networks, threat, Ball(eps, box, norm), x, labels, 3, draws, moment or Moment()
+        )
 
     return build
 
@@ -137,6 +139,16 @@ def test_the_true_label_with_a_uniform_start_is_pgd(box, views_of, networks, bat
     found = views_of(only(adv), box=box)[0]
     assert torch.equal(found[adv], wanted) and found[clean] is x
     assert bool((found[adv] < 0).any()) == (box is None)
+
+
+def test_the_ball_is_that_of_the_norm(views_of, networks, batch) -> None:
+    x, labels = batch
+    adv = adversarial(S, y)
+    draws = torch.Generator().manual_seed(3)
+    attack = Attack(steps=STEPS)
+    wanted = attack(networks[S], x, labels, eps=EPS, step=STEP, norm="L2", seed=draws)
+    assert torch.equal(views_of(only(adv), norm="L2")[0][adv], wanted)
+    assert float((wanted - x).flatten(1).norm(dim=1).max()) <= EPS + 1e-9
 
 
 def test_smoothed_and_mixed_labels_are_followed_too(views_of, networks, batch) -> None:

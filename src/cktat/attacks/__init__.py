@@ -1,8 +1,8 @@
 """What an adversary does: pure functions of a model and a batch, and the same attacks by name."""
 
-from cktat.attacks.ascent import ascend, attacked, momentum, sign
+from cktat.attacks.ascent import ascend, attacked, momentum, plain, sign
 from cktat.attacks.attack import Attack
-from cktat.attacks.ball import Ball, Box
+from cktat.attacks.ball import Ball, Box, Norm
 from cktat.attacks.catalogue import ATTACKS, cw, fgsm, mim, named, pgd
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Attack",
     "Ball",
     "Box",
+    "Norm",
     "ascend",
     "attacked",
     "cw",
@@ -18,5 +19,6 @@ __all__ = [
     "momentum",
     "named",
     "pgd",
+    "plain",
     "sign",
 ]

@@ -14,16 +14,21 @@ Objective = Callable[[Tensor], Tensor]
 """Images x' [N, ...] -> what is maximised, one value per image [N]."""
 
 Direction = Callable[[Tensor], Tensor]
-"""Gradient with respect to x' -> where to go, of the same shape. May remember earlier gradients."""
+"""Gradient with respect to x' -> where to go, of the same shape; the ball makes a step of it. May remember earlier ones."""
+
+
+def plain() -> Direction:
+    """The gradient itself: steepest ascent, whatever the ball's norm."""
+    return lambda gradient: gradient
 
 
 def sign() -> Direction:
-    """Steepest ascent in L_inf: the sign of the gradient."""
+    """The sign of the gradient: steepest ascent in L_inf."""
     return torch.sign
 
 
 def momentum(decay: float = 1.0) -> Direction:
-    """The sign of accumulated gradients, each divided by its mean absolute value (MI-FGSM, Dong et al., CVPR 2018)."""
+    """Accumulated gradients, each divided by its mean absolute value (MI-FGSM, Dong et al., CVPR 2018)."""
     velocity: Tensor | float = 0.0
 
     def direction(gradient: Tensor) -> Tensor:
@@ -31,7 +36,7 @@ def momentum(decay: float = 1.0) -> Direction:
         scale = gradient.abs().flatten(1).mean(dim=1).view(-1, *[1] * (gradient.dim() - 1))
         # an image without gradient adds nothing, where the release divides 0 by 0
         velocity = decay * velocity + gradient / scale.where(scale > 0, 1.0)
-        return velocity.sign()
+        return velocity
 
     return direction
 
@@ -39,14 +44,14 @@ def momentum(decay: float = 1.0) -> Direction:
 def ascend(
     objective: Objective, x: Tensor, start: Tensor, *, ball: Ball, step: float, steps: int, direction: Direction
 ) -> Tensor:
-    """The last of `steps` iterates x' <- project(x' + step * direction(gradient of objective at x')), from `start`."""
+    """The last of `steps` iterates x' <- project(x' + step * steepest(direction(gradient of objective at x'))), from `start`."""
     moved = start.detach()
     for _ in range(steps):
         moved.requires_grad_(True)
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(objective(moved).sum(), moved)
         with torch.no_grad():
-            moved = ball.project(moved + step * direction(gradient), x)
+            moved = ball.project(moved + step * ball.steepest(direction(gradient)), x)
     return moved.detach()
 
 

@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from cktat.attacks.ascent import Direction, ascend, attacked, sign
-from cktat.attacks.ball import Ball, Box
+from cktat.attacks.ascent import Direction, ascend, attacked, plain
+from cktat.attacks.ball import Ball, Box, Norm
 from cktat.attacks.objectives import OfLogits, cross_entropy
 from cktat.errors import CktatError
 from cktat.seeds import generator
@@ -24,7 +24,7 @@ StartAt = Literal["uniform", "image"]
 
 @dataclass(frozen=True)
 class Attack:
-    """Gradient ascent in an L_inf ball; the last iterate counts.
+    """Gradient ascent in a ball; the last iterate counts.
 
     steps: gradients per restart. step: length of a step as a fraction of eps. start: "uniform" in the ball, or "image",
     at x itself. restarts: independent starts; an image keeps the first that is misclassified, otherwise the one with the
@@ -32,7 +32,7 @@ class Attack:
     """
 
     objective: OfLogits = cross_entropy
-    direction: Callable[[], Direction] = sign
+    direction: Callable[[], Direction] = plain
     steps: int = 20
     step: float = 0.25
     start: StartAt = "uniform"
@@ -54,6 +54,7 @@ class Attack:
         eps: float,
         step: float | None = None,
         box: Box | None = (0.0, 1.0),
+        norm: Norm = "Linf",
         seed: int | torch.Generator = 0,
     ) -> Tensor:
         """Adversarial images [N, C, H, W] for x (float, in the box) with labels y [N]; `step` overrides, in pixel units.
@@ -61,7 +62,7 @@ class Attack:
         The model is attacked in eval mode and left as it was. Raises CktatError for images, labels or radii that make no
         sense.
         """
-        ball = Ball(eps, box)
+        ball = Ball(eps, box, norm)
         step = self.step * eps if step is None else step
         if not math.isfinite(step) or step < 0 or (step == 0 and eps > 0):
             raise CktatError(f"an attack's step must be a finite number above 0, not {step}")

@@ -1,35 +1,41 @@
-"""Where an adversary may move: an L_inf ball around each image, inside the data's box."""
+"""Where an adversary may move: an L_inf or an L2 ball around each image, inside the data's box."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from cktat.errors import CktatError
+from cktat.errors import CktatError, unknown
 
 Box = tuple[float, float]
+Norm = Literal["Linf", "L2"]
 
 
 @dataclass(frozen=True)
 class Ball:
-    """All x' with max |x' - x| <= eps, and inside `box` where there is one.
+    """All x' with |x' - x| <= eps in `norm`, taken over the whole image, and inside `box` where there is one.
 
     eps: radius as a fraction of the pixel range, kept as written (8/255 is not 0.031). box: (0, 1) for images, None for
-    data without bounds. Raises CktatError for a radius that is negative, not finite, or wider than the box.
+    data without bounds. norm: "Linf" is the largest change of a pixel, "L2" the Euclidean length of the change.
+    Raises CktatError for a radius that is negative, not finite, or (in L_inf) wider than the box.
     """
 
     eps: float
     box: Box | None = (0.0, 1.0)
+    norm: Norm = "Linf"
 
     def __post_init__(self) -> None:
+        if self.norm not in get_args(Norm):
+            raise unknown("norm of a ball", self.norm, get_args(Norm))
         if isinstance(self.eps, bool) or not isinstance(self.eps, int | float) or not math.isfinite(self.eps):
             raise CktatError(f"eps must be a finite number, not {self.eps!r}")
         if self.eps < 0:
             raise CktatError(f"eps must be 0 or more, not {self.eps}")
-        if self.box is not None and self.eps > self.box[1] - self.box[0]:
+        if self.norm == "Linf" and self.box is not None and self.eps > self.box[1] - self.box[0]:
             raise CktatError(
                 f"eps {self.eps:g} is wider than the data's box {list(self.box)}; it is a fraction of the pixel range, "
                 f"so write 8/255 for 8 grey levels"
@@ -39,19 +45,48 @@ class Ball:
         """x inside the box."""
         return x if self.box is None else x.clamp(*self.box)
 
+    def distance(self, moved: Tensor, x: Tensor) -> Tensor:
+        """How far each image was moved, in `norm` [N]."""
+        order = math.inf if self.norm == "Linf" else 2
+        return (moved - x).flatten(1).norm(order, dim=1)
+
     def project(self, moved: Tensor, x: Tensor) -> Tensor:
-        """The point of the ball around x nearest to `moved`: first into the ball, then into the box."""
-        return self.clip(torch.minimum(torch.maximum(moved, x - self.eps), x + self.eps))
+        """`moved` brought to the nearest point of the ball around x, and then into the box, which leaves the ball never."""
+        if self.norm == "Linf":
+            return self.clip(torch.minimum(torch.maximum(moved, x - self.eps), x + self.eps))
+        length = lengths(moved - x)
+        return self.clip(torch.where(length <= self.eps, moved, x + (moved - x) * (self.eps / length)))
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """The direction of length 1 in `norm` that ascends most: the gradient's sign, or (L2) the gradient over its length.
+
+        An image without gradient stays where it is.
+        """
+        if self.norm == "Linf":
+            return gradient.sign()
+        length = lengths(gradient)
+        return gradient / length.where(length > 0, 1.0)
 
     def uniform(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """A point drawn uniformly from the ball around x, clipped to the box.
 
         Drawn on the generator's device and moved, so that a seed means the same on every device.
         """
-        noise = torch.rand(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
-        return self.clip(x + (2 * noise - 1) * self.eps)
+        if self.norm == "Linf":
+            noise = torch.rand(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
+            return self.clip(x + (2 * noise - 1) * self.eps)
+        noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
+        # the share u of the volume lies within the radius u^(1/n)
+        share = torch.rand(len(x), *[1] * (x.dim() - 1), generator=generator, device=generator.device, dtype=x.dtype)
+        radius = self.eps * share ** (1 / max(1, x[0].numel()))
+        return self.clip(x + (radius * noise / lengths(noise)).to(x.device))
 
     def gaussian(self, x: Tensor, generator: torch.Generator, sigma: float) -> Tensor:
         """x + sigma N(0, 1), neither projected nor clipped, as the KL attacks of TRADES and its kin begin."""
         noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
         return x + sigma * noise
+
+
+def lengths(x: Tensor) -> Tensor:
+    """Euclidean length of every image [N, 1, ...] of x [N, ...]."""
+    return x.flatten(1).norm(dim=1).view(-1, *[1] * (x.dim() - 1))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cktat.attacks.ascent import momentum
 from cktat.attacks.attack import Attack, Model, StartAt
-from cktat.attacks.ball import Box
+from cktat.attacks.ball import Box, Norm
 from cktat.attacks.objectives import capped_margin
 from cktat.errors import unknown
 
@@ -44,13 +44,14 @@ def fgsm(
     *,
     eps: float,
     box: Box | None = (0.0, 1.0),
+    norm: Norm = "Linf",
     seed: int | torch.Generator = 0,
 ) -> Tensor:
     """One step of length eps along the sign of the cross-entropy's gradient at x (Goodfellow et al., ICLR 2015).
 
     Returns adversarial images of x's shape [N, C, H, W].
     """
-    return FGSM(model, x, y, eps=eps, box=box, seed=seed)
+    return FGSM(model, x, y, eps=eps, box=box, norm=norm, seed=seed)
 
 
 def pgd(
@@ -64,6 +65,7 @@ def pgd(
     start: StartAt = "uniform",
     restarts: int = 1,
     box: Box | None = (0.0, 1.0),
+    norm: Norm = "Linf",
     seed: int | torch.Generator = 0,
 ) -> Tensor:
     """Projected gradient ascent on the cross-entropy (Madry et al., ICLR 2018). step None is eps / 4.
@@ -71,7 +73,7 @@ def pgd(
     Returns adversarial images of x's shape [N, C, H, W].
     """
     attack = replace(PGD, steps=steps, start=start, restarts=restarts)
-    return attack(model, x, y, eps=eps, step=step, box=box, seed=seed)
+    return attack(model, x, y, eps=eps, step=step, box=box, norm=norm, seed=seed)
 
 
 def mim(
@@ -86,6 +88,7 @@ def mim(
     start: StartAt = "image",
     restarts: int = 1,
     box: Box | None = (0.0, 1.0),
+    norm: Norm = "Linf",
     seed: int | torch.Generator = 0,
 ) -> Tensor:
     """MI-FGSM: ascent along accumulated, normalised gradients (Dong et al., CVPR 2018). step None is eps / 4.
@@ -93,7 +96,7 @@ def mim(
     Returns adversarial images of x's shape [N, C, H, W].
     """
     attack = replace(MIM, direction=lambda: momentum(decay), steps=steps, start=start, restarts=restarts)
-    return attack(model, x, y, eps=eps, step=step, box=box, seed=seed)
+    return attack(model, x, y, eps=eps, step=step, box=box, norm=norm, seed=seed)
 
 
 def cw(
@@ -108,6 +111,7 @@ def cw(
     start: StartAt = "uniform",
     restarts: int = 1,
     box: Box | None = (0.0, 1.0),
+    norm: Norm = "Linf",
     seed: int | torch.Generator = 0,
 ) -> Tensor:
     """Projected gradient ascent on the margin up to `confidence` (the L_inf form of Carlini and Wagner, S&P 2017).
@@ -115,4 +119,4 @@ def cw(
     A constant added to all logits changes nothing. Returns adversarial images of x's shape [N, C, H, W].
     """
     attack = replace(CW, objective=capped_margin(confidence), steps=steps, start=start, restarts=restarts)
-    return attack(model, x, y, eps=eps, step=step, box=box, seed=seed)
+    return attack(model, x, y, eps=eps, step=step, box=box, norm=norm, seed=seed)

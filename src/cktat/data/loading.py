@@ -10,6 +10,7 @@ from cktat.data.cifar import CIFAR10, CIFAR100, read_cifar
 from cktat.data.dataset import Dataset
 from cktat.data.digits import read_digits
 from cktat.data.folders import read_folder
+from cktat.data.multiview import read_multiview
 from cktat.data.own import from_arrays, read_npz
 from cktat.errors import CktatError, is_file_function, load_file_function, unknown
 
@@ -17,6 +18,7 @@ DATASETS = {
     "digits": "1,797 handwritten digits, 8 x 8 grey; UCI, comes with the package",
     "cifar10": "60,000 photographs of 10 kinds of things, 32 x 32 RGB; 170 MB from cs.toronto.edu, to be fetched",
     "cifar100": "60,000 photographs of 100 kinds of things, 32 x 32 RGB; 169 MB from cs.toronto.edu, to be fetched",
+    "multiview": "samples of the paper's theory, patches for images; multiview:mu=0.2,rho=0.05 changes parameters",
 }
 
 
@@ -32,6 +34,8 @@ def load(spec: str, root: str | Path | None = None) -> Dataset:
         return read_cifar(CIFAR10, root)
     if spec == "cifar100":
         return read_cifar(CIFAR100, root)
+    if spec.partition(":")[0] == "multiview":
+        return read_multiview(spec)
     if is_file_function(spec):
         return _call(spec)
     if spec.endswith(".npz"):

@@ -52,7 +52,7 @@ def evaluate(
     results = []
     for name in (CLEAN, *found):
         attack = found.get(name)
-        protocol = _protocol(attack, radius, len(split), batch_size, seed)
+        protocol = _protocol(attack, subject.norm, radius, len(split), batch_size, seed)
         path = subject.run.results / f"{subject.pick}-{name}{_suffix(subject, radius, len(split))}.json"
         if path.is_file():
             old = Result.read(path)
@@ -68,6 +68,7 @@ def evaluate(
             eps=radius,
             levels=data.levels,
             box=data.box,
+            norm=subject.norm,
             batch_size=batch_size,
             seed=seed,
             device=device,
@@ -93,12 +94,12 @@ def _suffix(subject: Subject, radius: float, images: int) -> str:
     return eps + ("" if images == len(subject.data.test) else f"-first{images}")
 
 
-def _protocol(attack: Attack | None, eps: float, images: int, batch_size: int, seed: int) -> dict[str, Any]:
+def _protocol(attack: Attack | None, norm: str, eps: float, images: int, batch_size: int, seed: int) -> dict[str, Any]:
     common = {"test_images": images, "batch_size": batch_size, "seed": seed, "precision": "fp32"}
     if attack is None:
         return common
     return common | {
-        "norm": "Linf",
+        "norm": norm,
         "eps": eps,
         "step": attack.step * eps,
         "steps": attack.steps,
@@ -123,7 +124,7 @@ def _curve(subject: Subject, images: int, batch_size: int, seed: int) -> dict[st
     data = subject.data
     split = data.test.first(min(images, len(data.test)))
     device = next(subject.module.parameters()).device
-    widest = data.box[1] - data.box[0] if data.box else math.inf
+    widest = data.box[1] - data.box[0] if data.box and subject.norm == "Linf" else math.inf
     radii = [factor * subject.card["eps"] for factor in CURVE if factor * subject.card["eps"] <= widest]
     right = [
         flags(
@@ -133,6 +134,7 @@ def _curve(subject: Subject, images: int, batch_size: int, seed: int) -> dict[st
             eps=eps,
             levels=data.levels,
             box=data.box,
+            norm=subject.norm,
             batch_size=batch_size,
             seed=seed,
             device=device,
@@ -151,7 +153,7 @@ def _pictures(subject: Subject, shown: int, seed: int) -> None:
         right = (predict(subject.module, batch.x) == batch.y).nonzero().flatten()
         chosen = (right if len(right) else torch.arange(len(batch.y), device=device))[:shown]
         x, y = batch.x[chosen], batch.y[chosen]
-        moved = named("pgd20")(subject.module, x, y, eps=subject.card["eps"], box=data.box, seed=seed)
+        moved = named("pgd20")(subject.module, x, y, eps=subject.card["eps"], box=data.box, norm=subject.norm, seed=seed)
         before, after = predict(subject.module, x), predict(subject.module, moved)
     tensors = {"x": x, "x_adv": moved, "y": y, "before": before, "after": after, "index": batch.index[chosen]}
     content = to_safetensors(

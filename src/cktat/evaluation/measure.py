@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cktat.attacks import Attack, Box, attacked
+from cktat.attacks import Attack, Ball, Box, Norm, attacked
 from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.seeds import generator
@@ -38,6 +38,7 @@ def flags(
     step: float | None = None,
     levels: int = 255,
     box: Box | None = (0.0, 1.0),
+    norm: Norm = "Linf",
     batch_size: int = 250,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -57,8 +58,8 @@ def flags(
             if attack is not None and bool(right.any()):
                 draws = generator(seed, "evaluate", int(batch.index[0]))
                 x, y = batch.x[right], batch.y[right]
-                moved = attack(module, x, y, eps=eps, step=step, box=box, seed=draws)
-                _require_inside(moved, x, eps)
+                moved = attack(module, x, y, eps=eps, step=step, box=box, norm=norm, seed=draws)
+                _require_inside(moved, x, Ball(eps, box, norm))
                 right[right.clone()] = predict(module, moved) == y
             found.append(right.cpu())
             say(sum(map(len, found)), int(sum(int(part.sum()) for part in found)))
@@ -74,8 +75,8 @@ def predict(module: nn.Module, x: Tensor) -> Tensor:
     return logits.argmax(dim=1)
 
 
-def _require_inside(moved: Tensor, x: Tensor, eps: float) -> None:
+def _require_inside(moved: Tensor, x: Tensor, ball: Ball) -> None:
     # x + eps and back again may round the last bit away; anything past that is a fault of an attack.
-    distance = float((moved - x).abs().max())
-    if distance > eps + 1e-6:
-        raise CktatError(f"an attack moved a pixel by {distance}, further than eps {eps}")
+    distance = float(ball.distance(moved, x).max())
+    if distance > ball.eps + 1e-6:
+        raise CktatError(f"an attack moved an image by {distance} ({ball.norm}), further than eps {ball.eps}")

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from cktat.attacks import Norm
 from cktat.data import Dataset, load
 from cktat.errors import CktatError
 from cktat.models import Normalised, build
@@ -22,6 +23,11 @@ class Subject:
     module: Normalised
     card: dict[str, Any]
     data: Dataset
+
+    @property
+    def norm(self) -> Norm:
+        """The norm of the ball that its adversary moved in."""
+        return self.card.get("norm", "Linf")
 
     def provenance(self) -> dict[str, Any]:
         return {

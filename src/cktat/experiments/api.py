@@ -41,6 +41,8 @@ def train(
 
     Raises CktatError for anything that makes no sense, before anything is written.
     """
+    if isinstance(design, Design) and options.get("set"):
+        raise CktatError(f"design {design.name!r} is made already; set= goes with a design's name")
     console = Console(quiet=not show, stderr=False)
     name, hyper = (design, {}) if isinstance(design, str) else (design.origin or (design.name, ()))
     if hyper and "set" not in options:
@@ -50,9 +52,7 @@ def train(
         raise CktatError(f"design {made.name!r} was made by hand: only --recipe common is for it")
     config, data = configure(design=name, **options)
     with Stop(None if stop_after is None else seconds(stop_after)) as stop:
-        runner = Runner(
-            Store(store), stop, Shown(console) if show else Silent(), lambda text: plain(console, text)
-        )
+        runner = Runner(Store(store), stop, Shown(console) if show else Silent(), lambda text: plain(console, text))
         folder = RunFolder(Path(out)) if out else None
         return runner.train(config, data, design=made, folder=folder, resume=resume, ensure=ensure)
 
@@ -70,21 +70,23 @@ def evaluate(
     root: str | None = None,
     store: str | Path | None = None,
     show: bool = True,
+    draw: bool = True,
 ) -> list[Result]:
     """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
 
-    Beside them it leaves what the report draws: accuracy at several radii and some adversarial images. Raises CktatError
+    draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. Raises CktatError
     for unknown attacks or weights that do not fit.
     """
     console = Console(quiet=not show)
     folder = run if isinstance(run, RunFolder) else Store(store).open(run)
     subject = load_subject(folder, weights, root, device_of(device))
-    Ball(subject.card["eps"] if eps is None else eps, subject.data.box)  # before anything is measured and written
+    Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
     with Meter(console) as meter:
         results = measure(
             subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, watch=meter, say=meter.say
         )
-        for_report(subject, batch_size=batch_size, seed=seed)
+        if draw:
+            for_report(subject, batch_size=batch_size, seed=seed)
     return results
 
 

@@ -6,8 +6,9 @@ import multiprocessing
 import os
 import shlex
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,91 +53,97 @@ def assignment(text: str) -> tuple[str, Any]:
         raise CktatError(f"{text!r} must be NAME=VALUE, such as tau=3")
     key = name.strip().replace("-", "_")
     try:
-        return key, float(value) if isinstance(found := yaml.safe_load(value), str) else found  # YAML takes 1e-3 for text
+        found = yaml.safe_load(value)
+        return key, float(value) if isinstance(found, str) else found  # YAML takes 1e-3 for text
     except (yaml.YAMLError, ValueError):
         return key, value
 
 
-def compare(
-    entries: Sequence[Entry],
-    seeds: int,
-    attacks: Sequence[str],
-    options: dict[str, Any],
-    store: str | Path | None,
-    *,
-    jobs: int = 1,
-    say: Callable[[str], None] = print,
-) -> list[str]:
-    """Trains and attacks, best and last weights, what is not there yet; returns a line for each that failed.
+@dataclass(frozen=True)
+class Comparison:
+    """Every entry, with seeds 0, 1, ... `seeds` - 1, under every attack, best and last weights.
 
-    jobs: so many processes of one thread each; 1 works in this process. A network that several need is trained by the
-    first that comes, and the others wait at its folder's lock. The same call goes on where an earlier one stopped.
+    options: of `cktat.train`, the same for all. test_images: the first so many; None is all. store: where the runs lie.
     """
-    for name in attacks:
-        named(name)
-    tasks = [(entry, options | {"seed": seed}, tuple(attacks), store) for seed in range(seeds) for entry in entries]
-    failures: list[str] = []
 
-    def note(task: tuple[Entry, dict[str, Any], tuple[str, ...], str | Path | None], failure: str | None) -> None:
-        text = f"{task[0].text}, seed {task[1]['seed']}"
-        say(f"{text}: {failure or 'done'}")
-        failures.extend([f"{text}: {failure}"] if failure else [])
+    entries: tuple[Entry, ...]
+    seeds: int
+    attacks: tuple[str, ...]
+    options: dict[str, Any]
+    test_images: int | None = None
+    store: str | Path | None = None
 
-    if jobs == 1:
-        for task in tasks:
-            note(task, _work(*task))
-        return failures
-    threads = os.environ.get("OMP_NUM_THREADS")
-    os.environ["OMP_NUM_THREADS"] = "1"  # read by the processes when they start
-    try:
-        with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-            futures = {pool.submit(_work, e, o | {"threads": 1}, a, s): (e, o, a, s) for e, o, a, s in tasks}
+    def run(self, jobs: int, say: Callable[[str], None]) -> list[str]:
+        """Trains and measures what is not there yet; returns a line for each run that failed.
+
+        jobs: so many processes of one thread each; 1 works in this process. A network that several need is trained by the
+        first that comes, and the others wait at its folder's lock. The same call goes on where an earlier one stopped.
+        """
+        for name in self.attacks:
+            named(name)
+        tasks = [(entry, seed) for seed in range(self.seeds) for entry in self.entries]
+        failures: list[str] = []
+
+        def note(entry: Entry, seed: int, failure: str | None) -> None:
+            text = f"{entry.text}, seed {seed}: {failure or 'done'}"
+            say(text)
+            failures.extend([text] if failure else [])
+
+        if jobs == 1:
+            for entry, seed in tasks:
+                note(entry, seed, self.work(entry, seed))
+            return failures
+        with _one_thread(), ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+            futures = {pool.submit(self.work, *task): task for task in tasks}
             for future in as_completed(futures):
-                note(futures[future], future.result())
-    finally:
-        if threads is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = threads
-    return failures
+                note(*futures[future], future.result())
+        return failures
+
+    def work(self, entry: Entry, seed: int) -> str | None:
+        """One run, trained and measured; returns why it failed, if it did."""
+        try:
+            run = train(
+                entry.design, set=entry.set, seed=seed, store=self.store, ensure=True, show=False, **self.options
+            )
+            for pick in ("best", "last"):
+                evaluate(
+                    run, self.attacks, weights=pick, examples=self.test_images, batch_size=500, show=False, draw=False
+                )
+        except CktatError as error:  # one run that fails leaves the others running; its cell says so
+            return str(error)
+        return None
+
+    def table(self) -> list[tuple[str, ...]]:
+        """Header and rows: design, weights, number of runs, accuracy in % as mean ± standard deviation over seeds, median
+        seconds per epoch. Read from the runs' files; what was not measured stays empty."""
+        columns = (CLEAN, *self.attacks)
+        lines: list[tuple[str, ...]] = [("design", "weights", "n", *columns, "s/epoch")]
+        for entry in self.entries:
+            runs = [run for seed in range(self.seeds) if (run := self._find(entry, seed))]
+            seconds = [line["seconds"] for run in runs for line in run.history()]
+            for pick in ("best", "last"):
+                measured = [results for run in runs if (results := results_of(run, pick))]
+                cells = [_mean([100 * found[name].accuracy for found in measured if name in found]) for name in columns]
+                pace = f"{statistics.median(seconds):.2f}" if seconds and pick == "best" else ""
+                lines.append((entry.text if pick == "best" else "", pick, str(len(measured)), *cells, pace))
+        return lines
+
+    def _find(self, entry: Entry, seed: int) -> RunFolder | None:
+        config, data = configure(design=entry.design, set=entry.set, seed=seed, **self.options)
+        return Store(self.store).find(identity_of(config, data, make(config.design, **config.set)))
 
 
-def _work(entry: Entry, options: dict[str, Any], attacks: tuple[str, ...], store: str | Path | None) -> str | None:
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    # Read by processes when they start: two of one thread do more than one of two, and never wait for each other.
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = "1"
     try:
-        run = train(entry.design, set=entry.set, store=store, ensure=True, show=False, **options)
-        for pick in ("best", "last"):
-            evaluate(run, attacks, weights=pick, show=False)
-    except CktatError as error:  # one run that fails leaves the others running; its cell says so
-        return str(error)
-    return None
-
-
-def table(
-    entries: Sequence[Entry], seeds: int, attacks: Sequence[str], options: dict[str, Any], store: str | Path | None
-) -> list[tuple[str, ...]]:
-    """Header and rows: design, weights, runs, mean +- standard deviation over seeds in % per attack, seconds per epoch.
-
-    Read from the runs' files; what was not measured stays empty.
-    """
-    where = Store(store)
-    lines: list[tuple[str, ...]] = [("design", "weights", "n", *(name for name in (CLEAN, *attacks)), "s/epoch")]
-    for entry in entries:
-        runs = [run for seed in range(seeds) if (run := _find(where, entry, options | {"seed": seed}))]
-        seconds = [line["seconds"] for run in runs for line in run.history()]
-        for pick in ("best", "last"):
-            measured = [results for run in runs if (results := results_of(run, pick))]
-            cells = [
-                _mean([100 * results[name].accuracy for results in measured if name in results])
-                for name in (CLEAN, *attacks)
-            ]
-            pace = f"{statistics.median(seconds):.2f}" if seconds and pick == "best" else ""
-            lines.append((entry.text if pick == "best" else "", pick, str(len(measured)), *cells, pace))
-    return lines
-
-
-def _find(store: Store, entry: Entry, options: dict[str, Any]) -> RunFolder | None:
-    config, data = configure(design=entry.design, set=entry.set, **options)
-    return store.find(identity_of(config, data, make(config.design, **config.set)))
+        yield
+    finally:
+        os.environ.pop("OMP_NUM_THREADS")
+        if before is not None:
+            os.environ["OMP_NUM_THREADS"] = before
 
 
 def _mean(values: Sequence[float]) -> str:

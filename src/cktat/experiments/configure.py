@@ -58,8 +58,10 @@ def configure(**options: Any) -> tuple[RunConfig, Dataset]:
     design = given.get("design", "cktat")
     base = setting(given.get("recipe", "common"), design, data)
     recipe = base.recipe.model_dump() | {k: v for k, v in given.items() if k in RECIPE_OPTIONS}
-    threat = base.threat.model_dump() | {k: number(k, v) for k, v in given.items() if k in THREAT_OPTIONS}
-    Ball(threat["eps"], data.box)
+    threat = base.threat.model_dump() | {
+        k: v if k == "norm" else number(k, v) for k, v in given.items() if k in THREAT_OPTIONS
+    }
+    Ball(threat["eps"], data.box, threat["norm"])
     if "eps" in given and "step" not in given:
         threat["step"] = threat["eps"] * base.threat.step / base.threat.eps
     adversary = checked(Threat, threat, "the adversary")

@@ -16,6 +16,7 @@ from cktat.experiments.store import Store
 from cktat.labels.walk import canonical
 from cktat.models import build, check
 from cktat.training import RunConfig, RunFolder, commit, digest, looks_like, save_weights, versions
+from cktat.training.files import load_tensors
 
 INPUTS = ("data", "raw")
 
@@ -69,7 +70,7 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_tensors(path)
     except Exception as error:  # torch raises many kinds for damaged or hostile files
         raise CktatError(
             f"{path} holds no weights that can be read safely ({looks_like(path)}): {one_line(error)}"

@@ -141,7 +141,7 @@ class Runner:
             data.held_out,
             levels=data.levels,
             threat=config.threat,
-            ball=Ball(config.threat.eps, data.box),
+            ball=Ball(config.threat.eps, data.box, config.threat.norm),
             batch_size=config.recipe.batch_size,
             seed=config.seed,
         )
@@ -212,6 +212,7 @@ def card_of(config: RunConfig, data: Dataset, design: Design, name: str) -> Card
         "mean": list(data.mean),
         "std": list(data.std),
         "eps": config.threat.eps,
+        "norm": config.threat.norm,
         "data": {"name": config.data, "fingerprint": data.fingerprint},
         "design": design.name,
         "seed": config.seed,

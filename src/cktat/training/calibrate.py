@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from cktat.attacks import Ball, ascend, attacked, sign
+from cktat.attacks import Ball, ascend, attacked, plain
 from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.labels import Adversarial, Calibrated, Design, Frozen, Output, View
@@ -85,7 +85,7 @@ def calibrate(
                     return nn.functional.cross_entropy(teacher(images), y, reduction="none")
 
                 start = ball.uniform(x, draws)
-                x = ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=sign())
+                x = ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=plain())
             with torch.no_grad():
                 logits.append(teacher(x))
                 lasts.append(last(x))

@@ -47,13 +47,14 @@ class Recipe(BaseModel):
 
 
 class Threat(BaseModel):
-    """The adversary of training, in an L_inf ball: `eps` and `step` are fractions of the pixel range."""
+    """The adversary of training, in a ball of `norm`: `eps` and `step` are lengths in it, in units of the pixel range."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     eps: NotNegative
     step: NotNegative
     steps: Count = 10
+    norm: Literal["Linf", "L2"] = "Linf"
 
 
 class RunConfig(BaseModel):
@@ -90,6 +91,8 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
     A design without adversarial views has no adversary in its identity: one clean teacher serves every radius.
     """
     fields = config.model_dump(mode="json", exclude=NOT_IDENTITY | (set() if adversarial else {"threat"}))
+    if fields.get("threat", {}).get("norm") == "Linf":
+        del fields["threat"]["norm"]  # runs from before there was another norm keep their names
     declared = json.loads(json.dumps(design), parse_int=float)  # a beta of 6 is one of 6.0
     fields |= {"design": declared, "data": fingerprint}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
@@ -116,7 +119,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise CktatError(f"{path} is not valid YAML{place}: {getattr(error, 'problem', None) or one_line(error)}") from None
+        problem = getattr(error, "problem", None) or one_line(error)
+        raise CktatError(f"{path} is not valid YAML{place}: {problem}") from None
     if not isinstance(fields, dict):
         raise CktatError(f"{path} must hold keys and values, not {type(fields).__name__}")
     return fields

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -122,10 +123,18 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
     write_atomic(path, buffer.getvalue())
 
 
+def load_tensors(path: Path) -> Any:
+    """What torch.save wrote, if it is tensors and primitives only. Runs no code from the file, and shows no warnings of
+    torch about files it then refuses."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def load_state(path: Path) -> dict[str, Any]:
     """A training state. Raises CktatError for a damaged file; runs no code from it."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_tensors(path)
     except Exception as error:  # torch raises many kinds for a damaged or hostile file
         line = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CktatError(f"{path} is not a training state that can be resumed ({looks_like(path)}): {line}") from None

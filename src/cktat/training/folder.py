@@ -42,7 +42,9 @@ class RunFolder:
         """Weights and card of `pick`, "best" or "last". Raises CktatError if the run has none, or not its own."""
         weights, card = load_weights(self.weights(pick))
         if card.get("run") != self.read()["identity"]:
-            raise CktatError(f"{self.weights(pick)} is of another run ({card.get('run')}), not of the one in its folder")
+            raise CktatError(
+                f"{self.weights(pick)} is of another run ({card.get('run')}), not of the one in its folder"
+            )
         return weights, card
 
     @property

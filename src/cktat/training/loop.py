@@ -49,7 +49,7 @@ class Training:
         recipe = config.recipe
         self.design, self.config, self.data = design, config, data
         self.device = torch.device(config.device)
-        self.ball = Ball(config.threat.eps, data.box)
+        self.ball = Ball(config.threat.eps, data.box, config.threat.norm)
         self.team = Team(design, build, given, self.device)
         augment = data.augment if recipe.augment == "data" else recipe.augment
         self.batches = Batches(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from cktat.attacks import Ball, ascend, attacked, sign
+from cktat.attacks import Ball, ascend, attacked, plain
 from cktat.data import Split, ordered
 from cktat.seeds import generator
 from cktat.training.config import Threat
@@ -27,7 +27,7 @@ def held_out_accuracy(
 
             x = batch.x.contiguous(memory_format=torch.channels_last)
             start = ball.uniform(x, draws)
-            moved = ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=sign())
+            moved = ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=plain())
             with torch.no_grad():
                 clean += int((module(x).argmax(dim=1) == y).sum())
                 robust += int((module(moved).argmax(dim=1) == y).sum())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from cktat.attacks import Ball, ascend, attacked, sign
+from cktat.attacks import Ball, ascend, attacked, plain
 from cktat.labels import (
     Adversarial,
     Cell,
@@ -94,4 +94,4 @@ def _attack(
 
         near = view.start
         start = ball.gaussian(x, draws, near.sigma) if isinstance(near, Gaussian) else ball.uniform(x, draws)
-        return ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=sign())
+        return ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=plain())

@@ -1,0 +1,156 @@
+"""The commands that make networks: demo, train, compare, import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from typer import Argument, Option
+
+from cktat.cli.output import RootOption, StoreOption, names, print_table
+from cktat.errors import CktatError, unknown
+
+
+def demo(
+    out: Annotated[Path, Option(help="Where runs and page go.", metavar="DIR")] = Path("demo"),
+) -> None:
+    """Train four designs on the embedded digits, attack them, show a table and a page. Minutes on a CPU.
+
+    Run again, it goes on where it stopped.
+    """
+    from cktat.evaluation.table import text_table
+    from cktat.experiments import api
+    from cktat.experiments.demo import DESIGNS, OPTIONS
+
+    runs = []
+    for design, hyper in DESIGNS:
+        run = api.train(design, store=out, set=hyper, ensure=True, **OPTIONS)
+        api.evaluate(run)
+        runs.append(run)
+    page = api.report(runs, out / "report.html")
+    print(f"\n{text_table(runs)}\n\npage: {page}")
+
+
+def train(
+    design: Annotated[str, Argument(help="A name (see `cktat designs`) or your own file.py:function.")],
+    data: Annotated[str | None, Option(help="digits, cifar10, cifar100, FILE.npz, a folder, file.py:function.")] = None,
+    root: RootOption = None,
+    model: Annotated[str | None, Option(help="small, resnet18, preactresnet18, wrn34-10, file.py:function.")] = None,
+    recipe: Annotated[str | None, Option(help="common (one for all designs) or authors (each its own).")] = None,
+    epochs: Annotated[int | None, Option(help="Passes over the training images.")] = None,
+    batch_size: Annotated[int | None, Option(help="Images per step.")] = None,
+    lr: Annotated[float | None, Option(help="Highest learning rate.")] = None,
+    examples: Annotated[int | None, Option(help="Train on the first so many images.")] = None,
+    eps: Annotated[str | None, Option(help="Radius, a fraction of the pixel range such as 8/255.")] = None,
+    step: Annotated[str | None, Option(help="Step of the attack (default eps/4).")] = None,
+    steps: Annotated[int | None, Option(help="Steps of the attack in training.")] = None,
+    ema: Annotated[float | None, Option(help="Deploy a moving average of the weights: 0.995.")] = None,
+    awp: Annotated[float | None, Option(help="Adversarial weight perturbation: 0.005.")] = None,
+    seed: Annotated[int | None, Option(help="Everything random follows from it.")] = None,
+    set_: Annotated[list[str] | None, Option("--set", help="A hyper-parameter: tau=3.", metavar="NAME=VALUE")] = None,
+    config: Annotated[Path | None, Option(help="YAML with settings of the run; options win.", metavar="FILE")] = None,
+    out: Annotated[Path | None, Option(help="This run's folder (default: one in the store).", metavar="DIR")] = None,
+    store: StoreOption = None,
+    device: Annotated[str | None, Option(help="auto, cpu, cuda or cuda:0.")] = None,
+    precision: Annotated[str | None, Option(help="auto (by what the device supports), fp32 or bf16.")] = None,
+    threads: Annotated[int | None, Option(help="CPU threads.")] = None,
+    stop_after: Annotated[str | None, Option(help="Save and stop after this long, such as 9m.")] = None,
+    resume: Annotated[bool, Option("--resume", help="Go on with an unfinished run.")] = False,
+) -> None:
+    """Train a design; the networks it needs are found in the store or trained first.
+
+    \b
+    Examples:
+      cktat train cktat --data digits --epochs 12 --set tau=1 --set beta=1
+      cktat train trades --data cifar10 --model resnet18 --stop-after 9m
+    """
+    from cktat.experiments import api
+    from cktat.experiments.compare import assignment
+    from cktat.experiments.configure import OPTIONS
+    from cktat.training import read_yaml
+
+    options: dict[str, Any] = read_yaml(config) if config else {}
+    for key in options:
+        if key not in OPTIONS:
+            raise unknown(f"key in {config}", key, OPTIONS)
+    given = dict(
+        data=data, root=root and str(root), model=model, recipe=recipe, epochs=epochs, batch_size=batch_size, lr=lr,
+        examples=examples, eps=eps, step=step, steps=steps, ema=ema, awp=awp, seed=seed, device=device,
+        precision=precision, threads=threads,
+    )  # fmt: skip
+    options |= {name: value for name, value in given.items() if value is not None}
+    hyper = options.pop("set", {})
+    if not isinstance(hyper, dict):
+        raise CktatError(f"{config}: set must hold names and values, such as tau: 3")
+    if options.pop("design", design) != design:
+        raise CktatError(f"{config} is for another design than {design!r}")
+    hyper |= dict(map(assignment, set_ or []))
+    run = api.train(design, store=store, out=out, resume=resume, stop_after=stop_after, set=hyper, **options)
+    print(f"run: {run.path}")
+
+
+def compare(
+    designs: Annotated[
+        list[str] | None, Argument(help="Designs, 'cktat tau=1 beta=1' in quotes (default: all).")
+    ] = None,
+    data: Annotated[str, Option(help="As for train.")] = "digits",
+    root: RootOption = None,
+    model: Annotated[str, Option(help="As for train.")] = "small",
+    recipe: Annotated[str, Option(help="common or authors.")] = "common",
+    epochs: Annotated[int | None, Option(help="Passes over the training images.")] = None,
+    examples: Annotated[int | None, Option(help="Train on the first so many images.")] = None,
+    seeds: Annotated[int, Option(help="Seeds 0, 1, ...", min=1)] = 3,
+    attacks: Annotated[str, Option(help="As for evaluate.")] = "pgd100,cw",
+    test_images: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
+    jobs: Annotated[int, Option(help="Runs at a time, each on one thread.", min=1)] = 1,
+    markdown: Annotated[bool, Option("--markdown", help="Print the table as Markdown.")] = False,
+    store: StoreOption = None,
+) -> None:
+    """Train designs with several seeds, attack them, print means and spreads. Run again, it goes on.
+
+    \b
+    Example:
+      cktat compare trades "cktat tau=1 beta=1" --epochs 10 --jobs 2
+    """
+    from cktat.designs import DESIGNS
+    from cktat.experiments.compare import Comparison, Entry
+
+    comparison = Comparison(
+        entries=tuple(Entry.read(text) for text in designs or DESIGNS),
+        seeds=seeds,
+        attacks=tuple(names(attacks)),
+        options=dict(
+            data=data, root=None if root is None else str(root), model=model, recipe=recipe, epochs=epochs,
+            examples=examples, threads=1 if jobs > 1 else None,
+        ),
+        test_images=test_images,
+        store=store,
+    )  # fmt: skip
+    failures = comparison.run(jobs, print)
+    columns, *rows = comparison.table()
+    print_table(columns, rows, markdown)
+    if failures:
+        raise CktatError(f"{len(failures)} of {seeds * len(comparison.entries)} runs failed: {failures[0]}")
+
+
+def import_(
+    file: Annotated[Path, Argument(help="Weights: safetensors, or a state dict of torch.save.")],
+    as_: Annotated[str, Option("--as", help="The design it was trained by, such as standard.")],
+    data: Annotated[str, Option(help="The data it was trained on.")],
+    model: Annotated[str, Option(help="Its architecture: a name or file.py:function.")],
+    inputs: Annotated[str, Option(help="data: normalised by the data's mean and std; raw: images in [0, 1].")] = "data",
+    root: RootOption = None,
+    store: StoreOption = None,
+) -> None:
+    """Bring in a network you have, as a teacher, a start, or to evaluate it.
+
+    \b
+    Example:
+      cktat import resnet.pt --as standard --data cifar10 --model resnet18
+    """
+    from cktat.experiments import Store, configure
+    from cktat.experiments.imported import import_network
+
+    config, loaded = configure(design=as_, data=data, model=model, root=None if root is None else str(root))
+    run, name = import_network(file, config, loaded, Store(store), inputs=inputs)
+    print(f"run: {run.path}\nuse it with --set teacher={name} or --set start={name}, or evaluate it")
