@@ -11,7 +11,8 @@ from cktat.designs.table import COLUMNS, cells, inner, labels, measures, row, ta
 from cktat.labels import Design, Frozen, Learner, Term, adversarial, clean, held, y
 
 PAPER = {
-    r["method"]: r for r in json.loads((Path(__file__).parent / "paper_table_2.json").read_text(encoding="utf-8"))["rows"]
+    r["method"]: r
+    for r in json.loads((Path(__file__).parent / "paper_table_2.json").read_text(encoding="utf-8"))["rows"]
 }
 
 # The paper's robust teachers are larger networks, ours have the student's size unless told otherwise; its table writes

@@ -481,11 +481,8 @@ def test_run_json_says_what_ran_on_what(runs, tiny, tmp_path) -> None:
     run = runs.train("trades", tmp_path, set={"beta": 2.0}, seed=3)
     record = json.loads(run.run_json.read_text())
     assert record["config"]["design"] == "trades" and record["config"]["set"] == {"beta": 2.0}
-    assert record["config"]["recipe"]["epochs"] == 2 and record["config"]["threat"] == {
-        "eps": 0.1,
-        "step": 0.025,
-        "steps": 2,
-    }
+    assert record["config"]["recipe"]["epochs"] == 2
+    assert record["config"]["threat"].items() >= {"eps": 0.1, "step": 0.025, "steps": 2}.items()
     assert (record["config"]["seed"], record["config"]["data"], record["config"]["model"]) == (
         3,
         tiny.data,

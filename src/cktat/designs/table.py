@@ -65,7 +65,7 @@ def cells(row: Row) -> tuple[str, ...]:
     return (
         row.name,
         row.method,
-        "  ".join(row.labels),
+        ", ".join(row.labels),
         row.teacher,
         " and ".join(row.measures),
         row.inner,

@@ -1,0 +1,78 @@
+"""Designs side by side: the same numbers however many processes, a failing run in its place, nothing done twice."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cktat.errors import CktatError
+from cktat.experiments import Store
+from cktat.experiments.compare import Comparison, Entry, assignment
+
+
+def comparison(tiny: Any, store: Path, *designs: str, **fields: Any) -> Comparison:
+    fields = {"seeds": 2, "attacks": ("pgd10",)} | fields
+    return Comparison(tuple(Entry.read(text) for text in designs), options=tiny.options, store=store, **fields)
+
+
+def test_two_processes_give_the_same_table_as_one(tiny: Any, tmp_path: Path) -> None:
+    tables = []
+    for jobs in (1, 2):
+        it = comparison(tiny, tmp_path / str(jobs), "cktat beta=0", "trades", seeds=1)
+        assert it.run(jobs, lambda text: None) == []
+        tables.append([line[:-1] for line in it.table()])  # but for the seconds
+    assert tables[0] == tables[1]
+    assert [line[:3] for line in tables[0][1:]] == [
+        ("cktat beta=0", "best", "1"),
+        ("", "last", "1"),
+        ("trades", "best", "1"),
+        ("", "last", "1"),
+    ]
+
+
+def test_cells_are_mean_and_deviation_of_the_result_files(tiny: Any, tmp_path: Path) -> None:
+    it = comparison(tiny, tmp_path, "pgd_at")
+    assert it.table()[1] == ("pgd_at", "best", "0", "", "", ""), "what is not measured is empty"
+    it.run(1, lambda text: None)
+    from cktat.evaluation import Result
+
+    found = [Result.read(run.results / "best-pgd10.json").accuracy * 100 for run in Store(tmp_path).runs()]
+    mean, half = sum(found) / 2, abs(found[0] - found[1]) / 2
+    assert it.table()[1][4] == f"{mean:.1f} ± {half * 2**0.5:.1f}"
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(tiny: Any, tmp_path: Path) -> None:
+    said: list[str] = []
+    it = comparison(tiny, tmp_path, "cktat teacher=standard@00000000", "standard", seeds=1)
+    failures = it.run(1, said.append)
+    assert len(failures) == 1 and failures[0].startswith("cktat teacher=standard@00000000, seed 0: unknown imported")
+    assert said[1] == "standard, seed 0: done"
+    assert it.table()[1][2] == "0" and it.table()[3][2] == "1"
+
+
+def test_finished_work_is_not_repeated(tiny: Any, tmp_path: Path) -> None:
+    it = comparison(tiny, tmp_path, "trades", seeds=1)
+    it.run(1, lambda text: None)
+    (run,) = Store(tmp_path).runs()
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*.safetensors")} | {
+        path: path.stat().st_mtime_ns for path in run.results.iterdir()
+    }
+    it.run(1, lambda text: None)
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "trades bata=1", "trades beta", "trades beta=-1"])
+def test_entries_are_checked_before_anything_is_trained(text: str) -> None:
+    with pytest.raises(CktatError):
+        Entry.read(text)
+
+
+def test_values_are_read_as_yaml() -> None:
+    found = dict(map(assignment, ["tau=3", "teacher-model=wrn34-10", "tau_squared=true", "start=null", "lr=1e-3"]))
+    assert found == {"tau": 3, "teacher_model": "wrn34-10", "tau_squared": True, "start": None, "lr": 1e-3}
+
+
+def test_an_unknown_attack_is_refused_before_anything_is_trained(tiny: Any, tmp_path: Path) -> None:
+    with pytest.raises(CktatError, match="did you mean 'pgd20'"):
+        comparison(tiny, tmp_path, "trades", attacks=("pdg20",)).run(1, lambda text: None)
+    assert not list(tmp_path.iterdir())

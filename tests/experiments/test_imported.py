@@ -1,0 +1,114 @@
+"""Networks of one's own in the store: brought in safely, found by name, used as teacher and start."""
+
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from cktat.errors import CktatError
+from cktat.evaluation import evaluate, load_subject
+from cktat.experiments import Store, configure
+from cktat.experiments.imported import import_network
+from cktat.models import build
+
+
+def network(tiny: Any) -> Any:
+    return build(tiny.model, classes=3, channels=1, mean=(0.5,), std=(0.25,), seed=1)
+
+
+def bring(path: Path, tiny: Any, store: Path, design: str = "standard", inputs: str = "data") -> tuple[Any, str]:
+    config, data = configure(design=design, **tiny.options)
+    return import_network(path, config, data, Store(store), inputs=inputs)
+
+
+@pytest.mark.parametrize("wrapped", ["plain", "state_dict", "parallel", "safetensors"])
+def test_the_usual_forms_of_a_checkpoint_give_the_same_network(wrapped: str, tiny: Any, tmp_path: Path) -> None:
+    body = network(tiny).body.state_dict()
+    path = tmp_path / ("w.safetensors" if wrapped == "safetensors" else "w.pt")
+    if wrapped == "safetensors":
+        save_file(body, path)
+    else:
+        content: Any = {f"module.{k}": v for k, v in body.items()} if wrapped == "parallel" else body
+        torch.save({"state_dict": content, "epoch": 3} if wrapped == "state_dict" else content, path)
+    run, name = bring(path, tiny, tmp_path / "store")
+    weights, card = run.load("best")
+    assert all(torch.equal(weights[f"body.{k}"], v) for k, v in body.items())
+    assert re.fullmatch(r"standard@[0-9a-f]{8}", name)
+    assert name.endswith(card["run"][:8])
+
+
+def test_it_is_evaluated_like_a_run(tiny: Any, tmp_path: Path) -> None:
+    torch.save(network(tiny).body.state_dict(), tmp_path / "w.pt")
+    run, _ = bring(tmp_path / "w.pt", tiny, tmp_path / "store")
+    results = evaluate(load_subject(run, "best", None, torch.device("cpu")), ["pgd20"])
+    assert [r.attack for r in results] == ["clean", "pgd20"]
+
+
+def test_it_teaches_and_starts_and_is_recorded_by_its_content(tiny: Any, runs: Any, tmp_path: Path) -> None:
+    torch.save(network(tiny).body.state_dict(), tmp_path / "w.pt")
+    imported, name = bring(tmp_path / "w.pt", tiny, tmp_path / "store")
+    steps = runs.Steps()
+    run = runs.train("cktat", tmp_path / "store", steps=steps, set={"teacher": name, "start": name})
+    assert [begun for begun, _ in steps.begun] == ["CKTAT"], "no teacher was trained"
+    assert {i["run"] for i in run.read()["inputs"].values()} == {imported.read()["identity"]}
+    other = runs.train("cktat", tmp_path / "store")
+    assert other.read()["identity"] != run.read()["identity"]
+
+
+def test_raw_inputs_are_not_normalised(tiny: Any, tmp_path: Path) -> None:
+    torch.save(network(tiny).body.state_dict(), tmp_path / "w.pt")
+    run, _ = bring(tmp_path / "w.pt", tiny, tmp_path / "store", inputs="raw")
+    weights, card = run.load("best")
+    assert weights["mean"].item() == 0 and weights["std"].item() == 1
+    assert (card["mean"], card["std"]) == ([0.0], [1.0])
+
+
+def test_a_name_that_was_never_imported_is_refused_with_those_that_were(tiny: Any, runs: Any, tmp_path: Path) -> None:
+    torch.save(network(tiny).body.state_dict(), tmp_path / "w.pt")
+    _, name = bring(tmp_path / "w.pt", tiny, tmp_path / "store")
+    with pytest.raises(CktatError, match=f"unknown imported network in .*{name}"):
+        runs.train("cktat", tmp_path / "store", set={"teacher": "standard@00000000"})
+
+
+class Evil:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return Path.touch, (Path("executed"),)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"<!DOCTYPE html><html></html>", "a web page"),
+        (pickle.dumps(Evil()), "pickle"),
+        (b"", "0 bytes"),
+    ],
+)
+def test_files_that_hold_no_weights_are_refused_and_run_no_code(
+    content: bytes, said: str, tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pt").write_bytes(content)
+    with pytest.raises(CktatError, match=said) as caught:
+        bring(tmp_path / "w.pt", tiny, tmp_path / "store")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "executed").exists()
+    assert not (tmp_path / "store").exists()
+
+
+def test_weights_of_another_architecture_or_class_count_are_refused(tiny: Any, tmp_path: Path) -> None:
+    wide = build(f"{tiny.file}:wide", classes=3, channels=1, mean=(0.5,), std=(0.25,))
+    torch.save(wide.body.state_dict(), tmp_path / "wide.pt")
+    with pytest.raises(CktatError, match="is not of architecture .* another shape of 0.weight"):
+        bring(tmp_path / "wide.pt", tiny, tmp_path / "store")
+    torch.save({"other": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(CktatError, match="it lacks 0.weight and .* more, it has other"):
+        bring(tmp_path / "other.pt", tiny, tmp_path / "store")
+    torch.save([1, 2], tmp_path / "list.pt")
+    with pytest.raises(CktatError, match="holds no state dict"):
+        bring(tmp_path / "list.pt", tiny, tmp_path / "store")
+    with pytest.raises(CktatError, match="there is no file"):
+        bring(tmp_path / "none.pt", tiny, tmp_path / "store")
