@@ -277,7 +277,6 @@ def test_what_names_no_method_is_let_be(text: str) -> None:
             "import cktat.attacks, cktat.labels, cktat.models",
             ["matplotlib", "typer", "cktat.training", "cktat.designs"],
         ),
-        ("import cktat.training", ["matplotlib", "typer", "cktat.designs", "cktat.evaluation"]),
         ("import cktat.evaluation", ["matplotlib", "typer", "cktat.designs", "cktat.experiments"]),
     ],
 )

@@ -31,7 +31,7 @@ class Flat(nn.Module):
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 3), st.integers(1, 3))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     name=st.sampled_from(sorted(set(ATTACKS) - {"pgd100"})),
     shape=shapes,

@@ -102,10 +102,10 @@ def test_files_that_hold_no_weights_are_refused_and_run_no_code(
 def test_weights_of_another_architecture_or_class_count_are_refused(tiny: Any, tmp_path: Path) -> None:
     wide = build(f"{tiny.file}:wide", classes=3, channels=1, mean=(0.5,), std=(0.25,))
     torch.save(wide.body.state_dict(), tmp_path / "wide.pt")
-    with pytest.raises(CktatError, match="is not of architecture .* another shape of 0.weight"):
+    with pytest.raises(CktatError, match=r"is not of architecture .* another shape of 0.weight"):
         bring(tmp_path / "wide.pt", tiny, tmp_path / "store")
     torch.save({"other": torch.zeros(1)}, tmp_path / "other.pt")
-    with pytest.raises(CktatError, match="it lacks 0.weight and .* more, it has other"):
+    with pytest.raises(CktatError, match=r"it lacks 0.weight and .* more, it has other"):
         bring(tmp_path / "other.pt", tiny, tmp_path / "store")
     torch.save([1, 2], tmp_path / "list.pt")
     with pytest.raises(CktatError, match="holds no state dict"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cktat.attacks.ball import Ball
+from cktat.errors import CktatError
 
 Objective = Callable[[Tensor], Tensor]
 """Images x' [N, ...] -> what is maximised, one value per image [N]."""
@@ -29,6 +31,8 @@ def sign() -> Direction:
 
 def momentum(decay: float = 1.0) -> Direction:
     """Accumulated gradients, each divided by its mean absolute value (MI-FGSM, Dong et al., CVPR 2018)."""
+    if not math.isfinite(decay):
+        raise CktatError(f"the decay of accumulated gradients must be a finite number, not {decay}")
     velocity: Tensor | float = 0.0
 
     def direction(gradient: Tensor) -> Tensor:

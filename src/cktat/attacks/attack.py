@@ -62,6 +62,7 @@ class Attack:
         The model is attacked in eval mode and left as it was. Raises CktatError for images, labels or radii that make no
         sense.
         """
+        x = x.detach()
         ball = Ball(eps, box, norm)
         step = self.step * eps if step is None else step
         if not math.isfinite(step) or step < 0 or (step == 0 and eps > 0):
@@ -100,6 +101,8 @@ def check_batch(x: Tensor, y: Tensor, box: Box | None) -> None:
         raise CktatError(f"attacks take one integer label per image: got labels {tuple(y.shape)} for {len(x)} images")
     if len(x) == 0:
         raise CktatError("attacks take at least one image, got none")
+    if y.dtype != torch.int64 or int(y.min()) < 0:
+        raise CktatError(f"attacks take labels of 0 or more as torch.int64, not {y.dtype} from {y.min().item()}")
     if not bool(torch.isfinite(x).all()):
         raise CktatError("images contain NaN or infinite values")
     if box is not None and (float(x.min()) < box[0] or float(x.max()) > box[1]):

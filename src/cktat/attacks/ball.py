@@ -64,6 +64,8 @@ class Ball:
         """
         if self.norm == "Linf":
             return gradient.sign()
+        largest = lengths(gradient, math.inf)
+        gradient = gradient / largest.where(largest > 0, 1.0)  # squares of what is very small or large have no length
         length = lengths(gradient)
         return gradient / length.where(length > 0, 1.0)
 
@@ -87,6 +89,6 @@ class Ball:
         return x + sigma * noise
 
 
-def lengths(x: Tensor) -> Tensor:
-    """Euclidean length of every image [N, 1, ...] of x [N, ...]."""
-    return x.flatten(1).norm(dim=1).view(-1, *[1] * (x.dim() - 1))
+def lengths(x: Tensor, order: float = 2) -> Tensor:
+    """Length (Euclidean, or of another order) of every image [N, 1, ...] of x [N, ...]."""
+    return x.flatten(1).norm(order, dim=1).view(-1, *[1] * (x.dim() - 1))

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor
 
+from cktat.errors import CktatError
+
 OfLogits = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -25,4 +27,6 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
 
 def capped_margin(confidence: float) -> OfLogits:
     """The margin up to `confidence`, past which nothing is gained (the L_inf form of Carlini and Wagner's loss)."""
+    if not confidence > -math.inf:
+        raise CktatError(f"the confidence up to which a margin counts must be a number, not {confidence}")
     return lambda logits, y: margin(logits, y).clamp(max=confidence)

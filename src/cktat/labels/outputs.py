@@ -30,7 +30,7 @@ class Outputs:
     """Logits [N, K] of every cell, labels y [N] (int64) and the moment of training.
 
     Half-precision logits are raised to fp32 once, so that every loss is computed in fp32 or better; logits of networks
-    that do not train are constants.
+    that do not train are constants, unless `moving`: inside an attack they follow the moving image.
     """
 
     logits: Mapping[Cell, Tensor]
@@ -40,6 +40,7 @@ class Outputs:
     epoch: int = 0
     epochs: int = 1
     step: int = 0
+    moving: bool = False
     _raised: dict[Cell, Tensor] = field(default_factory=dict, repr=False)
 
     @property
@@ -58,5 +59,5 @@ class Outputs:
                 raise CktatError(f"the loss needs the logits of {cell}, which were not computed")
             logits = self.logits[cell]
             logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-            self._raised[cell] = logits if cell.network.trains else logits.detach()
+            self._raised[cell] = logits if self.moving or cell.network.trains else logits.detach()
         return self._raised[cell]

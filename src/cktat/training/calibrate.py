@@ -33,7 +33,7 @@ def tempered_teacher(design: Design) -> tuple[Frozen, View]:
     for name in design.open:
         if name not in ("tau", "share"):
             raise CktatError(f"design {design.name!r} leaves {name!r} open, which nothing calibrates; give it a number")
-    for part in walk(tuple(term.label for term in design.live)):
+    for part in walk(tuple(t.label for t in design.live), into=lambda part: not isinstance(part, Design)):
         if isinstance(part, Output) and isinstance(part.network, Frozen) and isinstance(part.tau, Calibrated):
             return part.network, part.view
     raise CktatError(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cktat.errors import CktatError, one_line, unknown
 
@@ -44,6 +45,13 @@ class Recipe(BaseModel):
     """Adversarial weight perturbation, as a share of each layer's norm; 0 is none, 0.005 to 0.01 its authors' values."""
     augment: Literal["data", "crop-flip", "none"] = "data"
     """What is done to training images; "data" is the data set's own choice."""
+
+    @field_validator("points")
+    @classmethod
+    def _in_order(cls, points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        if any(later[0] < earlier[0] for earlier, later in pairwise(points)):
+            raise ValueError("the shares must be in order")
+        return points
 
 
 class Threat(BaseModel):
@@ -101,12 +109,16 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
 def checked(schema: type[BaseModel], fields: Mapping[str, Any], where: str) -> Any:
     """`schema(**fields)`, or a CktatError in one line that says what is wrong, where, and what is allowed."""
     try:
-        return schema(**fields)
+        return schema.model_validate({str(key): value for key, value in fields.items()})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise unknown(f"key in {where}", key, schema.model_fields) from None
+            for part in first["loc"][:-1]:  # the known keys are those of the part that it stands in
+                schema = schema.model_fields[str(part)].annotation  # type: ignore[assignment]
+            raise unknown(f"key in {where}", key.rpartition(".")[2], schema.model_fields) from None
+        if first["type"] == "missing":
+            raise CktatError(f"{where}: {key} is missing") from None
         raise CktatError(f"{where}: {key}: {first['msg'].lower()}, not {first['input']!r}") from None
 
 
@@ -116,7 +128,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise CktatError(f"there is no configuration file {path}")
     try:
         fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or one_line(error)

@@ -68,7 +68,7 @@ def digest(tensors: Mapping[str, Tensor]) -> str:
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     """Weights as safetensors with their card inside (so that both are written at once), and the card as JSON beside."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     card = card | {"weights_sha256": digest(plain)}
     write_atomic(path, to_safetensors(plain, {"card": json.dumps(card)}))
     write_json(path.with_suffix(".json"), card)
@@ -104,6 +104,8 @@ def read_card(path: Path) -> Card:
 
 def looks_like(path: Path) -> str:
     """A guess at what a file is that should have been something else."""
+    if not path.is_file():
+        return "there is no such file"
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(512)

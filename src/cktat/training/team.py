@@ -28,7 +28,7 @@ class Team:
     def __init__(self, design: Design, build: Build, given: Given, device: torch.device) -> None:
         self.design = design
         self.modules: dict[Network, nn.Module] = {}
-        for number, learner in enumerate(design.learners):
+        for number, learner in sorted(enumerate(design.learners), key=lambda item: _generation(item[1])):
             module = build(learner.model, number)
             if isinstance(learner.start, Learner):
                 _load(module, self.modules[learner.start].state_dict(), f"the start of {learner}")
@@ -82,6 +82,11 @@ class Team:
         for network, module in self.modules.items():
             if isinstance(network, Learner | Average):
                 module.load_state_dict(states[network.letter])
+
+
+def _generation(learner: Learner) -> int:
+    # How many learners it starts behind: it is built after them, in whatever order the design names them.
+    return 1 + _generation(learner.start) if isinstance(learner.start, Learner) else 0
 
 
 def _architecture(network: Network) -> str | None:

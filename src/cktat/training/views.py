@@ -70,7 +70,7 @@ def _attack(
     moment: Moment,
     known: Known,
 ) -> Tensor:
-    cells = {o.cell for o in walk(view.label) if isinstance(o, Output)}
+    cells = {o.cell for o in walk(view.label, into=lambda part: not isinstance(part, Design)) if isinstance(o, Output)}
     moving = {cell for cell in cells if cell.view == here}
     with attacked(*networks.values()):
         fixed: Known = {}
@@ -81,7 +81,7 @@ def _attack(
         attacked_cell = Cell(view.of, here)
 
         def resolve(logits: Known) -> Tensor:
-            at = Outputs(logits, y, classes, moment.progress, moment.epoch, moment.epochs, moment.step)
+            at = Outputs(logits, y, classes, moment.progress, moment.epoch, moment.epochs, moment.step, moving=True)
             return view.label.log_probs(at)
 
         # A label that does not move is worked out once, not at every step.
