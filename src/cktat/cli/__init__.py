@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from cktat.cli import catalogue, results, training
+from cktat.cli import catalogue, results, speed, training
 from cktat.errors import CktatError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ for command in (training.demo, catalogue.designs, training.train, results.evalua
     app.command()(command)
 app.command("import")(training.import_)
 app.command()(results.runs)
+app.command()(speed.bench)
 
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: what there is, and fetching them.")
 data_app.command("list")(catalogue.data_list)
