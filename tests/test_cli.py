@@ -336,6 +336,7 @@ def test_a_users_model_that_is_no_classifier_is_refused(body, named, refused, ti
         ("def mine(): return 3", "returned int, not a Design"),
         ("def mine(beta): return 3", "beta"),
         ("import nothing_like_it", "ModuleNotFoundError"),
+        ("def mine(): raise ValueError('oh\\nno')", "the function failed: ValueError: oh"),
     ],
 )
 def test_a_users_design_that_is_none_is_refused(text, named, refused, tiny, tmp_path) -> None:

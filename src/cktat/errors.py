@@ -13,6 +13,8 @@ class CktatError(Exception):
     """Bad input from a user. Its text is one clear line; the command line prints it and exits with `exit_code`."""
 
     exit_code = 2
+    shared = False
+    """Whether all processes of a run raise it: then the first alone says it."""
 
 
 def unknown(what: str, name: object, known: Iterable[str], hint: str = "") -> CktatError:

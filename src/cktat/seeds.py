@@ -6,6 +6,13 @@ import hashlib
 import json
 
 import torch
+from torch import Tensor
+
+Part = tuple[int, int]
+"""(which, of how many) equal, consecutive parts of a batch. What is random is drawn for the whole batch and cut, so that
+the parts together are the batch that one process would have."""
+
+WHOLE: Part = (0, 1)
 
 
 def derive(seed: int, *what: int | str) -> int:
@@ -21,3 +28,10 @@ def derive(seed: int, *what: int | str) -> int:
 def generator(seed: int, *what: int | str) -> torch.Generator:
     """A CPU generator seeded by `derive`. Draw on the CPU and move the draws: a GPU's own generator draws others."""
     return torch.Generator().manual_seed(derive(seed, *what))
+
+
+def cut(whole: Tensor, part: Part) -> Tensor:
+    """The rows of `whole` [N, ...] that are of a part [N / parts, ...]."""
+    which, parts = part
+    own = len(whole) // parts
+    return whole[which * own : (which + 1) * own]

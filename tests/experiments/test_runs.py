@@ -568,3 +568,13 @@ def test_a_design_made_by_hand_trains_resumes_and_is_told_from_others(runs, tmp_
     assert runs.outcome(run) == runs.outcome(runs.train(mine, tmp_path / "twin"))
     assert runs.train(other, tmp_path).path != run.path
     assert run.read()["design"]["name"] == "Mine"
+
+
+def test_an_edited_model_file_is_another_network(tiny, runs, tmp_path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(Path(tiny.file).read_text())
+    first = runs.train("standard", tmp_path / "store", model=f"{mine}:net")
+    mine.write_text(mine.read_text().replace("width=4", "width=5"))
+    second = runs.train("standard", tmp_path / "store", model=f"{mine}:net")
+    assert first.path != second.path
+    assert len(second.load("last")[0]["body.0.weight"]) == 5

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from cktat.errors import CktatError, unknown
+from cktat.seeds import WHOLE, Part, cut
 
 Box = tuple[float, float]
 Norm = Literal["Linf", "L2"]
@@ -69,26 +70,32 @@ class Ball:
         length = lengths(gradient)
         return gradient / length.where(length > 0, 1.0)
 
-    def uniform(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def uniform(self, x: Tensor, generator: torch.Generator, part: Part = WHOLE) -> Tensor:
         """A point drawn uniformly from the ball around x, clipped to the box.
 
-        Drawn on the generator's device and moved, so that a seed means the same on every device.
+        Drawn on the generator's device and moved, so that a seed means the same on every device. part: which part of a
+        batch x is; the draws are those of the whole batch.
         """
         if self.norm == "Linf":
-            noise = torch.rand(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
+            noise = _drawn(torch.rand, x.shape, x, generator, part).to(x.device)
             return self.clip(x + (2 * noise - 1) * self.eps)
-        noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype)
+        noise = _drawn(torch.randn, x.shape, x, generator, part)
         # the share u of the volume lies within the radius u^(1/n)
-        share = torch.rand(len(x), *[1] * (x.dim() - 1), generator=generator, device=generator.device, dtype=x.dtype)
+        share = _drawn(torch.rand, (len(x), *[1] * (x.dim() - 1)), x, generator, part)
         radius = self.eps * share ** (1 / max(1, x[0].numel()))
         return self.clip(x + (radius * noise / lengths(noise)).to(x.device))
 
-    def gaussian(self, x: Tensor, generator: torch.Generator, sigma: float) -> Tensor:
+    def gaussian(self, x: Tensor, generator: torch.Generator, sigma: float, part: Part = WHOLE) -> Tensor:
         """x + sigma N(0, 1), neither projected nor clipped, as the KL attacks of TRADES and its kin begin."""
-        noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
+        noise = _drawn(torch.randn, x.shape, x, generator, part).to(x.device)
         return x + sigma * noise
 
 
 def lengths(x: Tensor, order: float = 2) -> Tensor:
     """Length (Euclidean, or of another order) of every image [N, 1, ...] of x [N, ...]."""
     return x.flatten(1).norm(order, dim=1).view(-1, *[1] * (x.dim() - 1))
+
+
+def _drawn(random: Any, shape: tuple[int, ...], like: Tensor, generator: torch.Generator, part: Part) -> Tensor:
+    whole = (shape[0] * part[1], *shape[1:])
+    return cut(random(whole, generator=generator, device=generator.device, dtype=like.dtype), part)

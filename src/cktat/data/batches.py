@@ -11,7 +11,7 @@ from torch import Tensor
 from cktat.data.augment import AUGMENTS, crop_flip, draw_crop_flip
 from cktat.data.dataset import Split
 from cktat.errors import CktatError, unknown
-from cktat.seeds import generator
+from cktat.seeds import WHOLE, Part, cut, generator
 
 
 class Batch(NamedTuple):
@@ -31,8 +31,9 @@ class Batches:
     The last, smaller batch of an epoch is dropped, so that shapes stay constant (the next epoch is in another order);
     a split smaller than one batch is one batch.
 
-    levels: the integer that stands for 1.0. augment: "crop-flip" or "none". CktatError if batch_size < 1 or augment is
-    neither of these.
+    levels: the integer that stands for 1.0. augment: "crop-flip" or "none". part: produce this part of every batch only;
+    `batch_size` is the whole batch's. CktatError if batch_size < 1, augment is neither of these, or a batch cannot be cut
+    into so many equal parts.
     """
 
     def __init__(
@@ -44,12 +45,19 @@ class Batches:
         augment: str = "none",
         seed: int = 0,
         device: str | torch.device = "cpu",
+        part: Part = WHOLE,
     ) -> None:
         _check_batch_size(batch_size)
         if augment not in AUGMENTS:
             raise unknown("augmentation", augment, AUGMENTS)
         self.split = split.to(device)
         self.batch_size = min(batch_size, len(split))
+        self.part = part
+        if self.batch_size % part[1]:
+            raise CktatError(
+                f"a batch of {self.batch_size} images cannot be shared equally by {part[1]} processes; choose a "
+                f"--batch-size that {part[1]} divides"
+            )
         self.augment = augment
         self.seed = seed
         self._levels = _divisor(levels, device)
@@ -66,11 +74,11 @@ class Batches:
         order = torch.randperm(len(self.split), generator=generator(self.seed, "order", epoch))
         order = order.to(self.split.labels.device)
         for step in range(start, self.steps):
-            index = order[step * self.batch_size : (step + 1) * self.batch_size]
+            index = cut(order[step * self.batch_size : (step + 1) * self.batch_size], self.part)
             images = self.split.images[index]
             if self.augment == "crop-flip":
-                draws = draw_crop_flip(len(index), generator(self.seed, "augment", epoch, step))
-                images = crop_flip(images, draws.to(images.device))
+                draws = draw_crop_flip(self.batch_size, generator(self.seed, "augment", epoch, step))
+                images = crop_flip(images, cut(draws, self.part).to(images.device))
             yield Batch(images.float() / self._levels, self.split.labels[index], index)
 
 

@@ -24,7 +24,7 @@ def robust_error_before(mu: Number, k1: Number, k2: Number, a: Number, D: Number
     p1 = e^a / (e^a + e^(k1 D)). Samples that show only the second feature cannot be judged: their error is 1.
     """
     _check(mu, k1, k2, a, D)
-    p1 = _sigmoid(a - k1 * D)
+    p1 = softmax_of_two(a - k1 * D)
     return 0.5 * mu * (2 - p1) + (1 - mu) * (1 - p1)
 
 
@@ -34,7 +34,7 @@ def robust_error_after(mu: Number, k1: Number, k2: Number, a: Number, D: Number)
     p2 = e^a / (e^a + e^(k2 D)), p12 = e^(2a) / (e^(2a) + e^((k1 + k2) D)): in a multi-view sample both mixtures add up.
     """
     _check(mu, k1, k2, a, D)
-    p1, p2, p12 = _sigmoid(a - k1 * D), _sigmoid(a - k2 * D), _sigmoid(2 * a - (k1 + k2) * D)
+    p1, p2, p12 = softmax_of_two(a - k1 * D), softmax_of_two(a - k2 * D), softmax_of_two(2 * a - (k1 + k2) * D)
     return 0.5 * mu * (1 - p2) + 0.5 * mu * (1 - p1) + (1 - mu) * (1 - p12)
 
 
@@ -53,7 +53,7 @@ def clean_error_after(mu: Number, k1: Number, k2: Number, a: Number, D: Number) 
 def learning_gain(mu: Number, k1: Number, k2: Number, a: Number, D: Number) -> Number:
     """R1 - R2 of the robust error, the negative of Eq. 11: 0.5 mu p2 - (1 - mu)(p1 - p12). Negative where learning hurts."""
     _check(mu, k1, k2, a, D)
-    p1, p2, p12 = _sigmoid(a - k1 * D), _sigmoid(a - k2 * D), _sigmoid(2 * a - (k1 + k2) * D)
+    p1, p2, p12 = softmax_of_two(a - k1 * D), softmax_of_two(a - k2 * D), softmax_of_two(2 * a - (k1 + k2) * D)
     return 0.5 * mu * p2 - (1 - mu) * (p1 - p12)
 
 
@@ -69,7 +69,7 @@ def boundary_mu(k1: Number, k2: Number, a: Number, D: Number) -> Number:
     0 where p1 < p12, that is where k2 < a / D (see `least_k2`): there the condition holds for no mu.
     """
     _check(0.0, k1, k2, a, D)
-    p1, p2, p12 = _sigmoid(a - k1 * D), _sigmoid(a - k2 * D), _sigmoid(2 * a - (k1 + k2) * D)
+    p1, p2, p12 = softmax_of_two(a - k1 * D), softmax_of_two(a - k2 * D), softmax_of_two(2 * a - (k1 + k2) * D)
     loss = p1 - p12
     loss = loss * (loss > 0)
     return loss / (loss + 0.5 * p2)
@@ -82,8 +82,8 @@ def least_k2(a: Number, D: Number) -> Number:
     return a / D
 
 
-def _sigmoid(x: Number) -> Number:
-    # e^u / (e^u + e^v) = sigmoid(u - v), which overflows nowhere
+def softmax_of_two(x: Number) -> Number:
+    """e^u / (e^u + e^v) for x = u - v, without overflow: the softmax that holds the label and l_max and no more."""
     return torch.sigmoid(x) if isinstance(x, torch.Tensor) else 0.5 * (1 + np.tanh(0.5 * np.asarray(x)))[()]
 
 

@@ -12,17 +12,23 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from cktat.training.distributed import World
+
 
 @contextmanager
-def perturbed(modules: Iterable[nn.Module], size: float, loss: Callable[[], Tensor]) -> Iterator[None]:
+def perturbed(
+    modules: Iterable[nn.Module], size: float, loss: Callable[[], Tensor], world: World = World()
+) -> Iterator[None]:
     """Weights moved by size * |w| along the gradient of `loss`, layer by layer, while the context lasts.
 
     `loss` runs the networks once more; what that does to their buffers (BatchNorm's running statistics) is undone.
+    The gradient is the mean over the processes of `world`.
     """
     modules = list(modules)
     weights = [p for module in modules for p in module.parameters() if p.dim() > 1 and p.requires_grad]
     buffers = [(b, b.clone()) for module in modules for b in module.buffers()]
     gradients = torch.autograd.grad(loss(), weights, allow_unused=True)
+    world.average([gradient for gradient in gradients if gradient is not None])
     moves = []
     with torch.no_grad():
         for buffer, before in buffers:

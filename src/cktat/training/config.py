@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cktat.errors import CktatError, one_line, unknown
+from cktat.errors import CktatError, is_file_function, one_line, unknown
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -102,8 +102,16 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
     if fields.get("threat", {}).get("norm") == "Linf":
         del fields["threat"]["norm"]  # runs from before there was another norm keep their names
     declared = json.loads(json.dumps(design), parse_int=float)  # a beta of 6 is one of 6.0
-    fields |= {"design": declared, "data": fingerprint}
+    fields |= {"design": declared, "data": fingerprint, "model": _by_content(config.model)}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _by_content(model: str) -> str:
+    """A model's name; for a user's own, its function and the sum of the file, because an edited network is another."""
+    if not is_file_function(model):
+        return model
+    path, _, function = model.rpartition(":")
+    return f"{function} in {hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()}"
 
 
 def checked(schema: type[BaseModel], fields: Mapping[str, Any], where: str) -> Any:

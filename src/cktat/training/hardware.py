@@ -41,9 +41,10 @@ def precision_of(name: str, device: torch.device) -> str:
     return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
 
 
-def hardware(device: torch.device) -> dict[str, Any]:
-    """Device, processor, cores and threads."""
-    described: dict[str, Any] = {"device": device.type, "threads": torch.get_num_threads(), "cores": os.cpu_count()}
+def hardware(device: torch.device, processes: int = 1) -> dict[str, Any]:
+    """Device, processor, cores, threads, and how many such processes worked together."""
+    described: dict[str, Any] = {"device": device.type, "processes": processes}
+    described |= {"threads": torch.get_num_threads(), "cores": os.cpu_count()}
     described["cpu"] = next(
         (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor() or platform.machine(),

@@ -6,10 +6,11 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cktat.attacks import Ball
 from cktat.data import Batch, Batches, Dataset
@@ -18,6 +19,7 @@ from cktat.labels import Design, Moment, Outputs
 from cktat.seeds import derive, generator
 from cktat.training.awp import perturbed
 from cktat.training.config import RunConfig
+from cktat.training.distributed import World
 from cktat.training.files import Card, load_state, save_state, save_weights
 from cktat.training.folder import RunFolder
 from cktat.training.schedule import lr_factor
@@ -43,18 +45,24 @@ class Watch(Protocol):
 
 
 class Training:
-    """A design in training: its team, optimiser, and how far it is. Everything random is a function of seed and step."""
+    """A design in training: its team, optimiser, and how far it is. Everything random is a function of seed and step.
 
-    def __init__(self, design: Design, config: RunConfig, data: Dataset, build: Build, given: Given) -> None:
+    With several processes each has all weights and its part of every batch; after a step all hold the same again.
+    """
+
+    def __init__(
+        self, design: Design, config: RunConfig, data: Dataset, build: Build, given: Given, world: World = World()
+    ) -> None:
         recipe = config.recipe
-        self.design, self.config, self.data = design, config, data
-        self.device = torch.device(config.device)
+        self.design, self.config, self.data, self.world = design, config, data, world
+        self.device = world.device(config.device)
         self.ball = Ball(config.threat.eps, data.box, config.threat.norm)
         self.team = Team(design, build, given, self.device)
         augment = data.augment if recipe.augment == "data" else recipe.augment
         self.batches = Batches(
-            data.train, recipe.batch_size, levels=data.levels, augment=augment, seed=config.seed, device=self.device
-        )
+            data.train, recipe.batch_size, levels=data.levels, augment=augment, seed=config.seed, device=self.device,
+            part=world.part,
+        )  # fmt: skip
         groups = [
             {
                 "params": list(self.team.modules[learner].parameters()),
@@ -89,7 +97,7 @@ class Training:
 
     def step(self, batch: Batch) -> None:
         """One optimiser step: the views, then the weights."""
-        torch.manual_seed(derive(self.config.seed, "step", self.steps))  # for networks with dropout
+        torch.manual_seed(derive(self.config.seed, "step", self.steps) + self.world.rank)  # for networks with dropout
         views, known = self.attack(batch)
         self.update(batch, views, known)
         self.steps += 1
@@ -101,8 +109,9 @@ class Training:
         classes, modules = len(self.data.classes), self.team.modules
         with self.autocast():
             return build_views(
-                self.design, modules, self.config.threat, self.ball, x, batch.y, classes, draws, self.moment
-            )
+                self.design, modules, self.config.threat, self.ball, x, batch.y, classes, draws, self.moment,
+                self.world.part,
+            )  # fmt: skip
 
     def update(self, batch: Batch, views: Views, known: Known) -> None:
         """The cells in the design's order, the loss, the weights, the averages."""
@@ -123,14 +132,24 @@ class Training:
             return torch.stack(list(self.design.losses(outputs).values()))
 
         learners = [modules[learner] for learner in self.design.learners]
-        with perturbed(learners, recipe.awp, lambda: losses().sum()) if recipe.awp else nullcontext():
-            found = losses()
-            self._require_finite(found.detach())
+        with perturbed(learners, recipe.awp, lambda: losses().sum(), self.world) if recipe.awp else nullcontext():
+            live = losses()
             self.optimiser.zero_grad(set_to_none=True)
-            found.sum().backward()
+            live.sum().backward()
+            found = live.detach()
+            self._average(learners, found)
+            self._require_finite(found)
             self.optimiser.step()
         self.team.follow(moment)
-        self.sums += found.detach()
+        self.sums += found
+
+    def _average(self, learners: list[nn.Module], losses: Tensor) -> None:
+        # In train mode each process normalises by its own part of the batch. The running statistics are averaged after
+        # every step: attacks, scores and checkpoints then see one network, and resuming goes on as if never stopped.
+        weights = [weight for learner in learners for weight in learner.parameters()]
+        self.world.average([*(weight.grad for weight in weights if weight.grad is not None), losses])
+        buffers = [buffer for learner in learners for buffer in learner.buffers() if buffer.is_floating_point()]
+        self.world.average(buffers, exact=True)
 
     def _require_finite(self, losses: Tensor) -> None:
         # On a GPU looking at every step would make the host wait; the running sums are looked at after the epoch.
@@ -165,6 +184,7 @@ class Training:
                 threat=self.config.threat,
                 ball=self.ball,
                 seed=self.config.seed,
+                world=self.world,
             )
         means = (self.sums / self.batches.steps).tolist()
         record = {
@@ -215,10 +235,11 @@ def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch:
     """Trains to the end of the recipe, or until asked to stop; continues from the folder's state if there is one.
 
     After every epoch: last weights, best weights, state and log, each written atomically, in an order in which a kill
-    between two of them is undone by training that epoch again. Raises Stopped or Diverged.
+    between two of them is undone by training that epoch again. Of several processes the first alone touches the folder,
+    and all stop after the same step. Raises Stopped, Diverged, or Lost where another process ended.
     """
-    if folder.state.is_file():
-        _resume(training, folder)
+    world = training.world
+    _resume(training, folder)
     per_epoch = training.batches.steps
     watch.begin(training.design.name, training.config.recipe.epochs, per_epoch, training.steps)
     try:
@@ -228,25 +249,29 @@ def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch:
             for batch in training.batches.epoch(epoch, start=done):
                 training.step(batch)
                 watch.step()
-                if training.steps % per_epoch and (reason := stop.now()):
+                if training.steps % per_epoch and (reason := world.any(stop.now())):
                     training.seconds += time.perf_counter() - started
-                    _stop(training, folder, reason)
+                    world.once(partial(_stop, training, folder, reason))
             training.seconds += time.perf_counter() - started
             record = training.end_epoch()
-            _save(training, folder, card, record)
+            world.once(partial(_save, training, folder, card, record))
             watch.epoch(record)
-            if training.steps < training.total_steps and (reason := stop.now()):
-                _stop(training, folder, reason)
+            if training.steps < training.total_steps and (reason := world.any(stop.now())):
+                world.once(partial(_stop, training, folder, reason))
     finally:
         watch.end()
 
 
 def _resume(training: Training, folder: RunFolder) -> None:
+    state = training.world.once(lambda: load_state(folder.state) if folder.state.is_file() else None)
+    if state is None:
+        return
     try:
-        training.resume(load_state(folder.state))
+        training.resume(state)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CktatError(f"{folder.state} is the training state of another run: {one_line(error)}") from None
-    folder.write_history(training.history)  # a kill after the state of the last epoch left its line out
+    # a kill after the state of the last epoch left its line out
+    training.world.once(lambda: folder.write_history(training.history))
 
 
 def _save(training: Training, folder: RunFolder, card: Card, record: Mapping[str, Any]) -> None:

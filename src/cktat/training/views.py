@@ -25,6 +25,7 @@ from cktat.labels import (
     value,
 )
 from cktat.labels.walk import walk
+from cktat.seeds import WHOLE, Part
 from cktat.training.config import Threat
 
 Forward = Callable[[Tensor], Tensor]
@@ -42,9 +43,11 @@ def build_views(
     classes: int,
     draws: torch.Generator,
     moment: Moment,
+    part: Part = WHOLE,
 ) -> tuple[Views, Known]:
     """Every view of x [N, C, H, W] that the design needs, and logits of frozen networks met on the way.
 
+    part: which part of the step's batch x is.
     All networks are in eval mode here. A learner's logits are therefore not known afterwards: its train-mode output on
     the same images is another.
     """
@@ -52,7 +55,7 @@ def build_views(
     known: Known = {}
     for view in design.views:
         if isinstance(view, Adversarial):
-            views[view] = _attack(view, networks, threat, ball, x, y, classes, draws, moment, known)
+            views[view] = _attack(view, networks, threat, ball, x, y, classes, draws, moment, part, known)
         elif isinstance(view, Extrapolated):
             views[view] = x + value(view.reach, moment) * (views[view.beyond] - x)
     return views, known
@@ -68,6 +71,7 @@ def _attack(
     classes: int,
     draws: torch.Generator,
     moment: Moment,
+    part: Part,
     known: Known,
 ) -> Tensor:
     cells = {o.cell for o in walk(view.label, into=lambda part: not isinstance(part, Design)) if isinstance(o, Output)}
@@ -93,5 +97,6 @@ def _attack(
             return kl(output, label if label is not None else resolve(fixed | logits))
 
         near = view.start
-        start = ball.gaussian(x, draws, near.sigma) if isinstance(near, Gaussian) else ball.uniform(x, draws)
+        normal = isinstance(near, Gaussian)
+        start = ball.gaussian(x, draws, near.sigma, part) if normal else ball.uniform(x, draws, part)
         return ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=plain())
