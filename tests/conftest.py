@@ -16,7 +16,7 @@ import torch
 
 from cktat.experiments import Runner, Store, configure
 from cktat.labels import Design
-from cktat.training import RunFolder
+from cktat.training import RunFolder, World
 
 NETWORKS = """
 from torch import nn
@@ -135,13 +135,14 @@ class Runs:
         out: Path | None = None,
         resume: bool = False,
         ensure: bool = False,
+        world: World = World(),
         **options: Any,
     ) -> RunFolder:
         """The finished run of a design, on tiny data unless the options say otherwise."""
         name = design if isinstance(design, str) else design.name
         config, data = configure(**({"design": name} | self.tiny.options | options))
         steps = steps or Steps()
-        return Runner(Store(store), steps, steps, say).train(  # type: ignore[arg-type]
+        return Runner(Store(store), steps, steps, say, world).train(  # type: ignore[arg-type]
             config,
             data,
             design=None if isinstance(design, str) else design,

@@ -159,7 +159,13 @@ def test_an_imported_network_has_no_training(
 
 @pytest.mark.parametrize(
     "broken",
-    ["run.json", "best.safetensors", "results/best-cw.json", "results/best-curve.json", "results/best-pictures.safetensors"],
+    [
+        "run.json",
+        "best.safetensors",
+        "results/best-cw.json",
+        "results/best-curve.json",
+        "results/best-pictures.safetensors",
+    ],
 )
 def test_a_broken_file_is_named(broken: str, run: Make, tmp_path: Path) -> None:
     folder = run(measured=MEASURED, extras=True)

@@ -127,7 +127,7 @@ def killed_at_write(number: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_kill_between_any_two_writes_is_undone_by_resuming(runs, tmp_path, monkeypatch, undisturbed) -> None:
-    monkeypatch.setattr("cktat.experiments.runs.commit", lambda: None)  # asks git, thirty times
+    monkeypatch.setattr("cktat.experiments.records.commit", lambda: None)  # asks git, thirty times
     with monkeypatch.context() as patch:
         written = killed_at_write(-1, patch)
         runs.train("cktat", tmp_path / "all")

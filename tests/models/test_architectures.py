@@ -58,10 +58,10 @@ def on_meta(name: str, channels: int = 3, classes: int = 10) -> Normalised:
 
 
 def test_every_model_is_laid_out_here() -> None:
-    assert set(LAYOUT) == set(MODELS)
+    assert set(LAYOUT) == set(MODELS) - {"patchnet"}  # which has no layers to sum; see test_patchnet.py
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", LAYOUT)
 @pytest.mark.parametrize(("channels", "size", "classes"), [(3, 32, 10), (3, 32, 7), (1, 8, 10), (2, 9, 101)])
 def test_cost_is_the_sum_over_layers(name: str, channels: int, size: int, classes: int) -> None:
     found = cost(on_meta(name, channels, classes), (channels, size, size))

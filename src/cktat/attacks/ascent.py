@@ -48,7 +48,7 @@ def momentum(decay: float = 1.0) -> Direction:
 def ascend(
     objective: Objective, x: Tensor, start: Tensor, *, ball: Ball, step: float, steps: int, direction: Direction
 ) -> Tensor:
-    """The last of `steps` iterates x' <- project(x' + step * steepest(direction(gradient of objective at x'))), from `start`."""
+    """The last of `steps` iterates x' <- project(x' + step * steepest(direction(gradient at x'))), after `start`."""
     moved = start.detach()
     for _ in range(steps):
         moved.requires_grad_(True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 import typer
 
 from cktat.cli import catalogue, results, speed, training
+from cktat.cli.theory import theory_app
 from cktat.errors import CktatError
 
 app = typer.Typer(
@@ -32,14 +35,30 @@ data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data s
 data_app.command("list")(catalogue.data_list)
 data_app.command("fetch")(catalogue.data_fetch)
 app.add_typer(data_app, name="data")
+app.add_typer(theory_app, name="theory")
+
+
+TOGETHER = ("train", "evaluate")
+"""Commands that torchrun's processes carry out together."""
 
 
 def main() -> None:
-    """Entry point: a CktatError is one line on stderr and its exit code."""
+    """Entry point: a CktatError is one line on stderr and its exit code. Of torchrun's processes the first speaks."""
+    numbers = os.environ if "LOCAL_RANK" in os.environ else {}  # others than torchrun set a RANK, too
+    rank, size = int(numbers.get("RANK", 0)), int(numbers.get("WORLD_SIZE", 1))
+    if rank > 0:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
+        if size > 1 and sys.argv[1:] and sys.argv[1] not in TOGETHER:
+            refusal = CktatError(f"torchrun is for {' and '.join(TOGETHER)}; start `cktat {sys.argv[1]}` without it")
+            refusal.shared = True
+            raise refusal
         app()
     except CktatError as error:
-        print(f"cktat: {' '.join(map(str.strip, str(error).splitlines()))}", file=sys.stderr)
+        if size > 1:  # torchrun ends the others as soon as one has ended, but all are to end with their own code
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if rank == 0 or not error.shared:
+            print(f"cktat: {' '.join(map(str.strip, str(error).splitlines()))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader of a pipe has seen enough
         sys.stderr.close()

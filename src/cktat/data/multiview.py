@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-
 from cktat.data.dataset import Dataset, Split
 from cktat.errors import CktatError, unknown
 from cktat.theory import MultiView, Samples

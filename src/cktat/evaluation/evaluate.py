@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ from cktat.errors import CktatError
 from cktat.evaluation.measure import flags, predict, true_fp32
 from cktat.evaluation.result import CLEAN, Result
 from cktat.evaluation.subject import Subject
-from cktat.training import commit, hardware, read_json, versions, write_atomic, write_json
+from cktat.training import World, commit, hardware, read_json, versions, write_atomic, write_json
 
 STANDARD_ATTACKS = ("pgd20", "pgd100", "mim", "cw")
 
@@ -37,13 +39,16 @@ def evaluate(
     seed: int = 0,
     watch: Watch = lambda *_: None,
     say: Callable[[str], None] = lambda text: None,
+    world: World = World(),
 ) -> list[Result]:
     """Clean accuracy and accuracy under every attack on the first `examples` test images (None: all), in that order.
 
     eps None is the radius the run was trained for. Each result is written to the run's results/ as soon as it is there;
-    one that is there already for the same weights and protocol is read instead. Raises CktatError for unknown attacks.
+    one that is there already for the same weights and protocol is read instead. Of several processes the first writes.
+    Raises CktatError for unknown attacks.
     """
-    found = {name: named(name) for name in attacks}  # all names are known before the first minute is spent
+    # all names are known before the first minute is spent
+    found = world.together(lambda: {name: named(name) for name in attacks})
     data, device = subject.data, next(subject.module.parameters()).device
     if examples is not None and not 1 <= examples <= len(data.test):
         raise CktatError(f"cannot evaluate {examples} images: the test set of {data.name!r} has {len(data.test)}")
@@ -54,12 +59,11 @@ def evaluate(
         attack = found.get(name)
         protocol = _protocol(attack, subject.norm, radius, len(split), batch_size, seed)
         path = subject.run.results / f"{subject.pick}-{name}{_suffix(subject, radius, len(split))}.json"
-        if path.is_file():
-            old = Result.read(path)
-            if old.protocol == protocol and old.provenance["weights_sha256"] == subject.card["weights_sha256"]:
-                say(f"{name}: measured already, in {path}")
-                results.append(old)
-                continue
+        old = world.once(partial(_measured, path, protocol, subject))
+        if old is not None:
+            say(f"{name}: measured already, in {path}")
+            results.append(old)
+            continue
         started = time.perf_counter()
         right = flags(
             subject.module,
@@ -73,19 +77,28 @@ def evaluate(
             seed=seed,
             device=device,
             say=lambda done, ok, name=name: watch(name, done, ok, len(split)),  # type: ignore[misc]
+            world=world,
         )
         provenance = subject.provenance() | {
             "commit": commit(),
             "versions": versions(),
-            "hardware": hardware(device),
+            "hardware": hardware(device, world.size),
             "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "seconds": round(time.perf_counter() - started, 3),
         }
         text = "".join("1" if flag else "0" for flag in right.tolist())
         result = Result(name, text, tuple(split.labels.tolist()), data.classes, protocol, provenance)
-        result.write(path)
+        world.once(partial(result.write, path))
         results.append(result)
     return results
+
+
+def _measured(path: Path, protocol: dict[str, Any], subject: Subject) -> Result | None:
+    if not path.is_file():
+        return None
+    old = Result.read(path)
+    same = old.protocol == protocol and old.provenance["weights_sha256"] == subject.card["weights_sha256"]
+    return old if same else None
 
 
 def _suffix(subject: Subject, radius: float, images: int) -> str:
@@ -108,19 +121,28 @@ def _protocol(attack: Attack | None, norm: str, eps: float, images: int, batch_s
     }
 
 
-def for_report(subject: Subject, *, images: int = 500, shown: int = 8, batch_size: int = 250, seed: int = 0) -> None:
+def for_report(
+    subject: Subject,
+    *,
+    images: int = 500,
+    shown: int = 8,
+    batch_size: int = 250,
+    seed: int = 0,
+    world: World = World(),
+) -> None:
     """Writes what the report draws into results/: accuracy at several radii on the first `images`, and `shown` pictures.
 
     Both are left alone where they are there for the same weights.
     """
-    path = subject.run.results / f"{subject.pick}-curve.json"
-    if path.is_file() and read_json(path).get("weights_sha256") == subject.card["weights_sha256"]:
+    path, weights = subject.run.results / f"{subject.pick}-curve.json", subject.card["weights_sha256"]
+    if world.once(lambda: path.is_file() and read_json(path).get("weights_sha256") == weights):
         return
-    _pictures(subject, shown, seed)
-    write_json(path, _curve(subject, images, batch_size, seed))  # last, because its presence says that all is there
+    world.once(lambda: _pictures(subject, shown, seed))
+    curve = _curve(subject, images, batch_size, seed, world)
+    world.once(lambda: write_json(path, curve))  # last, because its presence says that all is there
 
 
-def _curve(subject: Subject, images: int, batch_size: int, seed: int) -> dict[str, Any]:
+def _curve(subject: Subject, images: int, batch_size: int, seed: int, world: World) -> dict[str, Any]:
     data = subject.data
     split = data.test.first(min(images, len(data.test)))
     device = next(subject.module.parameters()).device
@@ -138,6 +160,7 @@ def _curve(subject: Subject, images: int, batch_size: int, seed: int) -> dict[st
             batch_size=batch_size,
             seed=seed,
             device=device,
+            world=world,
         )
         for eps in radii
     ]
@@ -153,7 +176,9 @@ def _pictures(subject: Subject, shown: int, seed: int) -> None:
         right = (predict(subject.module, batch.x) == batch.y).nonzero().flatten()
         chosen = (right if len(right) else torch.arange(len(batch.y), device=device))[:shown]
         x, y = batch.x[chosen], batch.y[chosen]
-        moved = named("pgd20")(subject.module, x, y, eps=subject.card["eps"], box=data.box, norm=subject.norm, seed=seed)
+        moved = named("pgd20")(
+            subject.module, x, y, eps=subject.card["eps"], box=data.box, norm=subject.norm, seed=seed
+        )
         before, after = predict(subject.module, x), predict(subject.module, moved)
     tensors = {"x": x, "x_adv": moved, "y": y, "before": before, "after": after, "index": batch.index[chosen]}
     content = to_safetensors(

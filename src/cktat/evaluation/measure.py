@@ -12,6 +12,7 @@ from cktat.attacks import Attack, Ball, Box, Norm, attacked
 from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.seeds import generator
+from cktat.training import World
 
 Say = Callable[[int, int], None]
 """(images done, images right so far)."""
@@ -43,17 +44,22 @@ def flags(
     seed: int = 0,
     device: torch.device | str = "cpu",
     say: Say = lambda done, right: None,
+    world: World = World(),
 ) -> Tensor:
     """Bool [N]: which images are classified rightly, without an attack and under it. attack None: clean accuracy.
 
     An image that is wrong without an attack counts as broken and is not attacked. Each batch draws its starts from (seed,
     its first image), so that a number depends on the batch size but not on how far an evaluation got before it stopped.
-    Raises CktatError for logits that are not finite.
+    Batch i is measured by process i mod size of `world`; all learn all flags. `say` hears of this process's own images
+    and, at the end, of all. Raises CktatError for logits that are not finite.
     """
     module = module.float().eval()
-    found: list[Tensor] = []
-    with true_fp32(), attacked(module):
-        for batch in ordered(split, batch_size, levels=levels, device=device):
+
+    def measure() -> dict[int, Tensor]:
+        found: dict[int, Tensor] = {}
+        for number, batch in enumerate(ordered(split, batch_size, levels=levels, device=device)):
+            if number % world.size != world.rank:
+                continue
             right = predict(module, batch.x) == batch.y
             if attack is not None and bool(right.any()):
                 draws = generator(seed, "evaluate", int(batch.index[0]))
@@ -61,9 +67,17 @@ def flags(
                 moved = attack(module, x, y, eps=eps, step=step, box=box, norm=norm, seed=draws)
                 _require_inside(moved, x, Ball(eps, box, norm))
                 right[right.clone()] = predict(module, moved) == y
-            found.append(right.cpu())
-            say(sum(map(len, found)), int(sum(int(part.sum()) for part in found)))
-    return torch.cat(found)
+            found[number] = right.cpu()
+            say(sum(map(len, found.values())), int(sum(int(part.sum()) for part in found.values())))
+        return found
+
+    with true_fp32(), attacked(module):
+        own = world.together(measure)
+    parts = {number: part for theirs in world.gather(own) for number, part in theirs.items()}
+    found = torch.cat([parts[number] for number in sorted(parts)])
+    if len(own) < len(parts):
+        say(len(found), int(found.sum()))
+    return found
 
 
 @torch.no_grad()

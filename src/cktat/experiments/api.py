@@ -10,13 +10,13 @@ from rich.console import Console
 
 from cktat.attacks import Ball
 from cktat.errors import CktatError
-from cktat.evaluation import STANDARD_ATTACKS, Result, for_report, load_subject
+from cktat.evaluation import STANDARD_ATTACKS, Result, Subject, for_report, load_subject
 from cktat.evaluation import evaluate as measure
 from cktat.experiments.configure import configure
 from cktat.experiments.runs import Runner
 from cktat.experiments.store import Store
 from cktat.labels import Design
-from cktat.training import RunFolder, Stop, device_of, seconds
+from cktat.training import RunFolder, Stop, World, device_of, seconds
 from cktat.training.progress import Meter, Shown, Silent, plain
 
 
@@ -38,11 +38,14 @@ def train(
     recipe; what is not given comes from the recipe and the data set. store: where runs lie (None: CKTAT_STORE or ./runs);
     out: this run's own folder. resume: go on with the unfinished run there. ensure: take what is there, finished or not,
     and train what is missing. stop_after: a duration such as "9m", after which the state is saved and Stopped raised.
+    Under `torchrun` its processes train together.
 
     Raises CktatError for anything that makes no sense, before anything is written.
     """
     if isinstance(design, Design) and options.get("set"):
         raise CktatError(f"design {design.name!r} is made already; set= goes with a design's name")
+    world = World.join()
+    show = show and world.first
     console = Console(quiet=not show, stderr=False)
     name, hyper = (design, {}) if isinstance(design, str) else (design.origin or (design.name, ()))
     if hyper and "set" not in options:
@@ -50,9 +53,11 @@ def train(
     made = design if isinstance(design, Design) else None
     if made is not None and made.origin is None and options.get("recipe", "common") != "common":
         raise CktatError(f"design {made.name!r} was made by hand: only --recipe common is for it")
-    config, data = configure(design=name, **options)
+    config, data = world.together(lambda: configure(design=name, **options))
+    world.together(lambda: world.device(config.device))
     with Stop(None if stop_after is None else seconds(stop_after)) as stop:
-        runner = Runner(Store(store), stop, Shown(console) if show else Silent(), lambda text: plain(console, text))
+        watch = Shown(console) if show else Silent()
+        runner = Runner(Store(store), stop, watch, lambda text: plain(console, text), world)
         folder = RunFolder(Path(out)) if out else None
         return runner.train(config, data, design=made, folder=folder, resume=resume, ensure=ensure)
 
@@ -74,19 +79,26 @@ def evaluate(
 ) -> list[Result]:
     """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
 
-    draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. Raises CktatError
-    for unknown attacks or weights that do not fit.
+    draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. Under `torchrun`
+    its processes share the images. Raises CktatError for unknown attacks or weights that do not fit.
     """
-    console = Console(quiet=not show)
-    folder = run if isinstance(run, RunFolder) else Store(store).open(run)
-    subject = load_subject(folder, weights, root, device_of(device))
-    Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
+    world = World.join()
+    console = Console(quiet=not (show and world.first))
+
+    def load() -> Subject:
+        folder = run if isinstance(run, RunFolder) else Store(store).open(run)
+        subject = load_subject(folder, weights, root, world.device(str(device_of(device))))
+        Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
+        return subject
+
+    subject = world.together(load)
     with Meter(console) as meter:
         results = measure(
-            subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, watch=meter, say=meter.say
-        )
+            subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, watch=meter, say=meter.say,
+            world=world,
+        )  # fmt: skip
         if draw:
-            for_report(subject, batch_size=batch_size, seed=seed)
+            for_report(subject, batch_size=batch_size, seed=seed, world=world)
     return results
 
 

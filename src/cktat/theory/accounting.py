@@ -7,6 +7,7 @@ an unpurified mixture on the wrong class). Any of them may be a number, an array
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ def robust_error_before(mu: Number, k1: Number, k2: Number, a: Number, D: Number
     """
     _check(mu, k1, k2, a, D)
     p1 = softmax_of_two(a - k1 * D)
-    return 0.5 * mu * (2 - p1) + (1 - mu) * (1 - p1)
+    return 0.5 * mu * (2 - p1) + (1 - mu) * (1 - p1) + 0 * k2  # of the shape that all arguments have together
 
 
 def robust_error_after(mu: Number, k1: Number, k2: Number, a: Number, D: Number) -> Number:
@@ -41,7 +42,7 @@ def robust_error_after(mu: Number, k1: Number, k2: Number, a: Number, D: Number)
 def clean_error_before(mu: Number, k1: Number, k2: Number, a: Number, D: Number) -> Number:
     """Eq. 9: clean error with the first feature learned, 0.5 mu."""
     _check(mu, k1, k2, a, D)
-    return 0.5 * mu + 0 * (k1 + k2 + a + D)  # of the shape that all arguments have together
+    return 0.5 * mu + 0 * (k1 + k2 + a + D)
 
 
 def clean_error_after(mu: Number, k1: Number, k2: Number, a: Number, D: Number) -> Number:
@@ -79,12 +80,12 @@ def least_k2(a: Number, D: Number) -> Number:
     """a / D: unless k2 exceeds it, a second feature adds more (a) than its mixture takes (k2 D), p12 >= p1, and learning
     it pays at every mu > 0."""
     _check(0.0, 0.0, 0.0, a, D)
-    return a / D
+    return a / D if np.ndim(D) or D else math.inf
 
 
 def softmax_of_two(x: Number) -> Number:
     """e^u / (e^u + e^v) for x = u - v, without overflow: the softmax that holds the label and l_max and no more."""
-    return torch.sigmoid(x) if isinstance(x, torch.Tensor) else 0.5 * (1 + np.tanh(0.5 * np.asarray(x)))[()]
+    return torch.sigmoid(x) if isinstance(x, torch.Tensor) else 1 / (1 + np.exp(-np.clip(x, -700, 700)))
 
 
 def _check(mu: Number, k1: Number, k2: Number, a: Number, D: Number) -> None:

@@ -1,4 +1,4 @@
-"""A trained network's weights, split into what points along a feature and the dense mixture beside it (Eq. 4 to 6, 13 to 15)."""
+"""A trained network's weights, split into what points along a feature and the dense mixture beside it (Eq. 4-6, 13-15)."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def by_feature(neurons: Tensor, features: Tensor) -> Tensor:
 
 
 def split_by_feature(neurons: Tensor, features: Tensor) -> Split:
-    """omega^v = pure v + mixture for every feature of every class; fields are [k, 2, ...]. pure is 0 where nothing is learned."""
+    """omega^v = pure v + mixture for every feature of every class; fields are [k, 2, ...]; pure is 0 if not learned."""
     weights, flat = by_feature(neurons, features), features.flatten(0, 1)
     along = weights @ flat.T  # [k, 2, 2k]
     main = torch.arange(len(flat)).view(len(features), 2)

@@ -1,4 +1,4 @@
-"""Definition 4.1 and the claim after it: is a clean network's output on clean data what an ideal one says of adversarial data?"""
+"""Definition 4.1 and the claim after it: is a clean network's output on clean data an ideal one's on adversarial data?"""
 
 from __future__ import annotations
 

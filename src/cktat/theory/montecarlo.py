@@ -67,9 +67,9 @@ class Checked:
 
     @property
     def deviations(self) -> float:
-        """How many standard errors the sampled mean lies from the formula; 0 where it is exact."""
+        """How many standard errors the sampled mean lies from the formula; 0 where it is the same but for rounding."""
         gap = abs(self.sampled - self.formula)
-        return 0.0 if gap < 1e-9 else gap / max(self.standard_error, 1e-12)
+        return 0.0 if gap < 1e-6 else gap / max(self.standard_error, 1e-12)
 
 
 def monte_carlo(

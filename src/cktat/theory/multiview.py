@@ -96,7 +96,7 @@ class MultiView:
     def as_printed(cls, k: int, **changes: float) -> MultiView:
         """The example of Appendix A.1: P = k^2, Gamma = k^-1.5, rho = k^-0.01, s = k^0.2 (its largest)."""
         printed = {"d": 4 * k, "P": k * k, "Gamma": k**-1.5, "rho": k**-0.01, "s": max(1.0, k**0.2)}
-        return cls(**({"k": k} | printed | changes))  # type: ignore[arg-type]
+        return cls(**({"k": k} | printed | changes))
 
     @cached_property
     def features(self) -> Tensor:
@@ -124,8 +124,8 @@ class MultiView:
         lacking = torch.zeros(n, k, 2, dtype=torch.bool)
         lacking[rows[single], y[single], 1 - dominant[single]] = True
 
-        low = torch.where(own, torch.where(lacking, self.rho, 1.0), self.Gamma_least * self.Gamma).double()
-        high = torch.where(own, torch.where(lacking, self.rho_most * self.rho, self.most), self.Gamma).double()
+        low = _chosen(own, lacking, 1.0, self.rho, self.Gamma_least * self.Gamma)
+        high = _chosen(own, lacking, self.most, self.rho_most * self.rho, self.Gamma)
         total = low + (high - low) * torch.rand(n, k, 2, generator=draws, dtype=torch.float64)
         parts = -torch.rand(n, k, 2, self.C_p, generator=draws, dtype=torch.float64).clamp_min(1e-12).log()
         z = present.unsqueeze(-1) * total.unsqueeze(-1) * parts / parts.sum(-1, keepdim=True)  # [n, k, 2, C_p]
@@ -140,6 +140,12 @@ class MultiView:
         x = weights.float() @ self.features.reshape(2 * k, self.d)
         x = x + self.noise * torch.randn(n, self.P, self.d, generator=draws)
         return Samples(x, y, single, dominant, present, z, torch.where(present.unsqueeze(-1), patches, MULTI))
+
+
+def _chosen(own: Tensor, lacking: Tensor, full: float, lacked: float, other: float) -> Tensor:
+    """Per feature [n, k, 2], float64: of the label and shown, of the label and lacked, or of another class."""
+    values = torch.tensor([other, full, lacked], dtype=torch.float64)
+    return values[own.long() + lacking.long()]
 
 
 def _names(inequality: str) -> list[str]:

@@ -1,6 +1,7 @@
 """The training loop and what it needs: configuration, checkpoints, stopping. It is handed a design and knows none by name."""
 
 from cktat.training.config import Recipe, RunConfig, Threat, checked, identity, read_yaml
+from cktat.training.distributed import World
 from cktat.training.files import (
     digest,
     load_weights,
@@ -11,14 +12,15 @@ from cktat.training.files import (
     write_atomic,
     write_json,
 )
+from cktat.training.fit import fit
 from cktat.training.folder import RunFolder
 from cktat.training.hardware import commit, device_of, hardware, precision_of, versions
-from cktat.training.loop import Diverged, Training, Watch, fit
+from cktat.training.loop import Diverged, Training, Watch
 from cktat.training.stopping import Stop, Stopped, seconds
 from cktat.training.team import Team
 
 __all__ = [
-    "Diverged", "Recipe", "RunConfig", "RunFolder", "Stop", "Stopped", "Team", "Threat", "Training", "Watch",
+    "Diverged", "Recipe", "RunConfig", "RunFolder", "Stop", "Stopped", "Team", "Threat", "Training", "Watch", "World",
     "checked", "commit", "device_of", "digest", "fit", "hardware", "identity", "load_weights", "looks_like",
     "precision_of", "read_card", "read_json", "read_yaml", "save_weights", "seconds", "versions", "write_atomic", "write_json",
 ]  # fmt: skip

@@ -99,8 +99,6 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
     A design without adversarial views has no adversary in its identity: one clean teacher serves every radius.
     """
     fields = config.model_dump(mode="json", exclude=NOT_IDENTITY | (set() if adversarial else {"threat"}))
-    if fields.get("threat", {}).get("norm") == "Linf":
-        del fields["threat"]["norm"]  # runs from before there was another norm keep their names
     declared = json.loads(json.dumps(design), parse_int=float)  # a beta of 6 is one of 6.0
     fields |= {"design": declared, "data": fingerprint, "model": _by_content(config.model)}
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,7 +84,9 @@ class World:
         if self.size == 1 or device.type != "cuda":
             return device
         if device.index is not None:
-            raise CktatError(f"device {name!r} is one GPU for {self.size} processes; write cuda, and each takes its own")
+            raise CktatError(
+                f"device {name!r} is one GPU for {self.size} processes; write cuda, and each takes its own"
+            )
         if self.local >= torch.cuda.device_count():
             raise CktatError(
                 f"process {self.local + 1} of this machine has no GPU ({torch.cuda.device_count()} are here); "
@@ -156,8 +159,9 @@ class World:
             yield
         except RuntimeError as error:
             atexit.unregister(dist.destroy_process_group)  # it might wait for the one that is gone
+            reason = re.sub(r"^\[\S+\] ", "", one_line(error)).partition(". ")[0]
             raise Lost(
-                f"process {self.rank} of {self.size} lost another process ({one_line(error)}); what is saved is "
+                f"process {self.rank} of {self.size} lost another process ({reason}); what is saved is "
                 f"whole: a training goes on from its last epoch with --resume, an evaluation when started again"
             ) from None
 

@@ -87,10 +87,10 @@ class RunFolder:
         write_atomic(self.path / "log.jsonl", "".join(json.dumps(line) + "\n" for line in history).encode())
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Only one process trains in a folder: another waits. The lock goes with its process, however that ends.
+    def locked(self, wait: bool = True) -> Iterator[None]:
+        """Only one run trains in a folder: another waits. The lock goes with its process, however that ends.
 
-        Raises CktatError where there can be no folder.
+        Raises CktatError where there can be no folder, and BlockingIOError instead of waiting if asked to.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -98,5 +98,5 @@ class RunFolder:
         except OSError as error:
             raise CktatError(f"{self.path} cannot be the folder of a run: {error.strerror}") from None
         with file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield

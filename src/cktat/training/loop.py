@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -14,17 +13,14 @@ from torch import Tensor, nn
 
 from cktat.attacks import Ball
 from cktat.data import Batch, Batches, Dataset
-from cktat.errors import CktatError, one_line
+from cktat.errors import CktatError
 from cktat.labels import Design, Moment, Outputs
 from cktat.seeds import derive, generator
 from cktat.training.awp import perturbed
 from cktat.training.config import RunConfig
 from cktat.training.distributed import World
-from cktat.training.files import Card, load_state, save_state, save_weights
-from cktat.training.folder import RunFolder
 from cktat.training.schedule import lr_factor
 from cktat.training.score import held_out_accuracy
-from cktat.training.stopping import Stop, Stopped
 from cktat.training.team import Build, Given, Team
 from cktat.training.views import Known, Views, build_views
 
@@ -33,6 +29,7 @@ class Diverged(CktatError):
     """A loss or a weight stopped being finite; the last good checkpoint is kept."""
 
     exit_code = 1
+    shared = True
 
 
 class Watch(Protocol):
@@ -229,65 +226,3 @@ class Training:
         self.optimiser.load_state_dict(state["optimiser"])
         self.best, self.seconds = tuple(state["best"]), state["seconds"]
         self.sums.copy_(state["sums"])
-
-
-def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch: Watch) -> None:
-    """Trains to the end of the recipe, or until asked to stop; continues from the folder's state if there is one.
-
-    After every epoch: last weights, best weights, state and log, each written atomically, in an order in which a kill
-    between two of them is undone by training that epoch again. Of several processes the first alone touches the folder,
-    and all stop after the same step. Raises Stopped, Diverged, or Lost where another process ended.
-    """
-    world = training.world
-    _resume(training, folder)
-    per_epoch = training.batches.steps
-    watch.begin(training.design.name, training.config.recipe.epochs, per_epoch, training.steps)
-    try:
-        while training.steps < training.total_steps:
-            epoch, done = divmod(training.steps, per_epoch)
-            started = time.perf_counter()
-            for batch in training.batches.epoch(epoch, start=done):
-                training.step(batch)
-                watch.step()
-                if training.steps % per_epoch and (reason := world.any(stop.now())):
-                    training.seconds += time.perf_counter() - started
-                    world.once(partial(_stop, training, folder, reason))
-            training.seconds += time.perf_counter() - started
-            record = training.end_epoch()
-            world.once(partial(_save, training, folder, card, record))
-            watch.epoch(record)
-            if training.steps < training.total_steps and (reason := world.any(stop.now())):
-                world.once(partial(_stop, training, folder, reason))
-    finally:
-        watch.end()
-
-
-def _resume(training: Training, folder: RunFolder) -> None:
-    state = training.world.once(lambda: load_state(folder.state) if folder.state.is_file() else None)
-    if state is None:
-        return
-    try:
-        training.resume(state)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise CktatError(f"{folder.state} is the training state of another run: {one_line(error)}") from None
-    # a kill after the state of the last epoch left its line out
-    training.world.once(lambda: folder.write_history(training.history))
-
-
-def _save(training: Training, folder: RunFolder, card: Card, record: Mapping[str, Any]) -> None:
-    weights = training.team.deployed.state_dict()
-    card = card | {"epoch": record["epoch"], "held_out": record["held_out"]}
-    if training.is_best(record):
-        save_weights(folder.weights("best"), weights, card)
-    save_weights(folder.weights("last"), weights, card)
-    save_state(folder.state, training.state())
-    folder.write_history(training.history)
-
-
-def _stop(training: Training, folder: RunFolder, reason: str) -> None:
-    training.require_finite()
-    save_state(folder.state, training.state())
-    raise Stopped(
-        f"{reason}: saved after step {training.steps} of {training.total_steps} in {folder.path}; "
-        f"the same command with --resume goes on"
-    )

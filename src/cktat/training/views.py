@@ -97,6 +97,7 @@ def _attack(
             return kl(output, label if label is not None else resolve(fixed | logits))
 
         near = view.start
-        normal = isinstance(near, Gaussian)
-        start = ball.gaussian(x, draws, near.sigma, part) if normal else ball.uniform(x, draws, part)
+        start = (
+            ball.gaussian(x, draws, near.sigma, part) if isinstance(near, Gaussian) else ball.uniform(x, draws, part)
+        )
         return ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=plain())

@@ -51,7 +51,9 @@ def experiment(
             return
         records.append(result)
         done = f"{len(records)}/{len(tasks)}"
-        say(f"{done} {result['design']}, {result['condition_text']}, seed {result['seed']} ({time.time() - began:.0f} s)")
+        say(
+            f"{done} {result['design']}, {result['condition_text']}, seed {result['seed']} ({time.time() - began:.0f} s)"
+        )
 
     if jobs == 1:
         for task in tasks:
@@ -60,8 +62,12 @@ def experiment(
         with ProcessPoolExecutor(
             jobs, mp_context=multiprocessing.get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
         ) as pool:
-            for future in as_completed([pool.submit(_work, task) for task in tasks]):
-                note(future.result())
+            try:
+                for future in as_completed([pool.submit(_work, task) for task in tasks]):
+                    note(future.result())
+            except BaseException:  # an interrupt ends what runs and begins nothing more
+                pool.shutdown(cancel_futures=True)
+                raise
     if failures:
         raise CktatError(f"{len(failures)} of {len(tasks)} runs failed: {failures[0]}")
     return sorted(records, key=lambda r: (r["condition_text"], r["design"], r["seed"]))
@@ -107,12 +113,10 @@ def measured(setting: Setting, design: str, condition: Condition, seed: int, out
         },
     }
     write_json(path, record)
-    return record
+    return read_json(path)
 
 
-def trained(
-    setting: Setting, design: str, condition: Condition, seed: int, out: Path, probes: Probes
-) -> RunFolder:
+def trained(setting: Setting, design: str, condition: Condition, seed: int, out: Path, probes: Probes) -> RunFolder:
     """The finished run of a design, with its features followed after every epoch."""
     entry = Entry.read(design)
     config, dataset = configure(

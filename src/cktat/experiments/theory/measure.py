@@ -86,7 +86,10 @@ def at_end(net: Normalised, probes: Probes, eps: float) -> dict[str, Any]:
             k = len(probes.features)
             learned = {"clean": per_feature(clean, samples, k), "attacked": per_feature(attacked, samples, k)}
         else:
-            found[f"{kind} clean"], found[f"{kind} attacked"] = float(clean.float().mean()), float(attacked.float().mean())
+            found[f"{kind} clean"], found[f"{kind} attacked"] = (
+                float(clean.float().mean()),
+                float(attacked.float().mean()),
+            )
     for how, shares in learned.items():
         found[f"both {how}"] = float((shares > LEARNED).all(dim=1).float().mean())
         found[f"features {how}"] = float((shares > LEARNED).float().mean())

@@ -24,8 +24,8 @@ from cktat.theory import (
 )
 
 
-def mixtures(net: Normalised, clean: Normalised, probes: Probes, eps: float) -> dict[str, float]:
-    """Means over the features that the network has learned.
+def mixtures(net: Normalised, clean: Normalised, probes: Probes, eps: float) -> dict[str, float | None]:
+    """Means over the features that the network has learned; None where there is none.
 
     size: length of the mixture per unit of pure part. eq4: mean component along another feature, per unit, in units of
     k / d. eq5: |<m, x_p>| over (k / d)|x_p| on clean patches that hold a feature. eq6 along m: its largest, |m| over
@@ -52,10 +52,12 @@ def mixtures(net: Normalised, clean: Normalised, probes: Probes, eps: float) -> 
         "k size": k_14.by_size,
         "k along": k_14.along,
     }
-    return {name: float(value.mean()) for name, value in means.items()}
+    return {name: float(value.mean()) if value.numel() else None for name, value in means.items()}
 
 
-def _found(net: Normalised, samples: Samples, found: Split, features: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+def _found(
+    net: Normalised, samples: Samples, found: Split, features: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """PGD's perturbation of the patch of each sample's first feature, with that feature's mixture per unit and the feature
     itself: three times [n, d]. Only of features that are learned."""
     moved = named("pgd20")(net, samples.images, samples.y, eps=eps, box=None, norm="L2")

@@ -34,6 +34,11 @@ TEMPLATE = """<!doctype html>
 <div class="legend">{% for name in section.legend %}<span><span class="tag" style="--c: {{ colour(loop.index) }}">
 {{- loop.index }}</span>{{ name }}</span>{% endfor %}</div>
 {% endif %}
+{% if section.figures | length > 1 %}<div class="panels">{% endif %}
+{% for name, caption, drawing in section.figures %}
+<figure><figcaption>{{ caption }}</figcaption>{{ drawing }}</figure>
+{% endfor %}
+{% if section.figures | length > 1 %}</div>{% endif %}
 {% if section.rows %}
 <div class="scroll"><table>
   <thead><tr>{% for column in section.columns %}<th scope="col">{{ column }}</th>{% endfor %}</tr></thead>
@@ -44,11 +49,6 @@ TEMPLATE = """<!doctype html>
   </tbody>
 </table></div>
 {% endif %}
-{% if section.figures | length > 1 %}<div class="panels">{% endif %}
-{% for name, caption, drawing in section.figures %}
-<figure><figcaption>{{ caption }}</figcaption>{{ drawing }}</figure>
-{% endfor %}
-{% if section.figures | length > 1 %}</div>{% endif %}
 {% if section.note %}<p class="note">{{ section.note }}</p>{% endif %}
 {% endfor %}
 </body>
@@ -58,7 +58,7 @@ TEMPLATE = """<!doctype html>
 
 @dataclass(frozen=True)
 class Section:
-    """A heading with text, a table (first cell of a row is its name), drawings as (file name, caption, SVG) and a note.
+    """A heading with text, drawings as (file name, caption, SVG), a table (first cell of a row is its name) and a note.
 
     legend: what the numbers 1, 2, ... at the lines of the drawings stand for.
     """

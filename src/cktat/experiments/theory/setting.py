@@ -62,7 +62,9 @@ class Setting:
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """The base, then every change of it."""
-        changed = [replace(self.base, **{name: value}) for name in ("eps", "mu", "epochs") for value in getattr(self, name)]
+        changed = [
+            replace(self.base, **{name: value}) for name in ("eps", "mu", "epochs") for value in getattr(self, name)
+        ]
         return tuple(dict.fromkeys([self.base, *changed]))
 
     def swept(self, name: str) -> tuple[Condition, ...]:
@@ -92,5 +94,5 @@ class Setting:
 
 def quick(designs: tuple[str, ...] = (CLEAN, "pgd_at"), seeds: int = 1) -> Setting:
     """Seconds instead of minutes: two epochs of few samples at the base alone. Shows that all works, and nothing else."""
-    data = {"k": 2, "d": 8, "P": 4, "train": 40, "held_out": 10, "test": 10}
+    data: dict[str, float] = {"k": 2, "d": 8, "P": 4, "train": 40, "held_out": 10, "test": 10}
     return Setting(designs, seeds, Condition(epochs=2), (), (), (), data, {"batch_size": 20, "lr": 0.1, "steps": 2})

@@ -76,13 +76,17 @@ class Summary:
         guided = [d for d in self.setting.designs if d.split()[0] == "cktat"]
         claims = [(CLEAN, "pgd_at", "both clean"), (CLEAN, "pgd_at", "single clean"), (CLEAN, "trades", "both clean")]
         for design in guided:
-            claims += [(design, "pgd_at", key) for key in ("both clean", "single clean", "both attacked", "single attacked")]
+            claims += [
+                (design, "pgd_at", key) for key in ("both clean", "single clean", "both attacked", "single attacked")
+            ]
             claims += [(design, "trades", "single attacked")]
         found = []
         for design, other, key in claims:
             for condition in self.setting.conditions:
                 if difference := self.difference(design, other, condition, measure(key)):
-                    found.append(Verdict(f"{key}: {design} above {other}", str(condition), difference, says(difference)))
+                    found.append(
+                        Verdict(f"{key}: {design} above {other}", str(condition), difference, says(difference))
+                    )
         return found
 
 
@@ -104,7 +108,7 @@ def measure(key: str) -> Value:
 
 def mixture(key: str) -> Value:
     """The value of a record that `mixtures` holds under a key, None where nothing was learned."""
-    return lambda record: value if (value := record["mixtures"][key]) == value else None
+    return lambda record: record["mixtures"][key]
 
 
 def one_first(record: Record) -> float | None:
@@ -115,7 +119,9 @@ def one_first(record: Record) -> float | None:
 
 def first_epoch(record: Record) -> float | None:
     """Mean epoch after which a class has learned its first feature."""
-    known = [min(e for e in pair if e is not None) for pair in record["learned_after"] if any(e is not None for e in pair)]
+    known = [
+        min(e for e in pair if e is not None) for pair in record["learned_after"] if any(e is not None for e in pair)
+    ]
     return statistics.fmean(known) if known else None
 
 

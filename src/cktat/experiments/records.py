@@ -1,0 +1,94 @@
+"""What a run writes about itself, and what is asked of a folder before anything is written into it."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from cktat.data import Dataset
+from cktat.errors import CktatError
+from cktat.labels import Design
+from cktat.labels.walk import canonical
+from cktat.training import RunConfig, RunFolder, World, commit, hardware, identity, versions
+from cktat.training.files import Card
+
+
+def identity_of(config: RunConfig, data: Dataset, design: Design) -> str:
+    """The identity of the run that trains `design` so."""
+    return identity(config, canonical(design), data.fingerprint, adversarial=design.adversarial)
+
+
+def card_of(config: RunConfig, data: Dataset, design: Design, name: str) -> Card:
+    """What the weights of a run are, for whoever finds the file."""
+    return {
+        "model": config.model,
+        "classes": list(data.classes),
+        "channels": data.channels,
+        "size": list(data.size),
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "eps": config.threat.eps,
+        "norm": config.threat.norm,
+        "data": {"name": config.data, "fingerprint": data.fingerprint},
+        "design": design.name,
+        "seed": config.seed,
+        "run": name,
+    }
+
+
+def begin(folder: RunFolder, config: RunConfig, design: Design, data: Dataset, name: str, world: World) -> None:
+    folder.write(
+        identity=name,
+        design={"name": design.name, "declared": canonical(design)},
+        config=config.model_dump(mode="json"),
+        data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)},
+        commit=commit(),
+        versions=versions(),
+        hardware=hardware(torch.device(config.device), world.size),
+        started=now(),
+        finished=None,
+    )
+
+
+def go_on_with(folder: RunFolder, inputs: dict[str, Any]) -> dict[str, float] | None:
+    """Notes the networks that a run is given; returns what was calibrated before, if it was."""
+    there = folder.read()
+    if there.get("inputs") not in (None, inputs):
+        raise CktatError(f"{folder.path} began with other teachers than the store holds now; train anew with --out")
+    folder.write(inputs=inputs)
+    return there.get("calibrated")
+
+
+def kept(folder: RunFolder, calibrated: dict[str, float]) -> dict[str, float]:
+    folder.write(calibrated=calibrated)
+    return calibrated
+
+
+def require_free(folder: RunFolder) -> None:
+    # What a run leaves that was killed before its run.json was there does not count.
+    left = (".lock", f".{folder.run_json.name}.")
+    if folder.path.is_dir() and any(not path.name.startswith(left) for path in folder.path.iterdir()):
+        raise CktatError(f"{folder.path} exists and holds no run; choose another --out")
+
+
+def require_same(folder: RunFolder, config: RunConfig, name: str) -> None:
+    there = folder.read()
+    if there.get("identity") == name:
+        return
+    old, new = _flat(there.get("config", {})), _flat(config.model_dump(mode="json"))
+    different = [f"{key} is {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]
+    raise CktatError(
+        f"{folder.path} holds another run ({there.get('identity')}): "
+        f"{'; '.join(different[:3]) or 'its design or data differ'}; choose another --out"
+    )
+
+
+def _flat(fields: dict[str, Any]) -> dict[str, Any]:
+    inner = {k: v for name in ("recipe", "threat") for k, v in fields.get(name, {}).items()}
+    return {name: value for name, value in fields.items() if name not in ("recipe", "threat")} | inner
+
+
+def now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
