@@ -41,6 +41,22 @@ def test_cells_are_mean_and_deviation_of_the_result_files(tiny: Any, tmp_path: P
     assert it.table()[1][4] == f"{mean:.1f} ± {half * 2**0.5:.1f}"
 
 
+def test_the_record_holds_what_stands_behind_the_table(tiny: Any, tmp_path: Path) -> None:
+    it = comparison(tiny, tmp_path, "pgd_at", seeds=1)
+    assert it.record() == []
+    it.run(1, lambda text: None)
+    (record,) = it.record()
+    assert (record["design"], record["seed"], record["config"]["design"]) == ("pgd_at", 0, "pgd_at")
+    assert [(r["weights"], r["attack"]) for r in record["results"]] == [
+        ("best", "clean"),
+        ("best", "pgd10"),
+        ("last", "clean"),
+        ("last", "pgd10"),
+    ]
+    assert all(r["robust"].count("1") == r["correct"] and len(r["robust"]) == r["images"] for r in record["results"])
+    assert len(record["seconds_per_epoch"]) == 2
+
+
 def test_a_run_that_fails_is_named_and_the_others_go_on(tiny: Any, tmp_path: Path) -> None:
     said: list[str] = []
     it = comparison(tiny, tmp_path, "cktat teacher=standard@00000000", "standard", seeds=1)

@@ -104,6 +104,7 @@ def compare(
     test_images: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
     jobs: Annotated[int, Option(help="Runs at a time, each on one thread.", min=1)] = 1,
     markdown: Annotated[bool, Option("--markdown", help="Print the table as Markdown.")] = False,
+    out: Annotated[Path | None, Option(help="Where to write what stands behind it, as JSON.", metavar="FILE")] = None,
     store: StoreOption = None,
 ) -> None:
     """Train designs with several seeds, attack them, print means and spreads. Run again, it goes on.
@@ -114,6 +115,7 @@ def compare(
     """
     from cktat.designs import DESIGNS
     from cktat.experiments.compare import Comparison, Entry
+    from cktat.training import write_json
 
     comparison = Comparison(
         entries=tuple(Entry.read(text) for text in designs or DESIGNS),
@@ -129,6 +131,9 @@ def compare(
     failures = comparison.run(jobs, print)
     columns, *rows = comparison.table()
     print_table(columns, rows, markdown)
+    if out:
+        write_json(out, comparison.record())
+        print(f"record: {out}")
     if failures:
         raise CktatError(f"{len(failures)} of {seeds * len(comparison.entries)} runs failed: {failures[0]}")
 

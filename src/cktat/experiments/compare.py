@@ -128,6 +128,31 @@ class Comparison:
                 lines.append((entry.text if pick == "best" else "", pick, str(len(measured)), *cells, pace))
         return lines
 
+    def record(self) -> list[dict[str, Any]]:
+        """What stands behind the table, one record per run: configuration, commit, versions, hardware, seconds per epoch,
+        and every result with its interval, its protocol and which images were right. JSON values."""
+        records = []
+        for entry in self.entries:
+            for seed in range(self.seeds):
+                run = self._find(entry, seed)
+                if run is None:
+                    continue
+                there = run.read()
+                about = {
+                    key: there.get(key) for key in ("identity", "config", "commit", "versions", "hardware", "inputs")
+                }
+                results = [
+                    {"weights": pick, "attack": name, "correct": found.correct, "images": found.images}
+                    | {"interval": found.interval, "protocol": found.protocol, "robust": found.robust}
+                    for pick in ("best", "last")
+                    for name, found in results_of(run, pick).items()
+                ]
+                seconds = [line["seconds"] for line in run.history()]
+                records.append(
+                    {"design": entry.text, "seed": seed} | about | {"seconds_per_epoch": seconds, "results": results}
+                )
+        return records
+
     def _find(self, entry: Entry, seed: int) -> RunFolder | None:
         config, data = configure(design=entry.design, set=entry.set, seed=seed, **self.options)
         return Store(self.store).find(identity_of(config, data, make(config.design, **config.set)))
