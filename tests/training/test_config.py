@@ -34,6 +34,7 @@ OTHER = {
     "precision": "bf16",
     "threads": 7,
     "device": "cuda",
+    "compile": True,
     "recipe.epochs": 4,
     "recipe.batch_size": 9,
     "recipe.lr": 0.11,
@@ -53,7 +54,7 @@ OTHER = {
     "threat.steps": 11,
     "threat.norm": "L2",
 }
-NO_PART = {"design", "set", "data", "root", "threads", "device"}
+NO_PART = {"design", "set", "data", "root", "threads", "device", "compile"}
 
 
 def leaves(schema: type[BaseModel], prefix: str = "") -> list[str]:

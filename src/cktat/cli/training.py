@@ -54,6 +54,7 @@ def train(
     device: Annotated[str | None, Option(help="auto, cpu, cuda or cuda:0.")] = None,
     precision: Annotated[str | None, Option(help="auto (by what the device supports), fp32 or bf16.")] = None,
     threads: Annotated[int | None, Option(help="CPU threads.")] = None,
+    compile: Annotated[bool, Option("--compile", help="Let torch.compile work on the networks.")] = False,
     stop_after: Annotated[str | None, Option(help="Save and stop after this long, such as 9m.")] = None,
     resume: Annotated[bool, Option("--resume", help="Go on with an unfinished run.")] = False,
 ) -> None:
@@ -76,7 +77,7 @@ def train(
     given = dict(
         data=data, root=root and str(root), model=model, recipe=recipe, epochs=epochs, batch_size=batch_size, lr=lr,
         examples=examples, eps=eps, step=step, steps=steps, ema=ema, awp=awp, seed=seed, device=device,
-        precision=precision, threads=threads,
+        precision=precision, threads=threads, compile=compile or None,
     )  # fmt: skip
     options |= {name: value for name, value in given.items() if value is not None}
     hyper = options.pop("set", {})

@@ -26,6 +26,7 @@ RUN_OPTIONS = (
     "precision",
     "threads",
     "device",
+    "compile",
 )
 THREAT_OPTIONS = tuple(Threat.model_fields)
 RECIPE_OPTIONS = tuple(Recipe.model_fields)
@@ -84,6 +85,7 @@ def configure(**options: Any) -> tuple[RunConfig, Dataset]:
             "precision": precision_of(given.get("precision", "auto"), device),
             "threads": given.get("threads", torch.get_num_threads()),
             "device": str(device),
+            "compile": given.get("compile", False),
         },
         "the run",
     ), data

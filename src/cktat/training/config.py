@@ -86,9 +86,11 @@ class RunConfig(BaseModel):
     precision: Literal["fp32", "bf16"] = "fp32"
     threads: Count = 1
     device: str = "cpu"
+    compile: bool = False
+    """Whether torch.compile works on the networks; off until it was measured on a GPU."""
 
 
-NOT_IDENTITY = {"design", "set", "data", "root", "threads", "device"}
+NOT_IDENTITY = {"design", "set", "data", "root", "threads", "device", "compile"}
 """Fields that are no part of a run's identity: design and data enter it by what they are, not by their names."""
 
 

@@ -55,6 +55,9 @@ class Training:
         self.device = world.device(config.device)
         self.ball = Ball(config.threat.eps, data.box, config.threat.norm)
         self.team = Team(design, build, given, self.device)
+        if config.compile:
+            for module in self.team.modules.values():
+                module.compile()  # in place: names of weights, and so checkpoints, stay as they are
         augment = data.augment if recipe.augment == "data" else recipe.augment
         self.batches = Batches(
             data.train, recipe.batch_size, levels=data.levels, augment=augment, seed=config.seed, device=self.device,
