@@ -1,0 +1,1 @@
+"""The paper's tables as grids of runs whose cells are measured files."""

@@ -1,0 +1,55 @@
+"""A table as far as it is measured: what the executor hands to whoever prints, compares or checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One result file: accuracy under one attack of one seed's weights.
+
+    robust: one character per test image, "1" where it is classified rightly (see evaluation.Result).
+    """
+
+    seed: int
+    robust: str
+    path: Path
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images classified rightly, in [0, 1]."""
+        return self.robust.count("1") / len(self.robust)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What is known of one row under one column: measurements by seed, and why one is missing, if a run failed."""
+
+    measured: tuple[Measured, ...] = ()
+    failure: str = ""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A table's rows x columns. A cell that is not in `cells` was not run.
+
+    name: such as "4a". columns: names of attacks, "clean" first. paper: the paper's percentages where it has the cell.
+    weights: "best" or "last". setting: what is the same for all cells (data, model, eps, epochs, seeds, test images,
+    hardware, versions, commit), as text. against: the row that the others are compared with, None for none. histories: by
+    row, the log of every seed's training (one dictionary per epoch).
+    """
+
+    name: str
+    title: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    cells: Mapping[tuple[str, str], Cell]
+    paper: Mapping[tuple[str, str], float]
+    weights: str = "best"
+    setting: Mapping[str, str] = field(default_factory=dict)
+    against: str | None = None
+    histories: Mapping[str, tuple[tuple[Mapping[str, Any], ...], ...]] = field(default_factory=dict)
