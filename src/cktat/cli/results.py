@@ -7,19 +7,21 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from cktat.attacks.campaign import Mode
 from cktat.cli.output import RootOption, StoreOption, names, print_table
 
 
 def evaluate(
     run: Annotated[str, Argument(help="A run folder, or its name in the store.")],
-    attacks: Annotated[str, Option(help="Names, separated by commas: fgsm, pgd10, pgd20, pgd100, mim, cw.")] = (
-        "pgd20,pgd100,mim,cw"
-    ),
+    attacks: Annotated[
+        str, Option(help="Names, separated by commas: fgsm, pgd10, pgd20, pgd100, mim, cw; aa (AutoAttack), aa-fast.")
+    ] = ("pgd20,pgd100,mim,cw"),
     weights: Annotated[str, Option(help="best or last.")] = "best",
     examples: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
     eps: Annotated[str | None, Option(help="Radius (default: the run's).")] = None,
     batch_size: Annotated[int, Option(help="Images at a time.", min=1)] = 250,
     seed: Annotated[int, Option(help="Seed of the attacks' starts.", min=0)] = 0,
+    mode: Annotated[Mode, Option(help="AutoAttack: exact, in its authors' batches, or packed, quicker.")] = "exact",
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     root: RootOption = None,
     store: StoreOption = None,
@@ -38,7 +40,7 @@ def evaluate(
     wanted = names(attacks)
     results = api.evaluate(
         run, wanted, weights=weights, examples=examples, eps=number("eps", eps), batch_size=batch_size, seed=seed,
-        device=device, root=None if root is None else str(root), store=store,
+        mode=mode, device=device, root=None if root is None else str(root), store=store,
     )  # fmt: skip
     if examples is None and eps is None:
         print(text_table([Store(store).open(run)], weights))

@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from safetensors.torch import save as to_safetensors
 
-from cktat.attacks import Attack, named
+from cktat.attacks import SUITES, Attack, Mode, named
 from cktat.data import ordered
 from cktat.errors import CktatError
 from cktat.evaluation.measure import flags, predict, true_fp32
 from cktat.evaluation.result import CLEAN, Result
 from cktat.evaluation.subject import Subject
+from cktat.evaluation.suite import Report, fallen, forget
 from cktat.training import World, commit, hardware, read_json, versions, write_atomic, write_json
 
 STANDARD_ATTACKS = ("pgd20", "pgd100", "mim", "cw")
@@ -37,27 +38,33 @@ def evaluate(
     eps: float | None = None,
     batch_size: int = 250,
     seed: int = 0,
+    mode: Mode = "exact",
     watch: Watch = lambda *_: None,
+    report: Report = lambda name, standing: None,
     say: Callable[[str], None] = lambda text: None,
     world: World = World(),
 ) -> list[Result]:
     """Clean accuracy and accuracy under every attack on the first `examples` test images (None: all), in that order.
 
-    eps None is the radius the run was trained for. Each result is written to the run's results/ as soon as it is there;
-    one that is there already for the same weights and protocol is read instead. Of several processes the first writes.
-    Raises CktatError for unknown attacks.
+    eps None is the radius the run was trained for. mode: how AutoAttack and its parts run. Each result is written to the
+    run's results/ as soon as it is there; one that is there already for the same weights and protocol is read instead, and
+    AutoAttack goes on where it was stopped. Of several processes the first writes. Raises CktatError for unknown attacks.
     """
     # all names are known before the first minute is spent
-    found = world.together(lambda: {name: named(name) for name in attacks})
+    found = world.together(lambda: {name: None if name in SUITES else named(name) for name in attacks})
     data, device = subject.data, next(subject.module.parameters()).device
     if examples is not None and not 1 <= examples <= len(data.test):
         raise CktatError(f"cannot evaluate {examples} images: the test set of {data.name!r} has {len(data.test)}")
+    if data.box != (0.0, 1.0) and (suites := [name for name in found if name in SUITES]):
+        raise CktatError(f"{suites[0]} is for images in [0, 1]; data {data.name!r} have no such box")
     split = data.test if examples is None else data.test.first(examples)
     radius = subject.card["eps"] if eps is None else eps
     results = []
     for name in (CLEAN, *found):
         attack = found.get(name)
-        protocol = _protocol(attack, subject.norm, radius, len(split), batch_size, seed)
+        protocol = {"test_images": len(split), "batch_size": batch_size, "seed": seed, "precision": "fp32"}
+        protocol |= _suite_protocol(name, mode, world) if name in SUITES else _protocol(attack, radius)
+        protocol |= {} if name == CLEAN else {"norm": subject.norm, "eps": radius}
         path = subject.run.results / f"{subject.pick}-{name}{_suffix(subject, radius, len(split))}.json"
         old = world.once(partial(_measured, path, protocol, subject))
         if old is not None:
@@ -65,20 +72,31 @@ def evaluate(
             results.append(old)
             continue
         started = time.perf_counter()
-        right = flags(
-            subject.module,
-            split,
-            attack,
-            eps=radius,
-            levels=data.levels,
-            box=data.box,
-            norm=subject.norm,
-            batch_size=batch_size,
-            seed=seed,
-            device=device,
-            say=lambda done, ok, name=name: watch(name, done, ok, len(split)),  # type: ignore[misc]
-            world=world,
-        )
+        unfinished = path.with_suffix(".part")
+        evidence: dict[str, Any] = {}
+        if name in SUITES:
+            told = fallen(
+                subject.module, split, name, eps=radius, norm=subject.norm, levels=data.levels, batch_size=batch_size,
+                seed=seed, mode=mode, folder=unfinished, report=report, world=world,
+                identity=protocol | {k: subject.card[k] for k in ("weights_sha256", "data")},
+            )  # fmt: skip
+            right, evidence = told.robust, {"broken_by": told.broken_by, "seconds_by_attack": told.seconds}
+            watch(name, len(split), int(right.sum()), len(split))
+        else:
+            right = flags(
+                subject.module,
+                split,
+                attack,
+                eps=radius,
+                levels=data.levels,
+                box=data.box,
+                norm=subject.norm,
+                batch_size=batch_size,
+                seed=seed,
+                device=device,
+                say=lambda done, ok, name=name: watch(name, done, ok, len(split)),  # type: ignore[misc]
+                world=world,
+            )
         provenance = subject.provenance() | {
             "commit": commit(),
             "versions": versions(),
@@ -87,8 +105,9 @@ def evaluate(
             "seconds": round(time.perf_counter() - started, 3),
         }
         text = "".join("1" if flag else "0" for flag in right.tolist())
-        result = Result(name, text, tuple(split.labels.tolist()), data.classes, protocol, provenance)
+        result = Result(name, text, tuple(split.labels.tolist()), data.classes, protocol, provenance | evidence)
         world.once(partial(result.write, path))
+        world.once(partial(forget, unfinished))
         results.append(result)
     return results
 
@@ -107,18 +126,16 @@ def _suffix(subject: Subject, radius: float, images: int) -> str:
     return eps + ("" if images == len(subject.data.test) else f"-first{images}")
 
 
-def _protocol(attack: Attack | None, norm: str, eps: float, images: int, batch_size: int, seed: int) -> dict[str, Any]:
-    common = {"test_images": images, "batch_size": batch_size, "seed": seed, "precision": "fp32"}
+def _protocol(attack: Attack | None, eps: float) -> dict[str, Any]:
     if attack is None:
-        return common
-    return common | {
-        "norm": norm,
-        "eps": eps,
-        "step": attack.step * eps,
-        "steps": attack.steps,
-        "start": attack.start,
-        "restarts": attack.restarts,
-    }
+        return {}
+    return {"step": attack.step * eps, "steps": attack.steps, "start": attack.start, "restarts": attack.restarts}
+
+
+def _suite_protocol(name: str, mode: Mode, world: World) -> dict[str, Any]:
+    # draws are those of a batch, so that how images are shared among processes is part of the protocol
+    shared = {"processes": world.size} if world.size > 1 else {}
+    return {"attacks": list(SUITES[name]), "steps": 100, "queries": 5000, "targets": 9, "mode": mode} | shared
 
 
 def for_report(

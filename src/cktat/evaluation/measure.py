@@ -65,7 +65,7 @@ def flags(
                 draws = generator(seed, "evaluate", int(batch.index[0]))
                 x, y = batch.x[right], batch.y[right]
                 moved = attack(module, x, y, eps=eps, step=step, box=box, norm=norm, seed=draws)
-                _require_inside(moved, x, Ball(eps, box, norm))
+                require_inside(moved, x, Ball(eps, box, norm))
                 right[right.clone()] = predict(module, moved) == y
             found[number] = right.cpu()
             say(sum(map(len, found.values())), int(sum(int(part.sum()) for part in found.values())))
@@ -89,7 +89,8 @@ def predict(module: nn.Module, x: Tensor) -> Tensor:
     return logits.argmax(dim=1)
 
 
-def _require_inside(moved: Tensor, x: Tensor, ball: Ball) -> None:
+def require_inside(moved: Tensor, x: Tensor, ball: Ball) -> None:
+    """Raises CktatError if an attack left the ball."""
     # x + eps and back again may round the last bit away; anything past that is a fault of an attack.
     distance = float(ball.distance(moved, x).max())
     if distance > ball.eps + 1e-6:

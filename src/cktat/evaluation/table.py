@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cktat.attacks import SUITES
 from cktat.evaluation.result import CLEAN, Result, worst_case
 from cktat.training import RunFolder, read_card
 
 WORST = "worst case"
 PICKS = ("best", "last")
-ORDER = (CLEAN, "fgsm", "pgd10", "pgd20", "pgd100", "mim", "cw")
+ORDER = (CLEAN, "fgsm", "pgd10", "pgd20", "pgd100", "mim", "cw", *SUITES)
 """Columns from left to right; other attacks follow by name."""
 
 

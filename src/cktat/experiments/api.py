@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from cktat.attacks import Ball
+from cktat.attacks import Ball, Mode
 from cktat.errors import CktatError
 from cktat.evaluation import STANDARD_ATTACKS, Result, Subject, for_report, load_subject
 from cktat.evaluation import evaluate as measure
@@ -71,6 +71,7 @@ def evaluate(
     eps: float | None = None,
     batch_size: int = 250,
     seed: int = 0,
+    mode: Mode = "exact",
     device: str = "auto",
     root: str | None = None,
     store: str | Path | None = None,
@@ -79,6 +80,8 @@ def evaluate(
 ) -> list[Result]:
     """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
 
+    attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks. mode:
+    "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken.
     draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. Under `torchrun`
     its processes share the images. Raises CktatError for unknown attacks or weights that do not fit.
     """
@@ -94,8 +97,8 @@ def evaluate(
     subject = world.together(load)
     with Meter(console) as meter:
         results = measure(
-            subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, watch=meter, say=meter.say,
-            world=world,
+            subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
+            report=meter.standing, say=meter.say, world=world,
         )  # fmt: skip
         if draw:
             for_report(subject, batch_size=batch_size, seed=seed, world=world)

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from cktat.attacks import Standing
+
 
 def bars(console: Console) -> Progress:
     """Progress bars with counts and the time left, gone when done."""
@@ -88,6 +90,17 @@ class Meter:
             self.bar.update(self.tasks[attack], completed=done, description=f"{attack} {right / done:.3f}")
         if done == images:
             self.say(f"{attack}: {right}/{images} = {right / images:.3f}")
+
+    def standing(self, name: str, at: Standing) -> None:
+        """Shows how far a suite of attacks is: a bar per attack, with the accuracy so far and the time left for all."""
+        if self.bar is None:
+            return
+        key = f"{name} {at.attack}"
+        if key not in self.tasks:
+            self.tasks[key] = self.bar.add_task(key, total=at.of)
+        left = f"{at.seconds_left / 60:.0f} min" if at.seconds_left >= 90 else f"{at.seconds_left:.0f} s"
+        text = f"{key} {at.robust / at.images:.3f}, {left} left for all"
+        self.bar.update(self.tasks[key], total=at.of, completed=at.done, description=text)
 
     def say(self, text: str) -> None:
         plain(self.console, text)

@@ -1,0 +1,130 @@
+"""AutoAttack: four attacks in turn, each on the images that are left (Croce and Hein, ICML 2020); and each alone.
+
+Source: fra31/auto-attack, autoattack/autoattack.py L81-260 and L302-320. `exact` has its batches and draws: the same images
+fall, to the same attacks. `packed` has the same draws, but spends no model call on an image that is broken: flags are equal
+up to the rounding of a batch of another size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
+
+from torch import Tensor
+
+from cktat.attacks.attack import Model, check_batch
+from cktat.attacks.auto_pgd import Apgd, Loss
+from cktat.attacks.ball import Ball, Norm
+from cktat.attacks.boundary import Fab
+from cktat.attacks.campaign import Campaign, Entry, Mode, Outcome, Standing
+from cktat.attacks.search import Search
+from cktat.attacks.squares import Square
+from cktat.errors import CktatError, unknown
+
+SEARCHES: dict[str, Callable[[float, Norm], Search[Any]]] = {
+    "apgd-ce": lambda eps, norm: Apgd(eps, loss="ce", norm=norm),
+    "apgd-dlr": lambda eps, norm: Apgd(eps, loss="dlr", norm=norm),
+    "apgd-t": lambda eps, norm: Apgd(eps, loss="dlr-targeted", norm=norm),
+    "fab-t": lambda eps, norm: Fab(eps, norm=norm),
+    "square": lambda eps, norm: Square(eps, norm=norm),
+}
+
+SUITES: dict[str, tuple[str, ...]] = {
+    "aa": ("apgd-ce", "apgd-t", "fab-t", "square"),
+    "aa-fast": ("apgd-ce", "apgd-t"),
+} | {name: (name,) for name in SEARCHES}
+"""AutoAttack's standard version; a screening by its first two attacks, which is not AutoAttack; each attack alone."""
+
+
+def autoattack(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    norm: Norm = "Linf",
+    attacks: Sequence[str] = SUITES["aa"],
+    mode: Mode = "exact",
+    batch_size: int = 250,
+    seed: int = 0,
+    done: Sequence[Entry] = (),
+    keep: Callable[[Entry], None] = lambda entry: None,
+    watch: Callable[[Standing], None] = lambda standing: None,
+) -> Outcome:
+    """Attacks images x [N, C, H, W] in [0, 1] with labels y [N] by each of `attacks` in turn.
+
+    With fewer than ten classes fewer are aimed at; with three, the targeted loss is divided by z_(1) - z_(3), with two by
+    nothing. Batches are moved to the model's device. done, keep: entries of an earlier call with the same arguments, and
+    what takes those of this one, for going on after a stop. watch: hears how far it is.
+
+    Raises CktatError for images, labels, a radius or a model that make no sense, and for an unknown attack.
+    """
+    for name in attacks:
+        if name not in SEARCHES:
+            raise unknown("attack of AutoAttack", name, SEARCHES)
+    if mode not in get_args(Mode):
+        raise unknown("mode of AutoAttack", mode, get_args(Mode))
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise CktatError(f"AutoAttack's batch size must be a whole number of 1 or more, not {batch_size!r}")
+    searches = [SEARCHES[name](eps, norm) for name in attacks]
+    _check(x, y, eps, norm)
+    campaign = Campaign(
+        model, x, y, batch_size=batch_size, seed=seed, mode=mode, done=done, keep=keep, watch=watch
+    )  # fmt: skip
+    return campaign.run(searches)
+
+
+def apgd(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    steps: int = 100,
+    loss: Loss = "ce",
+    norm: Norm = "Linf",
+    seed: int = 0,
+) -> Tensor:
+    """Auto-PGD. loss: "ce", "dlr", or "dlr-targeted" at up to nine classes in turn.
+
+    Returns images of x's shape [N, C, H, W]: adversarial ones, and x itself where none was found.
+    """
+    return _alone(Apgd(eps, _steps(steps, "steps"), loss, norm), model, x, y, eps, norm, seed)
+
+
+def fab(
+    model: Model, x: Tensor, y: Tensor, *, eps: float, steps: int = 100, norm: Norm = "Linf", seed: int = 0
+) -> Tensor:
+    """Targeted FAB, at up to nine classes in turn; it draws nothing, whatever the seed.
+
+    Returns images of x's shape [N, C, H, W]: adversarial ones within eps, and x itself where none was found.
+    """
+    return _alone(Fab(eps, _steps(steps, "steps"), norm), model, x, y, eps, norm, seed)
+
+
+def square(
+    model: Model, x: Tensor, y: Tensor, *, eps: float, queries: int = 5000, norm: Norm = "Linf", seed: int = 0
+) -> Tensor:
+    """The Square Attack, which sees nothing of the model but its logits.
+
+    Returns images of x's shape [N, C, H, W]: adversarial ones, and x itself where none was found.
+    """
+    return _alone(Square(eps, _steps(queries, "queries"), norm), model, x, y, eps, norm, seed)
+
+
+def _alone(search: Search[Any], model: Model, x: Tensor, y: Tensor, eps: float, norm: Norm, seed: int) -> Tensor:
+    _check(x, y, eps, norm)
+    return Campaign(model, x, y, batch_size=len(x), seed=seed).run([search]).x_adv.to(x.device)
+
+
+def _check(x: Tensor, y: Tensor, eps: float, norm: Norm) -> None:
+    Ball(eps, (0.0, 1.0), norm)
+    check_batch(x, y, (0.0, 1.0))
+    if x.dim() != 4:
+        raise CktatError(f"AutoAttack's images are [N, C, H, W], not {list(x.shape)}")
+
+
+def _steps(count: int, what: str) -> int:
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise CktatError(f"{what} must be a whole number of 1 or more, not {count!r}")
+    return count

@@ -1,0 +1,129 @@
+"""AutoAttack on a run's test images, its progress on disk: killed at any moment, it goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from cktat.attacks import SUITES, Ball, Entry, Mode, Norm, Outcome, Standing, autoattack
+from cktat.data import Split
+from cktat.errors import CktatError
+from cktat.evaluation.measure import require_inside, true_fp32
+from cktat.training import World, looks_like, read_json, write_atomic, write_json
+
+Report = Callable[[str, Standing], None]
+"""(name of the suite, how far it is)."""
+
+
+@dataclass(frozen=True)
+class Fallen:
+    """What a suite says of N images: robust [N]; broken_by: per attack the numbers of the images that fell to it; seconds:
+    per attack, in the process that took longest, in this call."""
+
+    robust: Tensor
+    broken_by: dict[str, list[int]]
+    seconds: dict[str, float]
+
+
+class Journal:
+    """Entries of a campaign as files in a folder that belongs to one network, data set and protocol.
+
+    Raises CktatError for a folder of another, or a damaged file in it.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        self.folder = folder
+        identity = json.loads(json.dumps(identity))
+        whose = folder / "whose.json"
+        if whose.is_file():
+            there = read_json(whose)
+            if there != identity:
+                different = [
+                    f"{key} {there.get(key)!r} there, {value!r} here"
+                    for key, value in identity.items()
+                    if there.get(key) != value
+                ]
+                raise CktatError(
+                    f"{folder} is the unfinished evaluation of another network, data set or protocol "
+                    f"({'; '.join(different[:2])}); finish it with the same options, or delete the folder"
+                )
+        else:
+            write_json(whose, identity)
+        self.entries = [self._read(path) for path in sorted(folder.glob("*.safetensors"))]
+
+    def keep(self, entry: Entry) -> None:
+        """Writes an entry, whole or not at all."""
+        tensors = {"images": entry.images, "broken": entry.broken, "x_adv": entry.x_adv.contiguous()}
+        path = self.folder / f"{len(self.entries):06d}.safetensors"
+        write_atomic(path, to_safetensors(tensors, {"stage": entry.stage}))
+        self.entries.append(entry)
+
+    @staticmethod
+    def _read(path: Path) -> Entry:
+        try:
+            with safetensors.safe_open(str(path), framework="pt") as file:
+                return Entry(
+                    file.metadata()["stage"], *(file.get_tensor(name) for name in ("images", "broken", "x_adv"))
+                )
+        except (safetensors.SafetensorError, KeyError, TypeError) as error:
+            raise CktatError(f"{path} is not part of an unfinished evaluation ({looks_like(path)}): {error}") from None
+
+
+def fallen(
+    module: nn.Module,
+    split: Split,
+    name: str,
+    *,
+    eps: float,
+    norm: Norm,
+    levels: int,
+    batch_size: int,
+    seed: int,
+    mode: Mode,
+    folder: Path,
+    identity: dict[str, Any],
+    report: Report = lambda name, standing: None,
+    world: World = World(),
+) -> Fallen:
+    """Runs the suite `name` on the images of a split, in fp32. Progress lies in `folder` until `forget` removes it.
+
+    Of several processes each takes its share of the images, with a folder of its own; all learn all flags.
+    """
+    own = torch.arange(world.rank, len(split), world.size)
+
+    def measure() -> Outcome:
+        x, y = split.images[own].float() / levels, split.labels[own]
+        journal = Journal(folder / f"part-{world.rank + 1}-of-{world.size}", identity)
+        with true_fp32():
+            found = autoattack(
+                module, x, y, eps=eps, norm=norm, attacks=SUITES[name], mode=mode, batch_size=batch_size, seed=seed,
+                done=journal.entries, keep=journal.keep, watch=lambda standing: report(name, standing),
+            )  # fmt: skip
+        require_inside(found.x_adv, x, Ball(eps, (0.0, 1.0), norm))
+        return found
+
+    outcome = world.together(measure)
+    parts = world.gather((own.tolist(), outcome.robust.tolist(), outcome.broken_by, outcome.seconds))
+    robust = torch.zeros(len(split), dtype=torch.bool)
+    broken_by: dict[str, list[int]] = {attack: [] for attack in SUITES[name]}
+    for images, flags, attacks, _ in parts:
+        for image, flag, attack in zip(images, flags, attacks, strict=True):
+            robust[image] = flag
+            if attack is not None:
+                broken_by[attack].append(image)
+    seconds = {attack: max(part[3].get(attack, 0.0) for part in parts) for attack in SUITES[name]}
+    return Fallen(robust, {attack: sorted(images) for attack, images in broken_by.items()}, seconds)
+
+
+def forget(folder: Path) -> None:
+    """Removes the progress of an evaluation whose result is written."""
+    shutil.rmtree(folder, ignore_errors=True)
