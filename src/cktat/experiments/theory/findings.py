@@ -9,13 +9,13 @@ from statistics import fmean, stdev
 
 from markupsafe import Markup
 
+from cktat.evaluation import Spread, spread
 from cktat.evaluation.figures import Line, plot
 from cktat.experiments.theory.accounts import Account, write_json_beside
 from cktat.experiments.theory.page import Section, write_page
 from cktat.experiments.theory.setting import CLEAN, Condition
 from cktat.experiments.theory.summary import (
     Record,
-    Spread,
     Summary,
     Value,
     first_epoch,
@@ -23,7 +23,6 @@ from cktat.experiments.theory.summary import (
     measure,
     mixture,
     one_first,
-    spread,
 )
 
 COLUMNS: dict[str, Value] = {
