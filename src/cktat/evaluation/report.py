@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cktat.errors import CktatError
 from cktat.evaluation.figures import Line, plot
+from cktat.evaluation.page import environment, template_of
 from cktat.evaluation.reported import Reported, flat, read
 from cktat.evaluation.result import CLEAN
 from cktat.evaluation.statistics import wilson
@@ -44,13 +43,12 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") ->
         raise CktatError(f"{out} is a folder; name the file to write, for example {out / 'report.html'}")
     reported = [read(number, run, pick) for number, run in enumerate(runs, 1)]
     rows = [row for run in reported for row in run.rows]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals |= {
+    made = environment()
+    made.globals |= {
         "accuracy": accuracy, "interval": interval, "eps_text": eps_text, "not_evaluated": not_evaluated, "flat": flat,
         "CLEAN": CLEAN, "WORST": WORST,
     }  # fmt: skip
-    template = resources.files("cktat.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    page = environment.from_string(template).render(
+    page = made.from_string(template_of("cktat.evaluation", "report.html.jinja")).render(
         runs=reported,
         pick=pick,
         today=time.strftime("%Y-%m-%d", time.gmtime()),

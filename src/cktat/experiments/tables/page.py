@@ -1,0 +1,50 @@
+"""One self-contained HTML page on measured tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from cktat.errors import CktatError
+from cktat.evaluation.figures import colour
+from cktat.evaluation.page import environment, template_of
+from cktat.experiments.tables.compared import compared, measured
+from cktat.experiments.tables.filled import Filled
+from cktat.experiments.tables.paper import paper_note, paper_tables
+from cktat.experiments.tables.pictures import pictures
+from cktat.experiments.tables.text import explained, heading, number, ours
+from cktat.experiments.tables.verdicts import Verdict, verdicts, verdicts_of_paper
+from cktat.training import write_atomic
+
+
+def write_page(filleds: Sequence[Filled], out: Path, *, title: str = "The paper's tables, measured") -> Path:
+    """Writes tables, pictures, claims and provenance to `out`, and returns that path.
+
+    Raises CktatError if there is no table, if two have one name, or if `out` is a folder.
+    """
+    if not filleds:
+        raise CktatError("there are no tables to show")
+    if out.is_dir():
+        raise CktatError(f"{out} is a folder; name the file to write, for example {out / 'tables.html'}")
+    claims = [pair for pair in zip(verdicts_of_paper(), verdicts(filleds), strict=True) if _about(pair[1], filleds)]
+    tables = [compared(filled) for filled in filleds]
+    made = environment()
+    made.globals |= {"number": number, "ours": ours, "heading": heading, "explained": explained, "colour": colour}
+    page = made.from_string(template_of("cktat.experiments.tables", "tables.html.jinja")).render(
+        title=title,
+        today=time.strftime("%Y-%m-%d", time.gmtime()),
+        tables=tables,
+        pictures={table.filled.name: pictures(table) for table in tables},
+        measured={filled.name: list(measured(filled)) for filled in filleds},
+        notes={name: paper_note(name) for name in paper_tables()},
+        claims=claims,
+    )
+    write_atomic(out, page.encode())
+    return out
+
+
+def _about(verdict: Verdict, filleds: Sequence[Filled]) -> bool:
+    """Whether a claim is about one of the tables."""
+    names = {filled.name for filled in filleds}
+    return any(place[0] in names for order in verdict.claim.orders for place in (order.higher, order.lower))
