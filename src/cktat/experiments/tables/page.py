@@ -9,11 +9,12 @@ from pathlib import Path
 from cktat.errors import CktatError
 from cktat.evaluation.figures import colour
 from cktat.evaluation.page import environment, template_of
+from cktat.evaluation.table import chance, number
 from cktat.experiments.tables.compared import compared, measured
 from cktat.experiments.tables.filled import Filled
 from cktat.experiments.tables.paper import paper_note, paper_tables
 from cktat.experiments.tables.pictures import pictures
-from cktat.experiments.tables.text import explained, heading, number, ours
+from cktat.experiments.tables.text import SWEPT, explained, heading, ours, row_name
 from cktat.experiments.tables.verdicts import Verdict, verdicts, verdicts_of_paper
 from cktat.training import write_atomic
 
@@ -30,7 +31,10 @@ def write_page(filleds: Sequence[Filled], out: Path, *, title: str = "The paper'
     claims = [pair for pair in zip(verdicts_of_paper(), verdicts(filleds), strict=True) if _about(pair[1], filleds)]
     tables = [compared(filled) for filled in filleds]
     made = environment()
-    made.globals |= {"number": number, "ours": ours, "heading": heading, "explained": explained, "colour": colour}
+    made.globals |= {
+        "number": number, "ours": ours, "heading": heading, "explained": explained, "colour": colour, "SWEPT": SWEPT,
+        "row_name": row_name, "chance": chance,
+    }  # fmt: skip
     page = made.from_string(template_of("cktat.experiments.tables", "tables.html.jinja")).render(
         title=title,
         today=time.strftime("%Y-%m-%d", time.gmtime()),

@@ -10,9 +10,7 @@ from markupsafe import Markup
 from cktat.evaluation.figures import Line, Point, banded, plot, scatter
 from cktat.experiments.tables.compared import Compared
 from cktat.experiments.tables.filled import Filled
-
-SWEPT = {"3b": "tau", "3c": "beta"}
-"""What the rows of a table are values of."""
+from cktat.experiments.tables.text import SWEPT
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def _histories(filled: Filled) -> Panels | None:
                 lines.append(banded(number, range(1, len(values) + 1), values))
         if lines:
             caption = f"Held-out accuracy, {name} (%)"
-            drawings.append((caption, plot(lines, title=caption, x_label="epoch", percent=True)))
+            drawings.append((caption, plot(lines, title=caption, x_label="epoch", percent=True, zoomed=True)))
     there = [(number, row) for number, row in _numbered(filled) if any(filled.histories.get(row, ()))]
     return Panels(
         "Robust overfitting", there, drawings,

@@ -8,20 +8,12 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from cktat.evaluation.table import number
 from cktat.experiments.tables.compared import Compared, Entry, compared
 from cktat.experiments.tables.filled import Filled
 
-MINUS = "−"
-
-
-def number(value: float | None, digits: int = 1, signed: bool = False) -> str:
-    """A number as people write it, with a true minus sign; "" for None."""
-    if value is None:
-        return ""
-    text = f"{value:{'+' if signed else ''}.{digits}f}"
-    if float(text) == 0:
-        text = f"{0:.{digits}f}"  # neither +0.0 nor -0.0
-    return text.replace("-", MINUS)
+SWEPT = {"3b": "tau", "3c": "beta"}
+"""What the rows of a table are values of."""
 
 
 def ours(entry: Entry, seeds: int | None) -> str:
@@ -34,6 +26,11 @@ def ours(entry: Entry, seeds: int | None) -> str:
 
 def heading(filled: Filled) -> str:
     return f"Table {filled.name}: {filled.title}"
+
+
+def row_name(filled: Filled, row: str) -> str:
+    """A row in a sentence: "tau = 5" where rows are values of something."""
+    return f"{SWEPT[filled.name]} = {row}" if filled.name in SWEPT else row
 
 
 def explained(table: Compared) -> list[str]:
@@ -52,7 +49,7 @@ def explained(table: Compared) -> list[str]:
         if max(seeds) == 1:
             how = "images: of these networks, and not of others that are trained alike with other seeds"
         lines.append(
-            f"*: p < 0.05 against {filled.against} in the same column, paired over {how}; "
+            f"*: p < 0.05 against {row_name(filled, filled.against or '')} in the same column, paired over {how}; "
             f"**: so after Holm's correction for all {table.comparisons} comparisons, too."
         )
     return lines
@@ -95,7 +92,10 @@ def markdown(filled: Filled) -> str:
     parts = [f"### {_markdown(heading(filled))}", ""]
     if filled.setting:
         parts += [_markdown(setting(filled)), ""]
-    parts += [line(["", "", *map(_markdown, filled.columns)]), line(["---", "---", *("---:" for _ in filled.columns)])]
+    parts += [
+        line([SWEPT.get(filled.name, ""), "", *map(_markdown, filled.columns)]),
+        line(["---", "---", *("---:" for _ in filled.columns)]),
+    ]
     for rows in lines(table, _markdown, lambda number: f"[^{filled.name}-{number}]"):
         parts += [line([row, shows, *cells]) for row, shows, cells in rows]
     parts += ["", *(f"{_markdown(sentence)}\n" for sentence in explained(table))]
@@ -104,22 +104,25 @@ def markdown(filled: Filled) -> str:
 
 
 def latex(filled: Filled) -> str:
-    r"""A table environment for a document with \usepackage{booktabs}, its setting and notes below it."""
+    r"""A table environment, its setting and notes below it, for a document with \usepackage{booktabs} and, where more than
+    three columns are scaled to the width of the text, \usepackage{graphicx}."""
     table = compared(filled)
+    wide = len(filled.columns) > 3
     parts = [
         r"\begin{table}",
         r"  \centering",
         rf"  \caption{{{_latex(filled.title)}}}",
         rf"  \label{{tab:{re.sub('[^A-Za-z0-9-]', '-', filled.name)}}}",
+        *([r"  \resizebox{\linewidth}{!}{%"] if wide else []),
         rf"  \begin{{tabular}}{{ll{'r' * len(filled.columns)}}}",
         r"    \toprule",
-        f"    & & {' & '.join(map(_latex, filled.columns))} \\\\",
+        f"    {SWEPT.get(filled.name, '')} & & {' & '.join(map(_latex, filled.columns))} \\\\",
         r"    \midrule",
     ]
     for i, rows in enumerate(lines(table, _latex, lambda number: rf"\textsuperscript{{{number}}}")):
         parts += [r"    \addlinespace"] if i else []
         parts += [f"    {row} & {_latex(shows)} & {' & '.join(cells)} \\\\" for row, shows, cells in rows]
-    parts += [r"    \bottomrule", r"  \end{tabular}"]
+    parts += [r"    \bottomrule", r"  \end{tabular}" + ("}" if wide else "")]
     notes = [*([_latex(setting(filled)) + "."] if filled.setting else []), *map(_latex, explained(table))]
     notes += [rf"\textsuperscript{{{n}}} {_latex(failure)}" for n, failure in enumerate(table.failures, 1)]
     parts += [r"  \par\medskip\footnotesize\raggedright", *(rf"  {sentence}\par" for sentence in notes), r"\end{table}"]
@@ -167,7 +170,7 @@ def _markdown(text: str) -> str:
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-    "[": "{[}", "]": "{]}", MINUS: "$-$", "±": r"$\pm$", "×": r"$\times$", "–": "--", "—": "---", "’": "'", "…": r"\dots{}",
+    "[": "{[}", "]": "{]}", "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "–": "--", "—": "---", "’": "'", "…": r"\dots{}",
     "τ": r"$\tau$", "β": r"$\beta$", "ε": r"$\epsilon$", "∞": r"$\infty$", "≤": r"$\leq$", "≥": r"$\geq$", "′": r"$'$",
 }  # fmt: skip
 
