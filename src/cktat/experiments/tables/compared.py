@@ -9,8 +9,8 @@ from cktat.errors import CktatError, unknown
 from cktat.evaluation import Paired, Spread, compare_pair, holm, spread
 from cktat.experiments.tables.filled import Cell, Filled, Measured
 
-SETTING_APART = ("seeds", "hardware", "versions", "commit")
-"""What may differ between tables whose numbers are compared all the same."""
+SETTING_APART = ("test images", "seeds", "hardware", "versions", "commit")
+"""What may differ between tables whose numbers are compared all the same (of the same images, cell by cell)."""
 
 
 @dataclass(frozen=True)

@@ -66,9 +66,7 @@ def _sweep(table: Compared) -> Panels | None:
         return None
     drawings = []
     for column in filled.columns:
-        entries = [
-            (float(entry.row), entry) for row in filled.rows for entry in table.row(row) if entry.column == column
-        ]
+        entries = [(float(row), table.entries[row, column]) for row in filled.rows if _is_number(row)]
         measured = [(x, [100 * f.accuracy for f in filled.cells[e.row, column].measured]) for x, e in entries if e.ours]
         printed = [(x, e.paper) for x, e in entries if e.paper is not None]
         lines = {
@@ -84,6 +82,10 @@ def _sweep(table: Compared) -> Panels | None:
         f"Accuracy over {SWEPT[filled.name]}", [(1, "ours"), (2, "the paper")], drawings,
         "Bands: one standard deviation over seeds. Each picture has its own upright axis.",
     )  # fmt: skip
+
+
+def _is_number(row: str) -> bool:
+    return row.replace(".", "", 1).isdigit()
 
 
 def _histories(filled: Filled) -> Panels | None:

@@ -42,7 +42,9 @@ def explained(table: Compared) -> list[str]:
         said += " Ours: mean ± standard deviation over n seeds."
     if 1 in counts:
         said += " Where n is 1 there is no spread to tell."
-    lines = [f"{said} Difference: ours less the paper's. An empty cell was not run."]
+    if filled.paper:
+        said += " Difference: ours less the paper's."
+    lines = [f"{said} An empty cell was not run."]
     if table.comparisons:
         seeds = [entry.against.seeds for entry in table.entries.values() if entry.against]
         how = "images and seeds" if min(seeds) > 1 else "images and, where there are several, seeds"

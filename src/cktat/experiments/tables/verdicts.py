@@ -78,7 +78,12 @@ def verdicts(filleds: Sequence[Filled]) -> list[Verdict]:
                 yield filled, cell.measured
 
     def see(order: Above) -> _Seen | None:
-        both = ((a, b) for f, a in cells(order.higher) for g, b in cells(order.lower) if comparable(f, g))
+        both = (
+            (a, b)
+            for f, a in cells(order.higher)
+            for g, b in cells(order.lower)
+            if comparable(f, g) and len(a[0].robust) == len(b[0].robust)
+        )
         found = next(both, None)
         if found is None:
             return None
