@@ -16,7 +16,7 @@ import pytest
 
 from cktat.errors import CktatError
 from cktat.evaluation import compare_pair, holm
-from cktat.experiments.tables import Cell, Filled, Measured, csv_text, latex, markdown, paper_numbers
+from cktat.experiments.tables import Cell, Filled, Measured, claims_markdown, csv_text, latex, markdown, paper_numbers
 from cktat.experiments.tables.text import CSV_COLUMNS
 
 Make = Callable[..., Filled]
@@ -118,6 +118,24 @@ def test_nothing_was_run_yet(filled: Make) -> None:
     for text in (markdown(empty), latex(empty)):
         assert "53.4" in text and "failed" not in text and "±" not in text
     assert all(line["ours"] == line["n"] == "" for line in csv.DictReader(io.StringIO(csv_text(empty))))
+
+
+def test_claims_are_those_about_the_tables(filled: Make) -> None:
+    rows = [
+        cells_of(line)
+        for line in claims_markdown(
+            [filled("1b", accuracy=lambda row, column: 0.9 - 0.1 * (row == "ARD"))]
+        ).splitlines()
+    ]
+    assert len(rows) == 3 and rows[2][:3] == [
+        "Clean teachers lower clean and robust accuracy of the smaller network.", "4.2, Table 1b",
+        "fails; 1b clean: PGDAT 83.92, not above RSLAD 86.93",
+    ]  # fmt: skip
+    assert rows[2][3].startswith("fails")
+    assert (
+        claims_markdown([]) == ""
+        and claims_markdown([filled("7", rows=["a"], columns=["clean"], accuracy=lambda *_: 0.5)]) == ""
+    )
 
 
 def test_a_row_that_the_paper_has_not(filled: Make) -> None:

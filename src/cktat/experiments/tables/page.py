@@ -15,7 +15,7 @@ from cktat.experiments.tables.filled import Filled
 from cktat.experiments.tables.paper import paper_note, paper_tables
 from cktat.experiments.tables.pictures import pictures
 from cktat.experiments.tables.text import SWEPT, explained, heading, ours, row_name
-from cktat.experiments.tables.verdicts import Verdict, verdicts, verdicts_of_paper
+from cktat.experiments.tables.verdicts import claims_about
 from cktat.training import write_atomic
 
 
@@ -28,7 +28,7 @@ def write_page(filleds: Sequence[Filled], out: Path, *, title: str = "The paper'
         raise CktatError("there are no tables to show")
     if out.is_dir():
         raise CktatError(f"{out} is a folder; name the file to write, for example {out / 'tables.html'}")
-    claims = [pair for pair in zip(verdicts_of_paper(), verdicts(filleds), strict=True) if _about(pair[1], filleds)]
+    claims = claims_about(filleds)
     tables = [compared(filled) for filled in filleds]
     made = environment()
     made.globals |= {
@@ -46,9 +46,3 @@ def write_page(filleds: Sequence[Filled], out: Path, *, title: str = "The paper'
     )
     write_atomic(out, page.encode())
     return out
-
-
-def _about(verdict: Verdict, filleds: Sequence[Filled]) -> bool:
-    """Whether a claim is about one of the tables."""
-    names = {filled.name for filled in filleds}
-    return any(place[0] in names for order in verdict.claim.orders for place in (order.higher, order.lower))

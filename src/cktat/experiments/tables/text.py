@@ -11,6 +11,7 @@ from typing import Any
 from cktat.evaluation.table import number
 from cktat.experiments.tables.compared import Compared, Entry, compared
 from cktat.experiments.tables.filled import Filled
+from cktat.experiments.tables.verdicts import Verdict, claims_about
 
 SWEPT = {"3b": "tau", "3c": "beta"}
 """What the rows of a table are values of."""
@@ -103,6 +104,28 @@ def markdown(filled: Filled) -> str:
     parts += ["", *(f"{_markdown(sentence)}\n" for sentence in explained(table))]
     parts += [f"[^{filled.name}-{n}]: {_markdown(failure)}" for n, failure in enumerate(table.failures, 1)]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def claims_markdown(filleds: Sequence[Filled]) -> str:
+    """What the paper says of these tables, on its numbers and on ours; "" if it says nothing of them."""
+
+    def cell(found: Verdict) -> str:
+        sure = (
+            f" ({found.significant} of {found.measured} at p < 0.05)"
+            if found.significant is not None and found.measured
+            else ""
+        )
+        return "; ".join([found.says + sure, *found.broken])
+
+    claims = claims_about(filleds)
+    if not claims:
+        return ""
+    rows = [["claim", "where", "on the paper's numbers", "on ours"], ["---"] * 4]
+    rows += [
+        [_markdown(text) for text in (here.claim.sentence, here.claim.section, cell(paper), cell(here))]
+        for paper, here in claims
+    ]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def latex(filled: Filled) -> str:

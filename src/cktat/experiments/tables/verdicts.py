@@ -96,6 +96,16 @@ def verdicts(filleds: Sequence[Filled]) -> list[Verdict]:
     return [_judge(claim, see, tested=True) for claim in CLAIMS]
 
 
+def claims_about(filleds: Sequence[Filled]) -> list[tuple[Verdict, Verdict]]:
+    """The claims about these tables, each on the paper's numbers and on ours. Raises CktatError as `verdicts` does."""
+    names = {filled.name for filled in filleds}
+
+    def about(claim: Claim) -> bool:
+        return any(place[0] in names for order in claim.orders for place in (order.higher, order.lower))
+
+    return [pair for pair in zip(verdicts_of_paper(), verdicts(filleds), strict=True) if about(pair[0].claim)]
+
+
 def _named(place: Place) -> Iterator[Place]:
     """The places where the number of `place` may stand, itself first."""
     table, row, column = place
