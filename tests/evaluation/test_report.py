@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cktat.errors import CktatError
-from cktat.evaluation import write_report
+from cktat.evaluation import compare_pair, write_report
 from cktat.evaluation.figures import Line, apart, picture, plot
 from cktat.training import RunFolder
 
@@ -128,6 +128,22 @@ def test_the_highest_of_a_column_is_bold(run: Make, tmp_path: Path) -> None:
     runs = [run("a", measured=MEASURED), run("b", measured=MEASURED | {"best-clean": "1" * 10})]
     html = write_report(runs, tmp_path / "r.html").read_text()
     assert '<td class="highest">100.0<' in html and "<td>90.0<" in html
+
+
+def test_runs_are_compared_with_the_first_on_the_same_images(run: Make, tmp_path: Path) -> None:
+    runs = [
+        run("a", measured={"best-clean": "1" * 10, "best-pgd20": "1110000000"}),
+        run("b", design="MART", measured={"best-clean": "1" * 10, "best-pgd20": "1111111111", "best-cw": "1" * 10}),
+        run("c", data="mine.npz", measured=MEASURED),
+    ]
+    page = Page(write_report(runs, tmp_path / "r.html"))
+    section = page.text.partition("Paired comparison")[2].partition("Training")[0]
+    found = compare_pair("1111111111", "1110000000")
+    interval = f"+{100 * found.low:.1f} to +{100 * found.high:.1f}"
+    assert f"+70.0 {interval} p 0.016" in section  # 2 / 2^7: seven images are won and none is lost
+    assert "0.0 −23.1 to +23.1 p 1" in section  # 1.96 sqrt(2 / 12) / sqrt(12)
+    assert section.count(" to ") == 2  # none for cw and the worst case, which the first lacks, and none for run c
+    assert "Paired comparison" not in Page(write_report(runs[::2], tmp_path / "r.html")).text
 
 
 def test_last_weights_can_be_what_is_shown(run: Make, tmp_path: Path) -> None:

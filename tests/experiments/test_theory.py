@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from cktat.errors import CktatError
+from cktat.evaluation import Spread, spread
 from cktat.experiments.theory import Condition, Setting, accounts, experiment, findings, quick, summarise
 from cktat.experiments.theory.measure import followed, learning
-from cktat.experiments.theory.summary import Spread, says, spread
+from cktat.experiments.theory.summary import says
 from cktat.training import RunFolder
 
 

@@ -1,13 +1,13 @@
-"""What the report draws: line plots as inline SVG, images as PNG in data URIs. matplotlib is imported on the first use."""
+"""What pages draw: plots as inline SVG, images as PNG in data URIs. matplotlib is imported on the first use."""
 
 from __future__ import annotations
 
 import base64
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 COLOURS = ("#2f7fc4", "#d0602a", "#23977a", "#a25bb8", "#b5850b", "#d1477a", "#6f7f8f", "#5c8f2a")
 """Of mid lightness: each stands out on white and on near-black, and most pairs differ for the colour-blind, too. Lines
@@ -42,27 +43,52 @@ class Line:
     high: Sequence[float] = ()
 
 
-def plot(
-    lines: Sequence[Line],
-    *,
-    title: str,
-    x_label: str,
-    percent: bool,
-    uprights: Sequence[tuple[float, str]] = (),
-    size: tuple[float, float] = (3.6, 2.6),
-) -> Markup:
-    """Lines over epochs (`percent` False: a positive quantity, on a logarithmic axis) or accuracies in % from 0 to 100.
+def banded(number: int, x: Sequence[float], values: Sequence[Sequence[float]]) -> Line:
+    """Means over seeds with a band of one standard deviation. values: for each x, one per seed."""
+    means = [fmean(found) for found in values]
+    spreads = [stdev(found) if len(found) > 1 else 0.0 for found in values]
+    low = [
+        max(mean - deviation, 1e-3) for mean, deviation in zip(means, spreads, strict=True)
+    ]  # a logarithm needs it above 0
+    high = [mean + deviation for mean, deviation in zip(means, spreads, strict=True)]
+    return Line(number, x[: len(means)], means, None, low, high)
 
-    uprights: (x, text) of dashed vertical lines. size: inches at 72 dots, before the page scales it to its width.
-    """
+
+def drawn(draw: Callable[[Figure], None], *, title: str, size: tuple[float, float]) -> Markup:
+    """What `draw` puts on an empty figure of `size` (inches at 72 dots, before the page scales it), as inline SVG."""
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cktat", "font.size": 8}):
         figure = Figure(figsize=size, dpi=72)
         figure.patch.set_visible(False)
+        draw(figure)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    # The page needs the drawing alone: without the XML head, and in a frame that takes the page's width.
+    drawing = re.sub(r"^.*?<svg [^>]*>", "", buffer.getvalue(), count=1, flags=re.DOTALL).replace(INK, "currentColor")
+    view = " ".join(f"{72 * side:g}" for side in (0, 0, *size))
+    return Markup(f'<svg class="plot" viewBox="{view}" role="img" aria-label="{escape(title)}">') + Markup(drawing)
+
+
+def plot(
+    lines: Sequence[Line],
+    *,
+    title: str,
+    x_label: str,
+    percent: bool,
+    zoomed: bool = False,
+    uprights: Sequence[tuple[float, str]] = (),
+    size: tuple[float, float] = (3.6, 2.6),
+) -> Markup:
+    """Lines over epochs (`percent` False: a positive quantity, on a logarithmic axis) or accuracies in % from 0 to 100.
+
+    zoomed: accuracies only as far as they go. uprights: (x, text) of dashed vertical lines. size: as for `drawn`.
+    """
+
+    def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.12, 0.17, 0.81, 0.76))
-        _frame(axes, x_label, percent)
+        _frame(axes, x_label, percent and not zoomed)
         for line in lines:
             _draw(axes, line)
         if not percent and lines and all(y > 0 for line in lines for y in line.y):
@@ -72,12 +98,39 @@ def plot(
             beside = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
             axes.annotate(text, (x, 1), (4, -2), va="top", color=INK, **beside)  # type: ignore[arg-type]
         _number(axes, lines)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    # The page needs the drawing alone: without the XML head, and in a frame that takes the page's width.
-    drawing = re.sub(r"^.*?<svg [^>]*>", "", buffer.getvalue(), count=1, flags=re.DOTALL).replace(INK, "currentColor")
-    view = " ".join(f"{72 * side:g}" for side in (0, 0, *size))
-    return Markup(f'<svg class="plot" viewBox="{view}" role="img" aria-label="{escape(title)}">') + Markup(drawing)
+
+    return drawn(draw, title=title, size=size)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place in a plane with the halves of its error bars, 0 for none."""
+
+    number: int
+    x: float
+    y: float
+    x_half: float = 0.0
+    y_half: float = 0.0
+
+
+def scatter(points: Sequence[Point], *, title: str, x_label: str, size: tuple[float, float] = (3.6, 2.6)) -> Markup:
+    """Points as numbered discs, on axes that go as far as they do. title, also beside the upright axis, says what y is."""
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_axes((0.12, 0.17, 0.81, 0.76))
+        _frame(axes, x_label, False)
+        axes.margins(0.12)
+        for point in points:
+            look: dict[str, Any] = {"color": colour(point.number), "elinewidth": 1.1, "capsize": 2, "zorder": 2}
+            axes.errorbar(point.x, point.y, yerr=point.y_half or None, xerr=point.x_half or None, **look)
+        for point in points:
+            axes.plot([point.x], [point.y], "o", markersize=9.5, color=colour(point.number), zorder=3)
+            axes.annotate(
+                str(point.number), (point.x, point.y), ha="center", va="center_baseline", color="white", fontsize=6.5,
+                fontweight="bold", zorder=4,
+            )  # fmt: skip
+
+    return drawn(draw, title=title, size=size)
 
 
 def _draw(axes: Axes, line: Line) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cktat.errors import CktatError
 from cktat.evaluation.figures import Line, plot
+from cktat.evaluation.page import environment, template_of
+from cktat.evaluation.paired import Paired, compare_pair
 from cktat.evaluation.reported import Reported, flat, read
 from cktat.evaluation.result import CLEAN
 from cktat.evaluation.statistics import wilson
@@ -21,12 +21,14 @@ from cktat.evaluation.table import (
     WORST,
     accuracy,
     card_of,
+    chance,
     differing,
     eps_text,
     highest,
     in_order,
     interval,
     not_evaluated,
+    number,
 )  # fmt: skip
 from cktat.training import RunFolder, write_atomic
 
@@ -44,13 +46,12 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") ->
         raise CktatError(f"{out} is a folder; name the file to write, for example {out / 'report.html'}")
     reported = [read(number, run, pick) for number, run in enumerate(runs, 1)]
     rows = [row for run in reported for row in run.rows]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals |= {
+    made = environment()
+    made.globals |= {
         "accuracy": accuracy, "interval": interval, "eps_text": eps_text, "not_evaluated": not_evaluated, "flat": flat,
-        "CLEAN": CLEAN, "WORST": WORST,
+        "number": number, "chance": chance, "CLEAN": CLEAN, "WORST": WORST,
     }  # fmt: skip
-    template = resources.files("cktat.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    page = environment.from_string(template).render(
+    page = made.from_string(template_of("cktat.evaluation", "report.html.jinja")).render(
         runs=reported,
         pick=pick,
         today=time.strftime("%Y-%m-%d", time.gmtime()),
@@ -58,6 +59,7 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") ->
         extra=differing(rows),
         attacks=in_order({attack: None for row in rows for attack in row.results}),
         highest=highest(rows),
+        pairs=_pairs(reported),
         provenance=_provenance(reported),
         training=_training_plots(reported),
         held_out=_unique(str(run.history[-1]["held_out"]["images"]) for run in reported if run.history),
@@ -84,6 +86,17 @@ def _provenance(runs: Sequence[Reported]) -> dict[str, list[str]]:
         ),
         "seeds": _unique(str(row.seed) for run in runs for row in run.rows),
     }
+
+
+def _pairs(runs: Sequence[Reported]) -> list[tuple[Reported, dict[str, Paired]]]:
+    """Each later run less the first, by attack, where both are measured on the same images at the same radius."""
+    first, *others = (run.shown for run in runs)
+    found = []
+    for run, other in zip(runs[1:], others, strict=True):
+        both = [name for name in other.results if name in first.results and other.rivals(name) == first.rivals(name)]
+        pairs = {name: compare_pair(other.results[name].robust, first.results[name].robust) for name in both}
+        found += [(run, pairs)] if pairs else []
+    return found
 
 
 def _training_plots(runs: Sequence[Reported]) -> list[tuple[str, Markup]]:

@@ -170,6 +170,21 @@ def eps_text(eps: float | None) -> str:
     return f"{round(levels)}/255"
 
 
+def number(value: float | None, digits: int = 1, signed: bool = False) -> str:
+    """A number as people write it, with a true minus sign; "" for None."""
+    if value is None:
+        return ""
+    text = f"{value:{'+' if signed else ''}.{digits}f}"
+    if float(text) == 0:
+        text = f"{0:.{digits}f}"  # neither +0.0 nor -0.0
+    return text.replace("-", "−")
+
+
+def chance(p: float) -> str:
+    """A p value as people write it: two digits, and "< 0.001" below that."""
+    return f"{p:.2g}" if p >= 0.001 else "< 0.001"
+
+
 def _count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
 

@@ -1,35 +1,14 @@
-"""matplotlib drawings as inline SVG in the page's own ink, and as files that stand alone."""
+"""Axes in the page's own ink, and inline SVG as files that stand alone."""
 
 from __future__ import annotations
 
-import io
 import re
-from collections.abc import Callable
 from typing import TYPE_CHECKING
-
-from markupsafe import Markup, escape
 
 from cktat.evaluation.figures import INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-
-def drawn(draw: Callable[[Figure], None], *, title: str, size: tuple[float, float]) -> Markup:
-    """What `draw` puts on an empty figure of `size` (inches at 72 dots), as inline SVG."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cktat", "font.size": 8}):
-        figure = Figure(figsize=size, dpi=72)
-        figure.patch.set_visible(False)
-        draw(figure)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    body = re.sub(r"^.*?<svg [^>]*>", "", buffer.getvalue(), count=1, flags=re.DOTALL).replace(INK, "currentColor")
-    view = " ".join(f"{72 * side:g}" for side in (0, 0, *size))
-    return Markup(f'<svg class="plot" viewBox="{view}" role="img" aria-label="{escape(title)}">') + Markup(body)
 
 
 def plain_axes(axes: Axes, x_label: str, y_label: str) -> None:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 from markupsafe import Markup
 
-from cktat.evaluation.figures import Line, plot
+from cktat.evaluation import Spread, spread
+from cktat.evaluation.figures import banded, plot
 from cktat.experiments.theory.accounts import Account, write_json_beside
 from cktat.experiments.theory.page import Section, write_page
 from cktat.experiments.theory.setting import CLEAN, Condition
 from cktat.experiments.theory.summary import (
     Record,
-    Spread,
     Summary,
     Value,
     first_epoch,
@@ -23,7 +23,6 @@ from cktat.experiments.theory.summary import (
     measure,
     mixture,
     one_first,
-    spread,
 )
 
 COLUMNS: dict[str, Value] = {
@@ -113,17 +112,9 @@ def _curves(summary: Summary) -> list[tuple[str, str, Markup]]:
             per_seed = [[scale * fmean(map(pick, e[key])) for e in r["curve"]] for r in records if r["curve"]]
             if per_seed:
                 epochs = [e["epoch"] for e in records[0]["curve"]]
-                lines.append(_banded(number, epochs, list(zip(*per_seed, strict=False))))
+                lines.append(banded(number, epochs, list(zip(*per_seed, strict=False))))
         drawings.append((file, caption, plot(lines, title=caption, x_label="epoch", percent=percent)))
     return drawings
-
-
-def _banded(number: int, x: Sequence[float], values: Sequence[Sequence[float]]) -> Line:
-    """A line of means with a band of one standard deviation."""
-    means = [fmean(v) for v in values]
-    spreads = [stdev(v) if len(v) > 1 else 0.0 for v in values]
-    low = [max(m - s, 1e-3) for m, s in zip(means, spreads, strict=True)]
-    return Line(number, x[: len(means)], means, None, low, [m + s for m, s in zip(means, spreads, strict=True)])
 
 
 def _sweep(summary: Summary, name: str) -> Section:
@@ -136,7 +127,7 @@ def _sweep(summary: Summary, name: str) -> Section:
         lines = []
         for number, design in enumerate(designs, 1):
             values = [[100 * measure(key)(r) for r in summary.records(design, c)] for c in points]  # type: ignore[operator]
-            lines.append(_banded(number, x, values))
+            lines.append(banded(number, x, values))
             found = [spread([v / 100 for v in at]) for at in values]
             rows.append((f"{key}, {design}", *map(str, found)))
         drawings.append(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from cktat.errors import CktatError
 from cktat.evaluation.figures import colour
+from cktat.evaluation.page import environment
 from cktat.experiments.theory.drawing import file_of
 from cktat.training import write_atomic
 
@@ -22,7 +20,7 @@ TEMPLATE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{ title }}</title>
-{{ style }}
+{{ style() }}
 </head>
 <body>
 <header><h1>{{ title }}</h1><p class="lead">{{ lead }}</p></header>
@@ -81,12 +79,7 @@ def write_page(folder: Path, name: str, title: str, lead: str, sections: Sequenc
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CktatError(f"{folder} cannot be a folder for the page: {error.strerror}") from None
-    report = resources.files("cktat.evaluation").joinpath("report.html.jinja").read_text(encoding="utf-8")
-    style = re.search(r"<style>.*?</style>", report, flags=re.DOTALL)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(TEMPLATE).render(
-        title=title, lead=lead, sections=sections, colour=colour, style=Markup(style[0] if style else "")
-    )
+    page = environment().from_string(TEMPLATE).render(title=title, lead=lead, sections=sections, colour=colour)
     for section in sections:
         for file, _, drawing in section.figures:
             write_atomic(folder / f"{file}.svg", file_of(str(drawing)))

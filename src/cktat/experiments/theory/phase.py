@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from cktat.evaluation.figures import COLOURS, INK
-from cktat.experiments.theory.drawing import drawn, plain_axes
+from cktat.evaluation.figures import COLOURS, INK, drawn
+from cktat.experiments.theory.drawing import plain_axes
 from cktat.theory import EXAMPLE, boundary_mu, least_k2, worked_example
 from cktat.theory.accounting import softmax_of_two
 

@@ -7,36 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cktat.evaluation import Spread, spread
 from cktat.experiments.theory.setting import CLEAN, Condition, Setting
-
-T_975 = {1: 12.71, 2: 4.30, 3: 3.18, 4: 2.78, 5: 2.57, 6: 2.45, 7: 2.36, 8: 2.31, 9: 2.26}
-"""Student's t for 95 % intervals, by degrees of freedom; 2.1 beyond."""
 
 Record = dict[str, Any]
 Value = Callable[[Record], float | None]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean and standard deviation over n seeds; half: half of the mean's 95 % interval, None for one seed."""
-
-    mean: float
-    deviation: float
-    n: int
-
-    @property
-    def half(self) -> float | None:
-        return T_975.get(self.n - 1, 2.1) * self.deviation / self.n**0.5 if self.n > 1 else None
-
-    def __str__(self) -> str:
-        return f"{self.mean:.2f} ± {self.deviation:.2f}" if self.n > 1 else f"{self.mean:.2f}"
-
-
-def spread(values: Sequence[float]) -> Spread | None:
-    """None of nothing."""
-    if not values:
-        return None
-    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0, len(values))
 
 
 @dataclass(frozen=True)
