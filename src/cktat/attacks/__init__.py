@@ -5,9 +5,10 @@ from cktat.attacks.attack import Attack
 from cktat.attacks.ball import Ball, Box, Norm
 from cktat.attacks.campaign import Entry, Mode, Outcome, Standing
 from cktat.attacks.catalogue import ATTACKS, cw, fgsm, mim, named, pgd
-from cktat.attacks.ensemble import SEARCHES, SUITES, apgd, autoattack, fab, square
+from cktat.attacks.ensemble import SCREENING, SEARCHES, SUITES, apgd, autoattack, fab, square
 
 __all__ = [
-    "ATTACKS", "SEARCHES", "SUITES", "Attack", "Ball", "Box", "Entry", "Mode", "Norm", "Outcome", "Standing", "apgd",
-    "ascend", "attacked", "autoattack", "cw", "fab", "fgsm", "mim", "momentum", "named", "pgd", "plain", "sign", "square",
+    "ATTACKS", "SCREENING", "SEARCHES", "SUITES", "Attack", "Ball", "Box", "Entry", "Mode", "Norm", "Outcome", "Standing",
+    "apgd", "ascend", "attacked", "autoattack", "cw", "fab", "fgsm", "mim", "momentum", "named", "pgd", "plain", "sign",
+    "square",
 ]  # fmt: skip

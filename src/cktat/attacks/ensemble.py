@@ -35,6 +35,11 @@ SUITES: dict[str, tuple[str, ...]] = {
 } | {name: (name,) for name in SEARCHES}
 """AutoAttack's standard version; a screening by its first two attacks, which is not AutoAttack; each attack alone."""
 
+SCREENING = (
+    "aa-fast is a screening by the first two of AutoAttack's four attacks (APGD-CE, APGD-T); it is not AutoAttack"
+)
+"""What is said wherever a number of `aa-fast` is shown."""
+
 
 def autoattack(
     model: Model,

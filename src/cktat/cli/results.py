@@ -32,6 +32,7 @@ def evaluate(
     Example:
       cktat evaluate runs/trades-digits-small-s0-1a2b3c4d --attacks pgd20,cw
     """
+    from cktat.attacks import SCREENING
     from cktat.evaluation.table import text_table
     from cktat.experiments import api
     from cktat.experiments.configure import number
@@ -50,6 +51,8 @@ def evaluate(
             print(
                 f"{result.attack:8} {100 * result.accuracy:.1f} % of {result.images} images [{100 * low:.1f}, {100 * high:.1f}]"
             )
+        if "aa-fast" in wanted:
+            print(f"{SCREENING}.")
 
 
 def report(

@@ -62,4 +62,6 @@ def load_subject(run: RunFolder, pick: str, root: str | None, device: torch.devi
             f"{run.weights(pick)} does not fit the network {card['model']} with {len(card['classes'])} classes that its "
             f"card names: {lines[min(1, len(lines) - 1)]}"
         ) from None
-    return Subject(run, pick, module.to(device).eval(), card, data)
+    # channels last: a third to a half quicker in fp32 on a CPU
+    module = module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Subject(run, pick, module.eval(), card, data)

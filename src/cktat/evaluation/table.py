@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cktat.attacks import SUITES
+from cktat.attacks import SCREENING, SUITES
 from cktat.evaluation.result import CLEAN, Result, worst_case
 from cktat.training import RunFolder, read_card
 
@@ -146,6 +146,7 @@ def text_table(runs: Sequence[RunFolder], pick: str = "best") -> str:
     ]
     same = [f"{name} {rows[0].features[name]}" for name in ("data", "model", "eps", "test images") if name not in extra]
     notes = [f"Accuracy in %, below it Wilson's 95 % interval; {', '.join(same)}."]
+    notes += [f"{SCREENING}."] if "aa-fast" in attacks else []
     notes += [not_evaluated(row.run) for row in rows if not row.results]
     return "\n".join([*(line for line in text if line), *notes])
 
