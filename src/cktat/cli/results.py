@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from cktat.attacks.campaign import Mode
 from cktat.cli.output import RootOption, StoreOption, names, print_table
 
 
@@ -21,7 +20,9 @@ def evaluate(
     eps: Annotated[str | None, Option(help="Radius (default: the run's).")] = None,
     batch_size: Annotated[int, Option(help="Images at a time.", min=1)] = 250,
     seed: Annotated[int, Option(help="Seed of the attacks' starts.", min=0)] = 0,
-    mode: Annotated[Mode, Option(help="AutoAttack: exact, in its authors' batches, or packed, quicker.")] = "exact",
+    mode: Annotated[
+        Literal["exact", "packed"], Option(help="AutoAttack: exact, in its authors' batches, or packed, quicker.")
+    ] = "exact",
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     root: RootOption = None,
     store: StoreOption = None,
