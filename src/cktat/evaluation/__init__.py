@@ -6,9 +6,9 @@ from cktat.evaluation.report import write_report
 from cktat.evaluation.result import CLEAN, Result, worst_case
 from cktat.evaluation.statistics import wilson
 from cktat.evaluation.subject import Subject, load_subject
-from cktat.evaluation.table import results_of, text_table
+from cktat.evaluation.table import measured, result_files, results_of, text_table
 
 __all__ = [
-    "CLEAN", "STANDARD_ATTACKS", "Result", "Subject", "evaluate", "flags", "for_report", "load_subject", "results_of",
-    "text_table", "wilson", "worst_case", "write_report",
+    "CLEAN", "STANDARD_ATTACKS", "Result", "Subject", "evaluate", "flags", "for_report", "load_subject", "measured",
+    "result_files", "results_of", "text_table", "wilson", "worst_case", "write_report",
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 from cktat.attacks import Attack, named
-from cktat.data import ordered
+from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.evaluation.measure import flags, predict, true_fp32
-from cktat.evaluation.result import CLEAN, Result
+from cktat.evaluation.result import CLEAN, Result, result_name
 from cktat.evaluation.subject import Subject
-from cktat.training import World, commit, hardware, read_json, versions, write_atomic, write_json
+from cktat.training import World, commit, hardware, locked, read_json, versions, write_atomic, write_json
 
 STANDARD_ATTACKS = ("pgd20", "pgd100", "mim", "cw")
 
@@ -39,17 +40,19 @@ def evaluate(
     seed: int = 0,
     watch: Watch = lambda *_: None,
     say: Callable[[str], None] = lambda text: None,
+    wait: bool = True,
     world: World = World(),
 ) -> list[Result]:
     """Clean accuracy and accuracy under every attack on the first `examples` test images (None: all), in that order.
 
     eps None is the radius the run was trained for. Each result is written to the run's results/ as soon as it is there;
     one that is there already for the same weights and protocol is read instead. Of several processes the first writes.
-    Raises CktatError for unknown attacks.
+    Another evaluation that is at the same file is waited for, and its result read; wait False raises BlockingIOError then.
+    Raises CktatError for unknown attacks and for files that were edited.
     """
     # all names are known before the first minute is spent
     found = world.together(lambda: {name: named(name) for name in attacks})
-    data, device = subject.data, next(subject.module.parameters()).device
+    data = subject.data
     if examples is not None and not 1 <= examples <= len(data.test):
         raise CktatError(f"cannot evaluate {examples} images: the test set of {data.name!r} has {len(data.test)}")
     split = data.test if examples is None else data.test.first(examples)
@@ -58,39 +61,64 @@ def evaluate(
     for name in (CLEAN, *found):
         attack = found.get(name)
         protocol = _protocol(attack, subject.norm, radius, len(split), batch_size, seed)
-        path = subject.run.results / f"{subject.pick}-{name}{_suffix(subject, radius, len(split))}.json"
-        old = world.once(partial(_measured, path, protocol, subject))
-        if old is not None:
-            say(f"{name}: measured already, in {path}")
-            results.append(old)
-            continue
-        started = time.perf_counter()
-        right = flags(
-            subject.module,
-            split,
-            attack,
-            eps=radius,
-            levels=data.levels,
-            box=data.box,
-            norm=subject.norm,
-            batch_size=batch_size,
-            seed=seed,
-            device=device,
-            say=lambda done, ok, name=name: watch(name, done, ok, len(split)),  # type: ignore[misc]
-            world=world,
-        )
-        provenance = subject.provenance() | {
-            "commit": commit(),
-            "versions": versions(),
-            "hardware": hardware(device, world.size),
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "seconds": round(time.perf_counter() - started, 3),
-        }
-        text = "".join("1" if flag else "0" for flag in right.tolist())
-        result = Result(name, text, tuple(split.labels.tolist()), data.classes, protocol, provenance)
-        world.once(partial(result.write, path))
+        path = subject.run.results / _name(subject, name, radius, len(split))
+        with ExitStack() as held:
+            result = world.once(partial(_measured, path, protocol, subject))
+            if result is None:
+                take = partial(_lock, held, path)
+                world.patiently(take) if wait else world.once(partial(take, False))
+                result = world.once(partial(_measured, path, protocol, subject))  # by whom this one waited for
+            if result is not None:
+                say(f"{name}: measured already, in {path}")
+            else:
+                seen = partial(watch, name)
+                result = _measure(subject, name, attack, split, radius, protocol, batch_size, seed, seen, world)
+                world.once(partial(result.write, path))
         results.append(result)
     return results
+
+
+def _measure(
+    subject: Subject,
+    name: str,
+    attack: Attack | None,
+    split: Split,
+    eps: float,
+    protocol: dict[str, Any],
+    batch_size: int,
+    seed: int,
+    watch: Callable[[int, int, int], None],
+    world: World,
+) -> Result:
+    data, device = subject.data, next(subject.module.parameters()).device
+    started = time.perf_counter()
+    right = flags(
+        subject.module,
+        split,
+        attack,
+        eps=eps,
+        levels=data.levels,
+        box=data.box,
+        norm=subject.norm,
+        batch_size=batch_size,
+        seed=seed,
+        device=device,
+        say=lambda done, ok: watch(done, ok, len(split)),
+        world=world,
+    )
+    provenance = subject.provenance() | {
+        "commit": commit(),
+        "versions": versions(),
+        "hardware": hardware(device, world.size),
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    text = "".join("1" if flag else "0" for flag in right.tolist())
+    return Result(name, text, tuple(split.labels.tolist()), data.classes, protocol, provenance)
+
+
+def _lock(held: ExitStack, path: Path, wait: bool) -> None:
+    held.enter_context(locked(path.parent.parent / f".{path.stem}.lock", wait))
 
 
 def _measured(path: Path, protocol: dict[str, Any], subject: Subject) -> Result | None:
@@ -101,10 +129,14 @@ def _measured(path: Path, protocol: dict[str, Any], subject: Subject) -> Result 
     return old if same else None
 
 
-def _suffix(subject: Subject, radius: float, images: int) -> str:
+def _name(subject: Subject, attack: str, radius: float, images: int) -> str:
     # A run's plain result files are those at its own radius on all test images; others are named by what differs.
-    eps = "" if radius == subject.card["eps"] else f"-eps{radius:.5f}"
-    return eps + ("" if images == len(subject.data.test) else f"-first{images}")
+    return result_name(
+        subject.pick,
+        attack,
+        eps=None if radius == subject.card["eps"] else radius,
+        images=None if images == len(subject.data.test) else images,
+    )
 
 
 def _protocol(attack: Attack | None, norm: str, eps: float, images: int, batch_size: int, seed: int) -> dict[str, Any]:
