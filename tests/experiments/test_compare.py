@@ -62,7 +62,12 @@ def test_a_run_that_fails_is_named_and_the_others_go_on(tiny: Any, tmp_path: Pat
     it = comparison(tiny, tmp_path, "cktat teacher=standard@00000000", "standard", seeds=1)
     failures = it.run(1, said.append)
     assert len(failures) == 1 and failures[0].startswith("cktat teacher=standard@00000000, seed 0: unknown imported")
-    assert said[1] == "standard, seed 0: done"
+    assert [line.partition(" ")[2] for line in said] == [
+        "standard, seed 0: trained",
+        failures[0],
+        "standard, seed 0: measured",
+        "standard, seed 0: measured",
+    ]
     assert it.table()[1][2] == "0" and it.table()[3][2] == "1"
 
 
