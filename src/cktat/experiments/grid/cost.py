@@ -15,7 +15,7 @@ from cktat.attacks import Attack, named
 from cktat.data import Dataset
 from cktat.evaluation import CLEAN
 from cktat.experiments.grid.graph import Measurement, Run
-from cktat.labels import Adversarial, Design, Network, Output, here
+from cktat.labels import Adversarial, Cell, Design, Network, Output, View, here
 from cktat.labels.walk import walk
 from cktat.models import build
 from cktat.models.inspection import cost
@@ -29,18 +29,23 @@ COMPOSED = 5000.0
 def of_step(design: Design, steps: int) -> Counter[Network]:
     """Forward passes' worth of work per image in one training step, by network; `steps` are the attack's."""
     work: Counter[Network] = Counter()
+    in_loss = _cells(design.live)  # the others serve BatchNorm alone, and no gradient goes back through them
     for cell in design.cells:
-        work[cell.network] += 3 if cell.network.trains else 1
+        work[cell.network] += 3 if cell.network.trains and cell in in_loss else 1
     for view in design.views:
         if not isinstance(view, Adversarial):
             continue
-        cells = {o.cell for o in walk(view.label, into=lambda p: not isinstance(p, Design)) if isinstance(o, Output)}
+        cells = _cells(view.label)
         moving = {cell for cell in cells if cell.view == here}
         for network in {view.of, *(cell.network for cell in moving)}:
             work[network] += 2 * steps
         for cell in cells - moving:  # worked out once; a frozen network's output then serves the loss, too
             work[cell.network] += int(cell.network.trains or cell not in design.cells)
     return work
+
+
+def _cells(part: object) -> set[Cell]:
+    return {o.cell for o in walk(part, into=lambda p: not isinstance(p, View | Network)) if isinstance(o, Output)}
 
 
 def of_training(run: Run, data: Dataset, epochs: int | None = None) -> float:

@@ -72,7 +72,9 @@ def about(run: RunFolder) -> dict[str, Any]:
 
 
 def results(run: RunFolder) -> list[dict[str, Any]]:
-    """Every result of the run's present weights, each with its interval, its protocol and which images were right."""
+    """Every result of the run's present weights, each with its interval, its protocol and which images were right.
+
+    Raises CktatError for a result file that was edited."""
     return [
         _as_record(pick, result)
         for pick in PICKS
@@ -94,18 +96,19 @@ def _as_record(pick: str, result: Result) -> dict[str, Any]:
     )
 
 
-def export(run: RunFolder, folder: Path) -> Path | None:
-    """Writes the run's record into `folder` and returns its path; None if nothing was measured of the run.
+def export(run: RunFolder, folder: Path) -> None:
+    """Writes the record of a run into `folder`, if it is finished.
 
-    What an earlier record holds beyond it is kept: results of the same run that were measured elsewhere.
+    What an earlier record holds beyond it is kept: results that were measured elsewhere. Raises CktatError for a result
+    file that was edited.
     """
-    path, found = folder / f"{run.path.name}.json", results(run)
-    if not found:
-        return None
+    path = folder / f"{run.path.name}.json"
+    earlier = read_sealed(path) if path.is_file() else {"results": []}
+    found = results(run)
+    if not run.finished or (earlier["results"] and not found):
+        return
     key = lambda r: (r["weights"], r["attack"], r["images"])  # noqa: E731
-    earlier = read_sealed(path)["results"] if path.is_file() else []
-    kept = [there for there in earlier if key(there) not in set(map(key, found))]
+    kept = [there for there in earlier["results"] if key(there) not in set(map(key, found))]
     record = about(run) | {"results": sorted([*found, *kept], key=key)}
-    if not path.is_file() or read_sealed(path) != record:
+    if earlier != record:
         write_sealed(path, record)
-    return path
