@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cktat.errors import CktatError
-from cktat.evaluation import Result
+from cktat.evaluation import Result, evaluate
 from cktat.experiments import Store
 from cktat.experiments.runs import Runner
 from cktat.experiments.tables.declared import Row, Table
@@ -117,8 +118,7 @@ def test_a_result_file_that_was_edited_is_refused_by_its_name(tiny: Any, tmp_pat
 
 def logged(monkeypatch: pytest.MonkeyPatch, log: Path) -> None:
     """Every training and every measurement of this process, and of its forks, leaves a line in `log`."""
-    from cktat.evaluation import evaluate as module
-
+    module = sys.modules[evaluate.__module__]
     train, measure = Runner._train, module.flags
 
     def line(text: str) -> None:

@@ -129,8 +129,11 @@ class OnRay:
         self.ray.shutdown()
 
 
+_AT_WORK = threading.Lock()
+
+
 def _work(task: Task, seconds: float | None) -> Ended:
-    with Stop(seconds) as stop:
+    with _AT_WORK, Stop(seconds) as stop:
         return work(task, stop)
 
 
@@ -148,7 +151,7 @@ def _alone(parent: int) -> None:
         while os.getppid() == parent:
             time.sleep(1)
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(GRACE)
+        _AT_WORK.acquire(timeout=GRACE)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
