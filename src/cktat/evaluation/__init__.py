@@ -1,6 +1,6 @@
 """Accuracy under attack, with its evidence, and the page that shows it."""
 
-from cktat.evaluation.evaluate import STANDARD_ATTACKS, evaluate, for_report
+from cktat.evaluation.evaluate import STANDARD_ATTACKS, evaluate, for_report, known_attacks
 from cktat.evaluation.measure import flags
 from cktat.evaluation.report import write_report
 from cktat.evaluation.result import CLEAN, Result, worst_case
@@ -9,6 +9,6 @@ from cktat.evaluation.subject import Subject, load_subject
 from cktat.evaluation.table import measured, result_files, results_of, text_table
 
 __all__ = [
-    "CLEAN", "STANDARD_ATTACKS", "Result", "Subject", "evaluate", "flags", "for_report", "load_subject", "measured",
-    "result_files", "results_of", "text_table", "wilson", "worst_case", "write_report",
+    "CLEAN", "STANDARD_ATTACKS", "Result", "Subject", "evaluate", "flags", "for_report", "known_attacks", "load_subject",
+    "measured", "result_files", "results_of", "text_table", "wilson", "worst_case", "write_report",
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -51,7 +51,7 @@ def evaluate(
     Raises CktatError for unknown attacks and for files that were edited.
     """
     # all names are known before the first minute is spent
-    found = world.together(lambda: {name: named(name) for name in attacks})
+    found = world.together(lambda: known_attacks(attacks))
     data = subject.data
     if examples is not None and not 1 <= examples <= len(data.test):
         raise CktatError(f"cannot evaluate {examples} images: the test set of {data.name!r} has {len(data.test)}")
@@ -76,6 +76,11 @@ def evaluate(
                 world.once(partial(result.write, path))
         results.append(result)
     return results
+
+
+def known_attacks(names: Iterable[str]) -> dict[str, Attack]:
+    """The attacks by their names. Raises CktatError for one that there is not."""
+    return {name: named(name) for name in names}
 
 
 def _measure(

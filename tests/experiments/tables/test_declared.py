@@ -34,8 +34,8 @@ def test_rows_are_called_as_in_the_paper() -> None:
 @pytest.mark.parametrize("table", TABLES.values(), ids=lambda table: table.name)
 def test_every_row_is_a_design_of_its_own(table: Table) -> None:
     rows = (*table.rows, *table.controls)
-    made = [make(row.design, **row.set) for row in rows]
-    assert len(set(made)) == len(rows) == len({row.label for row in rows})
+    made = {(make(row.design, **row.set), *row.options.items()) for row in rows}
+    assert len(made) == len(rows) == len({row.label for row in rows})
     assert table.against in {row.label for row in table.rows}
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import torch
 
-from cktat.attacks import Attack, named
+from cktat.attacks import ATTACKS
 from cktat.data import Dataset
 from cktat.evaluation import CLEAN
 from cktat.experiments.grid.graph import Measurement, Run
@@ -22,7 +22,7 @@ from cktat.models.inspection import cost
 from cktat.training import RunConfig
 
 COMPOSED = 5000.0
-"""Passes of an attack that is no plain ascent: about AutoAttack's per image tested, where half of them withstand it (APGD-CE
+"""Passes of what is not one attack but several: about AutoAttack's per image tested, where half of them withstand it (APGD-CE
 200, nine targets of APGD-T and FAB 1,800 each, Square up to 5,000 queries on what is left)."""
 
 
@@ -65,8 +65,8 @@ def of_attack(name: str) -> float:
     """Passes per image of an evaluation attack, at most: an image that is wrong already is not attacked."""
     if name == CLEAN:
         return 1.0
-    attack = named(name)
-    return 2.0 + 2 * attack.steps * attack.restarts if isinstance(attack, Attack) else COMPOSED
+    attack = ATTACKS.get(name)
+    return COMPOSED if attack is None else 2.0 + 2 * attack.steps * attack.restarts
 
 
 def of_measurement(measurement: Measurement, model: str, data: Dataset) -> float:

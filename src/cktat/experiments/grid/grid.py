@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from cktat.attacks import named
 from cktat.data import Dataset
 from cktat.designs import make
 from cktat.errors import CktatError
-from cktat.evaluation import CLEAN
+from cktat.evaluation import CLEAN, known_attacks
 from cktat.experiments.configure import configure
 from cktat.experiments.grid.evidence import Evidence
 from cktat.experiments.grid.execute import Outcome, execute
@@ -32,7 +31,7 @@ class Grid:
     ) -> None:
         self.asked, self.data, self.store, self.records = tuple(asked), data, Store(store), records
         for measurement in {m for one in asked for m in one.measurements}:
-            list(map(named, measurement.attacks))
+            known_attacks(measurement.attacks)
             if not 1 <= self.images(measurement) <= len(data.test):
                 raise CktatError(
                     f"cannot measure {measurement.images} images: the test set of {data.name!r} has {len(data.test)}"

@@ -74,7 +74,9 @@ METHODS = (
     Row("CKTAT beta=0", "cktat", {"beta": 0.0}),
     Row("CKTAT beta=6", "cktat", {"beta": 6.0}),
 )
+SMOOTHED = {"ema": 0.995, "awp": 0.005}
 CONTROLS = (
+    Row("Standard", "standard"),
     Row("PGDAT (clean initialization)", "pgd_at", STARTED),
     Row("TRADES (clean initialization)", "trades", STARTED),
     Row("LTD", "ltd"),
@@ -82,6 +84,8 @@ CONTROLS = (
     Row("CKTAT beta=6, inner self", "cktat", {"inner": "self"}),
     Row("CKTAT beta=1, tau=1", "cktat", {"tau": 1.0, "beta": 1.0}),
     Row("CKTAT beta=0, tau=1", "cktat", {"tau": 1.0, "beta": 0.0}),
+    Row("TRADES, EMA and AWP", "trades", options=SMOOTHED),
+    Row("CKTAT beta=6, EMA and AWP", "cktat", options=SMOOTHED),
     Row("ARD (robust teacher)", "ard"),
     Row("ARD (clean teacher)", "ard", CLEAN),
     Row("IAD (robust teacher)", "iad"),
