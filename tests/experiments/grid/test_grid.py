@@ -258,7 +258,7 @@ def test_costly_attacks_have_test_images_of_their_own(
     table = filled(of(tiny, tmp_path, ROWS[0], images=20, costly_images=5))
     lengths = {column: len(table.cells["PGDAT", column].measured[0].robust) for column in table.columns}
     assert lengths == {"clean": 20, "pgd10": 20, "fgsm": 5}
-    assert table.setting["test images"] == "20; fgsm: 5"
+    assert table.setting["test images"] == "20 (fgsm 5)"
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ class TableGrid:
         known = [about for label in labels if (about := evidence.about(self.grid.identities[label]))]
         data, sizes = self.grid.data, {name: self.grid.images(m) for name, m in where.items()}
         usual = sizes[CLEAN]
-        others = "".join(f"; {name}: {size:,}" for name, size in sizes.items() if size != usual)
+        others = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size != usual)
         recipes = [config.recipe for config in configs]
         threats = [config.threat for config in configs]
         versions = [f"torch {about['versions']['torch']}" for about in known if about.get("versions")]
@@ -159,7 +159,7 @@ class TableGrid:
         return {
             "data": data.name,
             "training images": f"{len(data.train):,}",
-            "test images": f"{usual:,}{others}",
+            "test images": f"{usual:,} ({others})" if others else f"{usual:,}",
             "model": _join(config.model for config in configs),
             "adversary": _join(f"{t.norm}, eps {eps_text(t.eps)}, PGD-{t.steps} in training" for t in threats),
             "recipe": self.how.options.get("recipe") or "common",
