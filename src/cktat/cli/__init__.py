@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from cktat.cli import catalogue, results, speed, training
+from cktat.cli import catalogue, results, speed, tables, training
 from cktat.cli.theory import theory_app
 from cktat.errors import CktatError
 
@@ -30,6 +30,7 @@ for command in (training.demo, catalogue.designs, training.train, results.evalua
 app.command("import")(training.import_)
 app.command()(results.runs)
 app.command()(speed.bench)
+app.command()(tables.table)
 
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: what there is, and fetching them.")
 data_app.command("list")(catalogue.data_list)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ import torch
 from safetensors.torch import save as to_safetensors
 
 from cktat.attacks import SUITES, Attack, Mode, named
-from cktat.data import ordered
+from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.evaluation.measure import flags, predict, true_fp32
-from cktat.evaluation.result import CLEAN, Result
+from cktat.evaluation.result import CLEAN, Result, result_name
 from cktat.evaluation.subject import Subject
 from cktat.evaluation.suite import Report, fallen, forget
-from cktat.training import World, commit, hardware, read_json, versions, write_atomic, write_json
+from cktat.training import World, commit, hardware, locked, read_json, versions, write_atomic, write_json
 
 STANDARD_ATTACKS = ("pgd20", "pgd100", "mim", "cw")
 
@@ -42,17 +43,20 @@ def evaluate(
     watch: Watch = lambda *_: None,
     report: Report = lambda name, standing: None,
     say: Callable[[str], None] = lambda text: None,
+    wait: bool = True,
     world: World = World(),
 ) -> list[Result]:
     """Clean accuracy and accuracy under every attack on the first `examples` test images (None: all), in that order.
 
     eps None is the radius the run was trained for. mode: how AutoAttack and its parts run. Each result is written to the
     run's results/ as soon as it is there; one that is there already for the same weights and protocol is read instead, and
-    AutoAttack goes on where it was stopped. Of several processes the first writes. Raises CktatError for unknown attacks.
+    AutoAttack goes on where it was stopped. Of several processes the first writes.
+    Another evaluation that is at the same file is waited for, and its result read; wait False raises BlockingIOError then.
+    Raises CktatError for unknown attacks and for files that were edited.
     """
     # all names are known before the first minute is spent
-    found = world.together(lambda: {name: None if name in SUITES else named(name) for name in attacks})
-    data, device = subject.data, next(subject.module.parameters()).device
+    found = world.together(lambda: known_attacks(attacks))
+    data = subject.data
     if examples is not None and not 1 <= examples <= len(data.test):
         raise CktatError(f"cannot evaluate {examples} images: the test set of {data.name!r} has {len(data.test)}")
     if data.box != (0.0, 1.0) and (suites := [name for name in found if name in SUITES]):
@@ -63,53 +67,79 @@ def evaluate(
     for name in (CLEAN, *found):
         attack = found.get(name)
         protocol = {"test_images": len(split), "batch_size": batch_size, "seed": seed, "precision": "fp32"}
-        protocol |= _suite_protocol(name, mode, world) if name in SUITES else _protocol(attack, radius)
-        protocol |= {} if name == CLEAN else {"norm": subject.norm, "eps": radius}
-        path = subject.run.results / f"{subject.pick}-{name}{_suffix(subject, radius, len(split))}.json"
-        old = world.once(partial(_measured, path, protocol, subject))
-        if old is not None:
-            say(f"{name}: measured already, in {path}")
-            results.append(old)
-            continue
-        started = time.perf_counter()
-        unfinished = path.with_suffix(".part")
-        evidence: dict[str, Any] = {}
-        if name in SUITES:
-            told = fallen(
-                subject.module, split, name, eps=radius, norm=subject.norm, levels=data.levels, batch_size=batch_size,
-                seed=seed, mode=mode, folder=unfinished, report=report, world=world,
-                identity=protocol | {k: subject.card[k] for k in ("weights_sha256", "data")},
-            )  # fmt: skip
-            right, evidence = told.robust, {"broken_by": told.broken_by, "seconds_by_attack": told.seconds}
-            watch(name, len(split), int(right.sum()), len(split))
-        else:
-            right = flags(
-                subject.module,
-                split,
-                attack,
-                eps=radius,
-                levels=data.levels,
-                box=data.box,
-                norm=subject.norm,
-                batch_size=batch_size,
-                seed=seed,
-                device=device,
-                say=lambda done, ok, name=name: watch(name, done, ok, len(split)),  # type: ignore[misc]
-                world=world,
-            )
-        provenance = subject.provenance() | {
-            "commit": commit(),
-            "versions": versions(),
-            "hardware": hardware(device, world.size),
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "seconds": round(time.perf_counter() - started, 3),
-        }
-        text = "".join("1" if flag else "0" for flag in right.tolist())
-        result = Result(name, text, tuple(split.labels.tolist()), data.classes, protocol, provenance | evidence)
-        world.once(partial(result.write, path))
-        world.once(partial(forget, unfinished))
+        protocol |= _protocol(attack, subject.norm, radius, mode, world)
+        path = subject.run.results / _name(subject, name, radius, len(split))
+        with ExitStack() as held:
+            result = world.once(partial(_measured, path, protocol, subject))
+            if result is None:
+                take = partial(_lock, held, path)
+                world.patiently(take) if wait else world.once(partial(take, False))
+                result = world.once(partial(_measured, path, protocol, subject))  # by whom this one waited for
+            if result is not None:
+                say(f"{name}: measured already, in {path}")
+            else:
+                result = _measure(subject, name, attack, split, protocol, path, watch, report, world)
+                world.once(partial(result.write, path))
+                world.once(partial(forget, _unfinished(path)))
         results.append(result)
     return results
+
+
+def known_attacks(names: Iterable[str]) -> dict[str, Attack | tuple[str, ...]]:
+    """The attacks by their names, a suite as the names of its own. Raises CktatError for one that there is not."""
+    return {name: SUITES[name] if name in SUITES else named(name) for name in names}
+
+
+def _measure(
+    subject: Subject,
+    name: str,
+    attack: Attack | tuple[str, ...] | None,
+    split: Split,
+    protocol: dict[str, Any],
+    path: Path,
+    watch: Watch,
+    report: Report,
+    world: World,
+) -> Result:
+    data, device = subject.data, next(subject.module.parameters()).device
+    common: dict[str, Any] = {
+        "eps": protocol.get("eps", 0.0), "levels": data.levels, "norm": subject.norm,
+        "batch_size": protocol["batch_size"], "seed": protocol["seed"], "world": world,
+    }  # fmt: skip
+    started = time.perf_counter()
+    evidence: dict[str, Any] = {}
+    if isinstance(attack, tuple):
+        owner = {key: subject.card[key] for key in ("weights_sha256", "data")}
+        told = fallen(
+            subject.module, split, name, mode=protocol["mode"], folder=_unfinished(path), identity=protocol | owner,
+            report=report, **common,
+        )  # fmt: skip
+        right, evidence = told.robust, {"broken_by": told.broken_by, "seconds_by_attack": told.seconds}
+        watch(name, len(split), int(right.sum()), len(split))
+    else:
+        seen = partial(watch, name)
+        right = flags(
+            subject.module, split, attack, box=data.box, device=device,
+            say=lambda done, ok: seen(done, ok, len(split)), **common,
+        )  # fmt: skip
+    provenance = subject.provenance() | {
+        "commit": commit(),
+        "versions": versions(),
+        "hardware": hardware(device, world.size),
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    text = "".join("1" if flag else "0" for flag in right.tolist())
+    return Result(name, text, tuple(split.labels.tolist()), data.classes, protocol, provenance | evidence)
+
+
+def _unfinished(path: Path) -> Path:
+    """Where the progress of a long measurement lies until its result is written."""
+    return path.with_suffix(".part")
+
+
+def _lock(held: ExitStack, path: Path, wait: bool) -> None:
+    held.enter_context(locked(path.parent.parent / f".{path.stem}.lock", wait))
 
 
 def _measured(path: Path, protocol: dict[str, Any], subject: Subject) -> Result | None:
@@ -120,22 +150,32 @@ def _measured(path: Path, protocol: dict[str, Any], subject: Subject) -> Result 
     return old if same else None
 
 
-def _suffix(subject: Subject, radius: float, images: int) -> str:
+def _name(subject: Subject, attack: str, radius: float, images: int) -> str:
     # A run's plain result files are those at its own radius on all test images; others are named by what differs.
-    eps = "" if radius == subject.card["eps"] else f"-eps{radius:.5f}"
-    return eps + ("" if images == len(subject.data.test) else f"-first{images}")
+    return result_name(
+        subject.pick,
+        attack,
+        eps=None if radius == subject.card["eps"] else radius,
+        images=None if images == len(subject.data.test) else images,
+    )
 
 
-def _protocol(attack: Attack | None, eps: float) -> dict[str, Any]:
+def _protocol(
+    attack: Attack | tuple[str, ...] | None, norm: str, eps: float, mode: Mode, world: World
+) -> dict[str, Any]:
     if attack is None:
         return {}
-    return {"step": attack.step * eps, "steps": attack.steps, "start": attack.start, "restarts": attack.restarts}
-
-
-def _suite_protocol(name: str, mode: Mode, world: World) -> dict[str, Any]:
-    # draws are those of a batch, so that how images are shared among processes is part of the protocol
-    shared = {"processes": world.size} if world.size > 1 else {}
-    return {"attacks": list(SUITES[name]), "steps": 100, "queries": 5000, "targets": 9, "mode": mode} | shared
+    where = {"norm": norm, "eps": eps}
+    if isinstance(attack, tuple):
+        # draws are those of a batch, so that how images are shared among processes is part of the protocol
+        shared = {"processes": world.size} if world.size > 1 else {}
+        return where | {"attacks": list(attack), "steps": 100, "queries": 5000, "targets": 9, "mode": mode} | shared
+    return where | {
+        "step": attack.step * eps,
+        "steps": attack.steps,
+        "start": attack.start,
+        "restarts": attack.restarts,
+    }
 
 
 def for_report(

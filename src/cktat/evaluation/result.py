@@ -9,7 +9,7 @@ from typing import Any
 
 from cktat.errors import CktatError
 from cktat.evaluation.statistics import wilson
-from cktat.training import read_json, write_json
+from cktat.training import read_sealed, write_sealed
 
 CLEAN = "clean"
 
@@ -57,15 +57,15 @@ class Result:
         return {name: (right, images) for name, (right, images) in counts.items()}
 
     def write(self, path: Path) -> None:
-        """Writes it as JSON, with the derived numbers for readers."""
+        """Writes it as JSON, with the derived numbers for readers and a sum of the content."""
         low, high = self.interval
         derived = {"accuracy": self.accuracy, "interval": [low, high], "correct": self.correct, "images": self.images}
-        write_json(path, {"attack": self.attack} | derived | asdict(self) | {"per_class": self.per_class()})
+        write_sealed(path, {"attack": self.attack} | derived | asdict(self) | {"per_class": self.per_class()})
 
     @classmethod
     def read(cls, path: Path) -> Result:
-        """Reads what `write` wrote. Raises CktatError if the file is broken or its numbers contradict each other."""
-        fields = read_json(path)
+        """Reads what `write` wrote. Raises CktatError if the file is broken or was edited since."""
+        fields = read_sealed(path)
         try:
             result = cls(
                 fields["attack"],
@@ -76,13 +76,17 @@ class Result:
                 fields["provenance"],
             )
             known = set(range(len(result.classes)))
-            if not result.robust or set(result.robust) - {"0", "1"} or not known.issuperset(result.labels):
+            flags, labels = result.robust, result.labels
+            if not flags or set(flags) - {"0", "1"} or not known.issuperset(labels) or len(labels) != len(flags):
                 raise KeyError
-            if len(result.labels) != result.images or result.correct != fields["correct"]:
-                raise CktatError(f"{path} was changed: its count of {fields['correct']} is not that of its images")
         except (KeyError, TypeError):
             raise CktatError(f"{path} is not a result of `cktat evaluate`") from None
         return result
+
+
+def result_name(pick: str, attack: str, *, eps: float | None = None, images: int | None = None) -> str:
+    """The file of a result in a run's results/. eps: None is the run's own radius; images: None is all test images."""
+    return f"{pick}-{attack}{'' if eps is None else f'-eps{eps:.5f}'}{'' if images is None else f'-first{images}'}.json"
 
 
 def worst_case(results: Iterable[Result]) -> Result:

@@ -40,15 +40,19 @@ class Subject:
         }
 
 
-def load_subject(run: RunFolder, pick: str, root: str | None, device: torch.device) -> Subject:
-    """The `pick`ed weights of a run, on the device. Raises CktatError if they do not fit their card or the data differ."""
+def load_subject(
+    run: RunFolder, pick: str, root: str | None, device: torch.device, data: Dataset | None = None
+) -> Subject:
+    """The `pick`ed weights of a run, on the device. data: the run's data set, if it is loaded already.
+
+    Raises CktatError if the weights do not fit their card or the data differ."""
     if pick not in ("best", "last"):
         raise CktatError(f"weights must be best or last, not {pick!r}")
     config = run.config()
     if not run.weights(pick).is_file():
         raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
     weights, card = run.load(pick)
-    data = load(config.data, root or config.root).subset(config.examples)
+    data = data or load(config.data, root or config.root).subset(config.examples)
     if data.fingerprint != card["data"]["fingerprint"]:
         raise CktatError(f"data {config.data!r} is not what {run.path} was trained on; its content has changed")
     module = build(

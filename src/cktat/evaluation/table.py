@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cktat.attacks import SCREENING, SUITES
-from cktat.evaluation.result import CLEAN, Result, worst_case
+from cktat.evaluation.result import CLEAN, Result, result_name, worst_case
 from cktat.training import RunFolder, read_card
 
 WORST = "worst case"
@@ -32,6 +32,18 @@ def result_files(run: RunFolder, pick: str) -> list[tuple[Path, Result]]:
 def is_of(found: dict[str, Any], card: dict[str, Any]) -> bool:
     """Whether a record (a result's provenance, a curve) is of the very weights that the card describes."""
     return bool(card) and found.get("weights_sha256") == card.get("weights_sha256")
+
+
+def measured(run: RunFolder, pick: str, attack: str, images: int | None = None) -> tuple[Path, Result] | None:
+    """The result of one attack at the run's own radius on the `pick`ed weights now in the folder, None if there is none.
+
+    images: only the first so many test images; None is all. Raises CktatError if the file was edited.
+    """
+    path = run.results / result_name(pick, attack, images=images)
+    if not path.is_file():
+        return None
+    result = Result.read(path)
+    return (path, result) if is_of(result.provenance, card_of(run, pick)) else None
 
 
 def results_of(run: RunFolder, pick: str) -> dict[str, Result]:

@@ -40,11 +40,11 @@ KINDS: dict[str, tuple[type, ...]] = {
 """What an option must be, where the schema is not asked before the option is used."""
 
 
-def configure(**options: Any) -> tuple[RunConfig, Dataset]:
+def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig, Dataset]:
     """The configuration that `options` (names of OPTIONS, None for "not given") ask for, and its data set.
 
-    What is not given comes from the recipe, and its radius from the data set. Raises CktatError for an unknown option or
-    a value that makes no sense, in one line.
+    loaded: that data set, if it is there already. What is not given comes from the recipe, and its radius from the data
+    set. Raises CktatError for an unknown option or a value that makes no sense, in one line.
     """
     for name in options:
         if name not in OPTIONS:
@@ -55,7 +55,7 @@ def configure(**options: Any) -> tuple[RunConfig, Dataset]:
             wanted = {str: "text", int: "a whole number", dict: "names and values"}[kinds[0]]
             raise CktatError(f"{name} must be {wanted}, not {given[name]!r}")
     spec, root = given.get("data", "digits"), given.get("root")
-    data = load(spec, root).subset(given.get("examples"))
+    data = loaded or load(spec, root).subset(given.get("examples"))
     design = given.get("design", "cktat")
     base = setting(given.get("recipe", "common"), design, data)
     recipe = base.recipe.model_dump() | {k: v for k, v in given.items() if k in RECIPE_OPTIONS}

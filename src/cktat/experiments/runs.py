@@ -13,7 +13,8 @@ import torch
 from cktat.attacks import Ball
 from cktat.data import Batches, Dataset
 from cktat.designs import make
-from cktat.errors import CktatError, is_file_function
+from cktat.errors import CktatError
+from cktat.experiments.needs import needed, of_other_runs
 from cktat.experiments.records import begin, card_of, go_on_with, identity_of, kept, now, require_free, require_same
 from cktat.experiments.store import Store
 from cktat.labels import Design, Frozen, Learner, Network
@@ -44,26 +45,21 @@ class Runner:
         folder: RunFolder | None = None,
         resume: bool = False,
         ensure: bool = False,
+        wait: bool = True,
     ) -> RunFolder:
         """The finished run of this configuration.
 
         design: what `config.design` and `config.set` stand for, if it is made already. folder: where, None for the
         store's place. resume: an unfinished run is there and goes on. ensure: take what is there, finished or not, without
-        asking - as for the teachers and starts of other runs.
+        asking - as for the teachers and starts of other runs. wait: for another process that trains this run.
 
-        Raises CktatError if the folder holds another run or an unfinished one that was not to be resumed, and Stopped
-        when asked to stop.
+        Raises CktatError if the folder holds another run or an unfinished one that was not to be resumed, Stopped when
+        asked to stop, and BlockingIOError if it was not to wait and would have to.
         """
         made = self.world.together(lambda: design or make(config.design, **config.set))
         with ExitStack() as lock:
-            while True:
-                try:
-                    place, name, going = self.world.once(
-                        lambda: self._enter(config, data, made, folder, lock, resume, ensure)
-                    )
-                    break
-                except BlockingIOError:  # others must not wait for the first longer than processes wait for each other
-                    time.sleep(1)
+            enter = partial(self._enter, config, data, made, folder, lock, resume, ensure)
+            place, name, going = self.world.patiently(enter) if wait else self.world.once(partial(enter, False))
             if going is not None:
                 self._train(going, data, made, place, name)
         return place
@@ -77,6 +73,7 @@ class Runner:
         lock: ExitStack,
         resume: bool,
         ensure: bool,
+        wait: bool,
     ) -> tuple[RunFolder, str, RunConfig | None]:
         """The folder of a run, locked and begun; the run's identity; how it is to go on, None if it is finished."""
         name = identity_of(config, data, design)
@@ -86,7 +83,7 @@ class Runner:
             if resume:
                 raise CktatError(f"there is nothing to resume in {folder.path}; start without --resume")
             self._check(config, data, design)
-        lock.enter_context(folder.locked(wait=self.world.size == 1))
+        lock.enter_context(folder.locked(wait))
         if not folder.exists:
             torch.set_num_threads(config.threads)
             begin(folder, config, design, data, name, self.world)
@@ -130,8 +127,8 @@ class Runner:
         Batches(data.train, config.recipe.batch_size, part=self.world.part)
         if design.open:
             tempered_teacher(design)
-        for network in _of_other_runs(design):
-            theirs, made = _theirs(config, network)
+        for network in of_other_runs(design):
+            theirs, made = needed(config, network)
             if made is not None:
                 self._check(theirs, data, made)
             elif (there := self.store.imported(theirs.design).config()).model != theirs.model:
@@ -164,7 +161,7 @@ class Runner:
 
     def _finished(self, config: RunConfig, data: Dataset, network: Frozen | Learner) -> RunFolder:
         """The finished run whose network `network` is, or starts from; trained first if there is none."""
-        theirs, design = _theirs(config, network)
+        theirs, design = needed(config, network)
         if design is None:
             return self.world.once(lambda: self.store.imported(theirs.design))
         return self.train(theirs, data, design=design, ensure=True)
@@ -173,7 +170,7 @@ class Runner:
         """Weights that other runs end with, and a record of where each came from."""
         given: dict[Network, State] = {}
         inputs: dict[str, Any] = {}
-        for network in _of_other_runs(design):
+        for network in of_other_runs(design):
             run = self._finished(config, data, network)
             weights, card = self.world.once(partial(run.load, network.pick))
             given[network] = weights
@@ -193,21 +190,3 @@ class Runner:
             std=data.std,
             seed=derive(config.seed, "weights", number),
         )
-
-
-def _of_other_runs(design: Design) -> tuple[Frozen | Learner, ...]:
-    """The networks that other runs train: frozen ones, and learners that start from a design."""
-    started = (n for n in design.learners if n.start is not None and not isinstance(n.start, Learner))
-    return (*design.frozen, *started)
-
-
-def _theirs(config: RunConfig, network: Frozen | Learner) -> tuple[RunConfig, Design | None]:
-    """The run that trains `network`, or its start, beside a run of `config`; the design is None if it was imported."""
-    of = network.of if isinstance(network, Frozen) else network.start
-    if not isinstance(of, str | Design):
-        raise CktatError(f"network {network} must be of a design or its name, not {of!r}")
-    name = of if isinstance(of, str) else of.name
-    theirs = config.model_copy(update={"design": name, "set": {}, "model": network.model or config.model})
-    if isinstance(of, Design):
-        return theirs, of
-    return theirs, None if "@" in name and not is_file_function(name) else make(of)

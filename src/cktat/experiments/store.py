@@ -22,8 +22,11 @@ class Store:
 
     def find(self, identity: str) -> RunFolder | None:
         """The run that computes this, a finished one first."""
-        same = [run for run in self.runs() if run.read().get("identity") == identity]
-        return min(same, key=lambda run: not run.finished, default=None)
+        return self.by_identity().get(identity)
+
+    def by_identity(self) -> dict[str, RunFolder]:
+        """The runs by what they compute; where several compute the same, a finished one."""
+        return {run.read()["identity"]: run for run in sorted(reversed(self.runs()), key=lambda run: run.finished)}
 
     def imported(self, name: str) -> RunFolder:
         """The network that `cktat import` put into the store as `name`, DESIGN@HASH. Raises CktatError if there is none."""

@@ -5,12 +5,15 @@ from cktat.training.distributed import World
 from cktat.training.files import (
     digest,
     load_weights,
+    locked,
     looks_like,
     read_card,
     read_json,
+    read_sealed,
     save_weights,
     write_atomic,
     write_json,
+    write_sealed,
 )
 from cktat.training.fit import fit
 from cktat.training.folder import RunFolder
@@ -21,6 +24,7 @@ from cktat.training.team import Team
 
 __all__ = [
     "Diverged", "Recipe", "RunConfig", "RunFolder", "Stop", "Stopped", "Team", "Threat", "Training", "Watch", "World",
-    "checked", "commit", "device_of", "digest", "fit", "hardware", "identity", "load_weights", "looks_like",
-    "precision_of", "read_card", "read_json", "read_yaml", "save_weights", "seconds", "versions", "write_atomic", "write_json",
+    "checked", "commit", "device_of", "digest", "fit", "hardware", "identity", "load_weights", "locked", "looks_like",
+    "precision_of", "read_card", "read_json", "read_sealed", "read_yaml", "save_weights", "seconds", "versions",
+    "write_atomic", "write_json", "write_sealed",
 ]  # fmt: skip

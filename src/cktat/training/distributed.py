@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -152,6 +153,15 @@ class World:
         if error is not None:
             raise error
         return value
+
+    def patiently(self, take: Callable[[bool], T]) -> T:
+        """`take(wait)` in the first process only, for a lock that another run may hold. It may wait where it is alone;
+        others must not wait for it longer than processes wait for each other, so there it is asked again and again."""
+        while True:
+            try:
+                return self.once(lambda: take(self.size == 1))
+            except BlockingIOError:
+                time.sleep(1)
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:

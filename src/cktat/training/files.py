@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,52 @@ def read_json(path: Path) -> Any:
         raise CktatError(f"there is no file {path}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CktatError(f"{path} is not valid JSON: {error}") from None
+
+
+def write_sealed(path: Path, fields: Mapping[str, Any]) -> None:
+    """`fields` as JSON with the sum of their content, by which `read_sealed` notices an edit. Atomic."""
+    write_json(path, {**fields, "sha256": _sum(fields)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The fields that `write_sealed` wrote. Raises CktatError if the file is missing, broken, or was edited since."""
+    fields = read_json(path)
+    if not isinstance(fields, dict) or not isinstance(fields.get("sha256"), str):
+        raise CktatError(f"{path} carries no sum of its content (sha256), so it is no measurement; remove it")
+    if fields.pop("sha256") != _sum(fields):
+        raise CktatError(f"{path} was changed: its content is not what its sha256 says; remove it to measure anew")
+    return fields
+
+
+def _sum(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Only one process at a time is in here with this lock file, which is removed at the end. The lock goes with its
+    process, however that ends.
+
+    Raises BlockingIOError instead of waiting if asked to, and OSError where there can be no such file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        with path.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_at(path, file.fileno()):  # whoever held it has removed it: this is the lock of nothing
+                continue
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from cktat.errors import CktatError
 from cktat.training.config import RunConfig, checked
-from cktat.training.files import Card, load_weights, read_json, write_atomic, write_json
+from cktat.training.files import Card, load_weights, locked, read_json, write_atomic, write_json
 
 
 @dataclass(frozen=True)
@@ -92,11 +91,11 @@ class RunFolder:
 
         Raises CktatError where there can be no folder, and BlockingIOError instead of waiting if asked to.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = (self.path / ".lock").open("w")
-        except OSError as error:
-            raise CktatError(f"{self.path} cannot be the folder of a run: {error.strerror}") from None
-        with file:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with ExitStack() as held:
+            try:
+                held.enter_context(locked(self.path / ".lock", wait))
+            except BlockingIOError:
+                raise
+            except OSError as error:
+                raise CktatError(f"{self.path} cannot be the folder of a run: {error.strerror}") from None
             yield

@@ -25,6 +25,7 @@ class Stop:
     def __init__(self, after: float | None = None) -> None:
         self.deadline = None if after is None else time.monotonic() + after
         self.reason: str | None = None
+        self._warned = False
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Stop:
@@ -41,9 +42,15 @@ class Stop:
         self._before.clear()
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self.reason is not None:
+        if self._warned:
             raise KeyboardInterrupt
-        self.reason = f"received {signal.Signals(number).name}"
+        self._warned = True  # a first signal after the deadline must not break the saving that goes on
+        self.reason = self.reason or f"received {signal.Signals(number).name}"
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the deadline, None if there is none."""
+        return None if self.deadline is None else max(self.deadline - time.monotonic(), 0.0)
 
     def now(self) -> str | None:
         """Why to stop now, or None."""

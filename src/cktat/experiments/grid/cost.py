@@ -1,0 +1,91 @@
+"""What a run costs before it is run: floating-point operations, derived from the design, the attack and the network.
+
+The unit is the forward pass of one image. A training pass counts three (the backward pass is two forward passes' worth), a
+step of an attack two (its backward pass goes to the image only). Optimiser, BatchNorm and data cost next to nothing beside.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import lru_cache
+
+import torch
+
+from cktat.attacks import ATTACKS
+from cktat.data import Dataset
+from cktat.evaluation import CLEAN
+from cktat.experiments.grid.graph import Measurement, Run
+from cktat.labels import Adversarial, Cell, Design, Network, Output, View, here
+from cktat.labels.walk import walk
+from cktat.models import build
+from cktat.models.inspection import cost
+from cktat.training import RunConfig
+
+COMPOSED = 5000.0
+"""Passes of what is not one attack but several: about AutoAttack's per image tested, where half of them withstand it (APGD-CE
+200, nine targets of APGD-T and FAB 1,800 each, Square up to 5,000 queries on what is left)."""
+
+
+def of_step(design: Design, steps: int) -> Counter[Network]:
+    """Forward passes' worth of work per image in one training step, by network; `steps` are the attack's."""
+    work: Counter[Network] = Counter()
+    in_loss = _cells(design.live)  # the others serve BatchNorm alone, and no gradient goes back through them
+    for cell in design.cells:
+        work[cell.network] += 3 if cell.network.trains and cell in in_loss else 1
+    for view in design.views:
+        if not isinstance(view, Adversarial):
+            continue
+        cells = _cells(view.label)
+        moving = {cell for cell in cells if cell.view == here}
+        for network in {view.of, *(cell.network for cell in moving)}:
+            work[network] += 2 * steps
+        for cell in cells - moving:  # worked out once; a frozen network's output then serves the loss, too
+            work[cell.network] += int(cell.network.trains or cell not in design.cells)
+    return work
+
+
+def _cells(part: object) -> set[Cell]:
+    return {o.cell for o in walk(part, into=lambda p: not isinstance(p, View | Network)) if isinstance(o, Output)}
+
+
+def of_training(run: Run, data: Dataset, epochs: int | None = None) -> float:
+    """Operations of `epochs` (None: all) of a run's training, the scores on held-out images included."""
+    config, recipe = run.config, run.config.recipe
+    work = of_step(run.design, config.threat.steps)
+    if recipe.awp:
+        work.update({cell.network: 3 for cell in run.design.cells if cell.network.trains})
+    images = len(data.train) // recipe.batch_size * recipe.batch_size
+    held_out = min(config.held_out or max(200, len(data.train) // 10), len(data.held_out))
+    step = sum(passes * forward(_model(network, config), data) for network, passes in work.items())
+    score = held_out * (2 + 2 * config.threat.steps) * forward(config.model, data)
+    return (recipe.epochs if epochs is None else epochs) * (images * step + score)
+
+
+def of_attack(name: str) -> float:
+    """Passes per image of an evaluation attack, at most: an image that is wrong already is not attacked."""
+    if name == CLEAN:
+        return 1.0
+    attack = ATTACKS.get(name)
+    return COMPOSED if attack is None else 2.0 + 2 * attack.steps * attack.restarts
+
+
+def of_measurement(measurement: Measurement, model: str, data: Dataset) -> float:
+    """Operations of a measurement, at most."""
+    images = len(data.test) if measurement.images is None else measurement.images
+    return images * forward(model, data) * sum(map(of_attack, (CLEAN, *measurement.attacks)))
+
+
+def forward(model: str, data: Dataset) -> int:
+    """Operations of one forward pass of one image, two per multiply-add."""
+    return _forward(model, len(data.classes), data.channels, data.size)
+
+
+@lru_cache
+def _forward(model: str, classes: int, channels: int, size: tuple[int, int]) -> int:
+    with torch.device("meta"):  # only shapes are needed
+        network = build(model, classes=classes, channels=channels, mean=(0.5,) * channels, std=(0.5,) * channels)
+    return cost(network, (channels, *size)).flops
+
+
+def _model(network: Network, config: RunConfig) -> str:
+    return getattr(network, "model", None) or config.model

@@ -1,0 +1,114 @@
+"""What is known of runs already: in the store's run folders, and in records that were exported from a store.
+
+A record is one JSON file per run, without weights: configuration, seed, commit, hardware, log, and every result with the
+images that were right. It stands for its run where the run's folder is not: on another machine, or after it was thrown away.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cktat.evaluation import Result, measured, result_files
+from cktat.evaluation.table import card_of, is_of
+from cktat.experiments.store import Store
+from cktat.training import RunFolder
+from cktat.training.files import read_sealed, write_sealed
+
+PICKS = ("best", "last")
+FIELDS = ("identity", "design", "config", "data", "commit", "versions", "hardware", "inputs", "calibrated")
+
+
+class Evidence:
+    """Results and logs of runs, by identity. records: the folder of exported records, None for none.
+
+    Raises CktatError for a record that was edited.
+    """
+
+    def __init__(self, store: Store, records: Path | None = None) -> None:
+        self.folders = store.by_identity()
+        paths = sorted(records.glob("*.json")) if records else []
+        self.records = {record["identity"]: (path, record) for path in paths for record in [read_sealed(path)]}
+
+    def finished(self, identity: str) -> bool:
+        """Whether the run's weights are there to be used."""
+        return identity in self.folders and self.folders[identity].finished
+
+    def result(self, identity: str, pick: str, attack: str, images: int) -> tuple[Path, str] | None:
+        """Where the result of one attack on the first `images` test images stands, and which of them were right.
+
+        None if it was not measured. Raises CktatError for a result file that was edited.
+        """
+        folder = self.folders.get(identity)
+        if folder is not None:
+            for first in (None, images):
+                found = measured(folder, pick, attack, first)
+                if found is not None and found[1].images == images:
+                    return found[0], found[1].robust
+        path, record = self.records.get(identity, (None, {"results": []}))
+        for there in record["results"]:
+            if path is not None and (there["weights"], there["attack"], there["images"]) == (pick, attack, images):
+                return path, there["robust"]
+        return None
+
+    def about(self, identity: str) -> dict[str, Any]:
+        """Configuration, commit, versions, hardware and log of a run, {} if nothing is known of it."""
+        folder = self.folders.get(identity)
+        known = self.records.get(identity, (None, {}))[1]
+        if folder is not None and (not known or folder.finished):
+            return about(folder)
+        return known
+
+
+def about(run: RunFolder) -> dict[str, Any]:
+    """What stands behind a run's numbers, and its log. JSON values."""
+    there, history = run.read(), run.history()
+    return (
+        {key: there.get(key) for key in FIELDS}
+        | {"design": there["design"]["name"], "seed": there["config"].get("seed")}
+        | {"config": there["config"] | {"root": None}}  # where the data lay is nobody's business
+        | {"seconds_per_epoch": [line["seconds"] for line in history], "history": history}
+    )
+
+
+def results(run: RunFolder) -> list[dict[str, Any]]:
+    """Every result of the run's present weights, each with its interval, its protocol and which images were right.
+
+    Raises CktatError for a result file that was edited."""
+    return [
+        _as_record(pick, result)
+        for pick in PICKS
+        for _, result in result_files(run, pick)
+        if is_of(result.provenance, card_of(run, pick))
+    ]
+
+
+def _as_record(pick: str, result: Result) -> dict[str, Any]:
+    low, high = result.interval
+    own = {"accuracy": result.accuracy, "interval": [low, high], "correct": result.correct, "images": result.images}
+    provenance = {key: value for key, value in result.provenance.items() if key not in ("run", "design", "data")}
+    return (
+        {"weights": pick, "attack": result.attack}
+        | own
+        | {"protocol": result.protocol}
+        | provenance
+        | {"robust": result.robust}
+    )
+
+
+def export(run: RunFolder, folder: Path) -> None:
+    """Writes the record of a run into `folder`, if it is finished.
+
+    What an earlier record holds beyond it is kept: results that were measured elsewhere. Raises CktatError for a result
+    file that was edited.
+    """
+    path = folder / f"{run.path.name}.json"
+    earlier = read_sealed(path) if path.is_file() else {"results": []}
+    found = results(run)
+    if not run.finished or (earlier["results"] and not found):
+        return
+    key = lambda r: (r["weights"], r["attack"], r["images"])  # noqa: E731
+    kept = [there for there in earlier["results"] if key(there) not in set(map(key, found))]
+    record = about(run) | {"results": sorted([*found, *kept], key=key)}
+    if earlier != record:
+        write_sealed(path, record)

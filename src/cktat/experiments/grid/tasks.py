@@ -1,0 +1,94 @@
+"""What a worker does at a time: train one run, or measure one. Small enough to be sent to another process or machine."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import torch
+
+from cktat.data import Dataset, load
+from cktat.errors import CktatError, one_line
+from cktat.evaluation import evaluate, load_subject
+from cktat.experiments.grid.graph import Measurement, graph
+from cktat.experiments.runs import Runner
+from cktat.experiments.store import Store
+from cktat.training import RunConfig, Stop, Stopped, device_of
+from cktat.training.progress import Silent
+
+BATCH_SIZE = 500
+"""Images at a time in an evaluation. Random starts are drawn per batch, so it is part of a result's protocol."""
+
+Key = tuple[str, Measurement | None]
+"""A run's identity, and what is measured of it; None is its training."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Trains a run, or measures it. `fingerprint` is that of the data; `needs` are tasks that must be done before."""
+
+    key: Key
+    label: str
+    needs: tuple[Key, ...]
+    root: RunConfig
+    fingerprint: str
+    store: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a task ended: `busy` is that another process is at it, `stopped` that it was told to."""
+
+    how: Literal["done", "failed", "busy", "stopped"]
+    text: str = ""
+
+
+def work(task: Task, stop: Stop) -> Ended:
+    """Carries a task out. Whatever goes wrong is an answer, so that the other tasks of a grid go on."""
+    try:
+        torch.set_num_threads(task.root.threads)
+        _train_or_measure(task, stop)
+    except BlockingIOError:
+        time.sleep(1)  # before this task, or another, is tried again
+        return Ended("busy")
+    except Stopped as error:
+        return Ended("stopped", str(error))
+    except CktatError as error:
+        return Ended("failed", str(error))
+    except Exception as error:  # of memory, of a driver, of our own: the place and the traceback are needed to mend it
+        traceback.print_exc()
+        return Ended("failed", f"{type(error).__name__}: {one_line(error)}")
+    return Ended("done")
+
+
+def _train_or_measure(task: Task, stop: Stop) -> None:
+    identity, measurement = task.key
+    data, store = _data(task.root.data, task.root.root, task.root.examples, task.fingerprint), Store(task.store)
+    if measurement is None:
+        run = graph([task.root], data)[identity]
+        runner = Runner(store, stop, Silent(), lambda text: None)
+        runner.train(run.config, data, design=run.design, ensure=True, wait=False)
+        return
+    folder = store.find(identity)
+    if folder is None:
+        raise CktatError(f"{store.root} does not hold {task.label}; all machines must see the same store")
+    device = device_of(task.root.device)
+    subject = load_subject(folder, measurement.pick, None, device, data)
+    images = None if measurement.images == len(data.test) else measurement.images
+
+    def watch(*_: object) -> None:
+        if reason := stop.now():
+            raise Stopped(f"{reason}: stopped measuring {task.label}")
+
+    evaluate(subject, measurement.attacks, examples=images, batch_size=BATCH_SIZE, watch=watch, wait=False)
+
+
+@lru_cache(maxsize=1)
+def _data(spec: str, root: str | None, examples: int | None, fingerprint: str) -> Dataset:
+    data = load(spec, root).subset(examples)
+    if data.fingerprint != fingerprint:
+        raise CktatError(f"data {spec!r} is not what the grid began with; its content has changed")
+    return data
