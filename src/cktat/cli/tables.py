@@ -98,7 +98,11 @@ def _print_plan(grid: TableGrid) -> None:
 
 
 def _show(filled: list[Filled], out: Path | None) -> None:
-    """Prints tables, and writes them to `out`. The one place to which the pages of `experiments/tables` are connected."""
+    """Prints tables, and writes them to `out` as Markdown, LaTeX and CSV, and all together as a page."""
+    from cktat.experiments.tables.page import write_page
+    from cktat.experiments.tables.text import csv_text, latex, markdown
+    from cktat.training import write_atomic
+
     for one in filled:
         print(f"\nTable {one.name}: {one.title}")
         print_table(
@@ -107,6 +111,11 @@ def _show(filled: list[Filled], out: Path | None) -> None:
             False,
         )
         print("; ".join(f"{key} {value}" for key, value in one.setting.items() if value))
+        for ending, write in (("md", markdown), ("tex", latex), ("csv", csv_text)) if out else ():
+            assert out is not None
+            write_atomic(out / f"table-{one.name}.{ending}", write(one).encode())
+    if out:
+        print(f"page: {write_page(filled, out / 'tables.html')}")
 
 
 def _text(cell: Cell | None) -> str:

@@ -83,7 +83,10 @@ def _train_or_measure(task: Task, stop: Stop) -> None:
         if reason := stop.now():
             raise Stopped(f"{reason}: stopped measuring {task.label}")
 
-    evaluate(subject, measurement.attacks, examples=images, batch_size=BATCH_SIZE, watch=watch, wait=False)
+    evaluate(
+        subject, measurement.attacks, examples=images, batch_size=BATCH_SIZE, mode="packed", watch=watch, report=watch,
+        wait=False,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=1)
