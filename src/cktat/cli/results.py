@@ -20,6 +20,7 @@ def evaluate(
     eps: Annotated[str | None, Option(help="Radius (default: the run's).")] = None,
     batch_size: Annotated[int, Option(help="Images at a time.", min=1)] = 250,
     seed: Annotated[int, Option(help="Seed of the attacks' starts.", min=0)] = 0,
+    doubts: Annotated[bool, Option(help="Examine whether the numbers can be believed.")] = True,
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     root: RootOption = None,
     store: StoreOption = None,
@@ -38,7 +39,7 @@ def evaluate(
     wanted = names(attacks)
     results = api.evaluate(
         run, wanted, weights=weights, examples=examples, eps=number("eps", eps), batch_size=batch_size, seed=seed,
-        device=device, root=None if root is None else str(root), store=store,
+        doubts=doubts, device=device, root=None if root is None else str(root), store=store,
     )  # fmt: skip
     if examples is None and eps is None:
         print(text_table([Store(store).open(run)], weights))

@@ -58,7 +58,7 @@ def evaluate(
     for name in (CLEAN, *found):
         attack = found.get(name)
         protocol = _protocol(attack, subject.norm, radius, len(split), batch_size, seed)
-        path = subject.run.results / f"{subject.pick}-{name}{_suffix(subject, radius, len(split))}.json"
+        path = subject.run.results / f"{subject.pick}-{name}{suffix(subject, eps, examples)}.json"
         old = world.once(partial(_measured, path, protocol, subject))
         if old is not None:
             say(f"{name}: measured already, in {path}")
@@ -101,10 +101,10 @@ def _measured(path: Path, protocol: dict[str, Any], subject: Subject) -> Result 
     return old if same else None
 
 
-def _suffix(subject: Subject, radius: float, images: int) -> str:
-    # A run's plain result files are those at its own radius on all test images; others are named by what differs.
-    eps = "" if radius == subject.card["eps"] else f"-eps{radius:.5f}"
-    return eps + ("" if images == len(subject.data.test) else f"-first{images}")
+def suffix(subject: Subject, eps: float | None, examples: int | None) -> str:
+    """How names of files end: a run's plain ones are of its own radius and all test images, others say what differs."""
+    own, all_ = eps in (None, subject.card["eps"]), examples in (None, len(subject.data.test))
+    return ("" if own else f"-eps{eps:.5f}") + ("" if all_ else f"-first{examples}")
 
 
 def _protocol(attack: Attack | None, norm: str, eps: float, images: int, batch_size: int, seed: int) -> dict[str, Any]:

@@ -107,8 +107,9 @@ class Comparison:
             )
             for pick in ("best", "last"):
                 evaluate(
-                    run, self.attacks, weights=pick, examples=self.test_images, batch_size=500, show=False, draw=False
-                )
+                    run, self.attacks, weights=pick, examples=self.test_images, batch_size=500, show=False, draw=False,
+                    doubts=False,
+                )  # fmt: skip
         except CktatError as error:  # one run that fails leaves the others running; its cell says so
             return str(error)
         return None
