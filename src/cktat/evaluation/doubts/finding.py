@@ -60,7 +60,8 @@ class Verdict:
         """Such as "no doubts: 13 checks on 128 images, 4.1 s"."""
         checked = sum(found.finding != "not checked" for found in self.findings)
         number = {0: "no doubts", 1: "1 doubt"}.get(len(self.doubts), f"{len(self.doubts)} doubts")
-        return f"{number}: {checked} check{'s' if checked != 1 else ''} on {self.protocol['images']} images, {self.seconds:.1f} s"
+        checks = "1 check" if checked == 1 else f"{checked} checks"
+        return f"{number}: {checks} on {self.protocol['images']} images, {self.seconds:.1f} s"
 
     def text(self) -> str:
         """The headline, and a line for each doubt."""
