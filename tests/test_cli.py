@@ -598,6 +598,17 @@ def test_evaluate_prints_a_table_and_leaves_results_with_their_evidence(cktat, r
     assert again.out.count("measured already") == 3
 
 
+def test_evaluate_says_its_doubts_unless_told_not_to(cktat, run) -> None:
+    words = ["evaluate", run.path, "--attacks", "fgsm"]
+    assert "doubt" not in cktat(*words, "--no-doubts").out
+    assert not (run.results / "best-verdict.json").exists()
+    done = cktat(*words)
+    verdict = json.loads((run.results / "best-verdict.json").read_text())
+    assert re.search(r"^(no doubts|\d+ doubts?): 1\d checks on 30 images, [\d.]+ s$", done.out, re.MULTILINE)
+    assert ("no doubts" in done.out) == verdict["clean"]
+    assert verdict["protocol"]["results"] == ["fgsm"] and verdict["protocol"]["eps"] == 0.1
+
+
 def test_evaluate_on_some_images_or_another_radius_prints_these_numbers(cktat, run) -> None:
     done = cktat("evaluate", run.path, "--attacks", "pgd20", "--examples", 10, "--eps", "8/255")
     assert done.code == 0 and "of 10 images" in done.out

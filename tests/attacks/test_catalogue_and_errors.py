@@ -222,3 +222,35 @@ def test_every_attack_checks_its_input() -> None:
     for name in ATTACKS:
         with pytest.raises(CktatError, match="integer label"):
             ATTACKS[name](Counting(), x, y.float(), eps=0.1)
+
+
+class Answering:
+    """Gives what it is told to in place of the logits of a quadratic network."""
+
+    def __init__(self, answer) -> None:
+        self.answer, self.network = answer, Counting()
+
+    def __call__(self, x: Tensor):
+        return self.answer(self.network(x))
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda z: (z, None), r"tensor of logits \[N, K\], not a tuple; if it returns several things"),
+        (lambda z: z.long(), "floating logits .*, not torch.int64"),
+        (lambda z: z[:, 0], r"for 3 images it returned \[3\]"),
+        (lambda z: z[:2], r"for 3 images it returned \[2, 3\]"),
+        (lambda z: z[:, :2], r"a label is 2, but the model has 2 classes \(0 to 1\)"),
+        (lambda z: z.detach(), "logits carry no gradient"),
+        (lambda z: z * math.nan, "not finite under attack"),
+        # finite logits with a gradient of 0 * inf: its sign would be 0, and every image would stay where it is
+        (lambda z: z + torch.sqrt(z * 0), "not finite under attack"),
+    ],
+)
+@pytest.mark.parametrize("name", ATTACKS)
+def test_answers_of_a_model_that_make_no_sense(name: str, answer, message: str) -> None:
+    x, y = images()
+    with pytest.raises(CktatError, match=message) as caught:
+        named(name)(Answering(answer), x, y, eps=0.1)
+    assert "\n" not in str(caught.value)

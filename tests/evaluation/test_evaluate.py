@@ -125,6 +125,20 @@ def test_logits_that_are_not_finite_under_attack_only_are_an_error_too(split) ->
         flags(Cliff(), split, Attack(), eps=0.1)
 
 
+@pytest.mark.parametrize("attack", [None, Attack()])
+def test_answers_that_are_no_logits_and_labels_past_the_classes_are_errors(attack, split) -> None:
+    class Two(Brightness):
+        def forward(self, x):
+            return super().forward(x), x
+
+    with pytest.raises(CktatError, match="not a tuple"):
+        flags(Two(), split, attack, eps=0.1)
+    with pytest.raises(CktatError, match="a label is 2, but the model has 2 classes"):
+        flags(Brightness(), Split(split.images, split.labels + 1), attack, eps=0.1)
+    with pytest.raises(CktatError, match="no images to evaluate"):
+        flags(Brightness(), Split(split.images[:0], split.labels[:0]), attack, eps=0.1)
+
+
 def test_measuring_is_in_eval_mode_and_leaves_the_network_as_it_was(split) -> None:
     modes = []
     module = nn.Sequential(nn.BatchNorm2d(1), Brightness())

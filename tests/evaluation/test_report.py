@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cktat.errors import CktatError
-from cktat.evaluation import compare_pair, write_report
+from cktat.evaluation import Finding, Verdict, compare_pair, write_report
 from cktat.evaluation.figures import Line, apart, picture, plot
 from cktat.training import RunFolder
 
@@ -108,6 +108,26 @@ def test_a_run_that_is_not_evaluated_shows_what_it_has(run: Make, tmp_path: Path
     assert "not evaluated yet: cktat evaluate trained" in page.text
     assert "not evaluated yet: cktat evaluate begun" in page.text
     assert "Held-out accuracy" in page.text and "Accuracy against eps" not in page.text
+
+
+def test_doubts_stand_beside_the_numbers_they_are_of(run: Make, tmp_path: Path) -> None:
+    def of(name: str, weights: str, *findings: Finding) -> RunFolder:
+        folder = run(name, measured=MEASURED)
+        verdict = Verdict(findings, {"images": 128}, 4.1, {"weights_sha256": weights})
+        verdict.write(folder.results / "best-verdict.json")
+        return folder
+
+    fine = Finding("ok", "Nothing found.", {"share": 0.0}, 0.05, "zero gradients")
+    bad = Finding("doubt", f"{EVIL} moves nothing.", {"accuracy": 0.95}, 0.2, "large eps")
+    runs = [of("a", "b" * 64, fine), of("b", "b" * 64, fine, bad), of("c", "0" * 64, bad), run("d", measured=MEASURED)]
+    page = Page(write_report(runs, tmp_path / "r.html"))
+    assert page.text.count("✗ doubted, see below") == 1
+    assert "✓ no doubts: 1 check on 128 images, 4.1 s" in page.text
+    assert f"✗ 1 doubt: 2 checks on 128 images, 4.1 s Large eps. {EVIL} moves nothing." in page.text
+    assert "accuracy 0.95 (threshold 0.2)" in page.text
+    assert page.text.count("not examined") == 2, "one of other weights, one of none"
+    assert page.count("script") == 0
+    assert "Doubts" not in Page(write_report(runs[3:], tmp_path / "none.html")).text
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -59,8 +59,8 @@ class Attack:
     ) -> Tensor:
         """Adversarial images [N, C, H, W] for x (float, in the box) with labels y [N]; `step` overrides, in pixel units.
 
-        The model is attacked in eval mode and left as it was. Raises CktatError for images, labels or radii that make no
-        sense.
+        The model is attacked in eval mode and left as it was. Raises CktatError for images, labels, radii or answers of the
+        model that make no sense.
         """
         x = x.detach()
         ball = Ball(eps, box, norm)
@@ -70,14 +70,27 @@ class Attack:
         check_batch(x, y, box)
         draws = seed if isinstance(seed, torch.Generator) else generator(seed, "attack")
 
+        highest, finite = int(y.max()), torch.tensor(True, device=x.device)
+
         def objective(images: Tensor) -> Tensor:
-            return self.objective(model(images), y)
+            return self.objective(check_logits(model(images), len(images), highest), y)
+
+        def watched(direction: Direction) -> Direction:
+            # the sign of NaN is 0: images would stay where they are, and the network would look robust
+            def watching(gradient: Tensor) -> Tensor:
+                finite.logical_and_(gradient.isfinite().all())
+                return direction(gradient)
+
+            return watching
 
         with attacked(model):
             best: Tensor | None = None
             for _restart in range(self.restarts):
                 begin = ball.uniform(x, draws) if self.start == "uniform" else x
-                found = ascend(objective, x, begin, ball=ball, step=step, steps=self.steps, direction=self.direction())
+                direction = watched(self.direction())
+                found = ascend(objective, x, begin, ball=ball, step=step, steps=self.steps, direction=direction)
+                if not finite:
+                    raise CktatError("the network's logits or gradients are not finite under attack")
                 if self.restarts == 1:
                     return found
                 with torch.no_grad():
@@ -108,3 +121,27 @@ def check_batch(x: Tensor, y: Tensor, box: Box | None) -> None:
     if box is not None and (float(x.min()) < box[0] or float(x.max()) > box[1]):
         low, high = float(x.min()), float(x.max())
         raise CktatError(f"images reach from {low:g} to {high:g}, outside the data's box {list(box)}")
+
+
+def check_logits(logits: Any, images: int, highest: int) -> Tensor:
+    """What a model answered, if it is logits [images, K] with K above the highest label. Raises CktatError otherwise.
+
+    Looks at type, shape and graph only, so that nothing waits for a GPU.
+    """
+    if not isinstance(logits, Tensor):
+        raise CktatError(
+            f"the model must return a tensor of logits [N, K], not a {type(logits).__name__}; if it returns several "
+            f"things, attack a function that picks the logits"
+        )
+    if not logits.is_floating_point():
+        raise CktatError(f"the model must return floating logits [N, K], not {logits.dtype}")
+    if logits.dim() != 2 or len(logits) != images or logits.shape[1] < 2:
+        raise CktatError(f"the model must return logits [N, K]; for {images} images it returned {list(logits.shape)}")
+    if torch.is_grad_enabled() and not logits.requires_grad:
+        raise CktatError("the model's logits carry no gradient to the images (no_grad, detach or NumPy inside it?)")
+    if highest >= logits.shape[1]:
+        raise CktatError(
+            f"a label is {highest}, but the model has {logits.shape[1]} classes (0 to {logits.shape[1] - 1}); "
+            f"these labels are of other data"
+        )
+    return logits

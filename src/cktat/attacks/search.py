@@ -14,7 +14,7 @@ from typing import Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
-from cktat.attacks.attack import Model
+from cktat.attacks.attack import Model, check_logits
 from cktat.errors import CktatError
 
 
@@ -126,14 +126,9 @@ def wide(values: Tensor, like: Tensor) -> Tensor:
 def classify(model: Model, x: Tensor, y: Tensor) -> Tensor:
     """Logits [N, K] of x. Raises CktatError unless they are that, finite, and y below K."""
     with torch.no_grad():
-        logits = model(x)
-    if not isinstance(logits, Tensor) or logits.dim() != 2 or len(logits) != len(x):
-        kind = f"a tensor {list(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
-        raise CktatError(f"a model under attack must return logits [{len(x)}, classes], not {kind}")
+        logits = check_logits(model(x), len(x), int(y.max()))
     if not bool(torch.isfinite(logits).all()):
         raise CktatError("the model gives logits that are not finite (NaN or infinity); nothing can be said of it")
-    if int(y.max()) >= logits.shape[1]:
-        raise CktatError(f"label {int(y.max())} is out of range: the model has {logits.shape[1]} classes")
     return logits
 
 

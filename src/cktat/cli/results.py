@@ -23,6 +23,7 @@ def evaluate(
     mode: Annotated[
         Literal["exact", "packed"], Option(help="AutoAttack: exact, in its authors' batches, or packed, quicker.")
     ] = "exact",
+    doubts: Annotated[bool, Option(help="Examine whether the numbers can be believed.")] = True,
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     root: RootOption = None,
     store: StoreOption = None,
@@ -42,7 +43,7 @@ def evaluate(
     wanted = names(attacks)
     results = api.evaluate(
         run, wanted, weights=weights, examples=examples, eps=number("eps", eps), batch_size=batch_size, seed=seed,
-        mode=mode, device=device, root=None if root is None else str(root), store=store,
+        mode=mode, doubts=doubts, device=device, root=None if root is None else str(root), store=store,
     )  # fmt: skip
     if examples is None and eps is None:
         print(text_table([Store(store).open(run)], weights))

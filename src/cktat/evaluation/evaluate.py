@@ -17,7 +17,7 @@ from cktat.attacks import SUITES, Attack, Mode, named
 from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.evaluation.measure import flags, predict, true_fp32
-from cktat.evaluation.result import CLEAN, Result, result_name
+from cktat.evaluation.result import CLEAN, Result, ending
 from cktat.evaluation.subject import Subject
 from cktat.evaluation.suite import Report, fallen, forget
 from cktat.training import World, commit, hardware, locked, read_json, versions, write_atomic, write_json
@@ -68,7 +68,7 @@ def evaluate(
         attack = found.get(name)
         protocol = {"test_images": len(split), "batch_size": batch_size, "seed": seed, "precision": "fp32"}
         protocol |= _protocol(attack, subject.norm, radius, mode, world)
-        path = subject.run.results / _name(subject, name, radius, len(split))
+        path = subject.run.results / f"{subject.pick}-{name}{ending_of(subject, eps, examples)}.json"
         with ExitStack() as held:
             result = world.once(partial(_measured, path, protocol, subject))
             if result is None:
@@ -150,14 +150,10 @@ def _measured(path: Path, protocol: dict[str, Any], subject: Subject) -> Result 
     return old if same else None
 
 
-def _name(subject: Subject, attack: str, radius: float, images: int) -> str:
-    # A run's plain result files are those at its own radius on all test images; others are named by what differs.
-    return result_name(
-        subject.pick,
-        attack,
-        eps=None if radius == subject.card["eps"] else radius,
-        images=None if images == len(subject.data.test) else images,
-    )
+def ending_of(subject: Subject, eps: float | None, examples: int | None) -> str:
+    """How names of files end: a run's plain ones are of its own radius and all test images, others say what differs."""
+    own, all_ = eps in (None, subject.card["eps"]), examples in (None, len(subject.data.test))
+    return ending(None if own else eps, None if all_ else examples)
 
 
 def _protocol(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cktat.attacks import Attack, Ball, Box, Norm, attacked
+from cktat.attacks import Attack, Ball, Box, Model, Norm, attacked, check_logits
 from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.seeds import generator
@@ -51,16 +51,18 @@ def flags(
     An image that is wrong without an attack counts as broken and is not attacked. Each batch draws its starts from (seed,
     its first image), so that a number depends on the batch size but not on how far an evaluation got before it stopped.
     Batch i is measured by process i mod size of `world`; all learn all flags. `say` hears of this process's own images
-    and, at the end, of all. Raises CktatError for logits that are not finite.
+    and, at the end, of all. Raises CktatError for answers that are no finite logits, and for labels past the classes.
     """
-    module = module.float().eval()
+    if len(split) == 0:
+        raise CktatError("there are no images to evaluate")
+    module, highest = module.float().eval(), int(split.labels.max())
 
     def measure() -> dict[int, Tensor]:
         found: dict[int, Tensor] = {}
         for number, batch in enumerate(ordered(split, batch_size, levels=levels, device=device)):
             if number % world.size != world.rank:
                 continue
-            right = predict(module, batch.x) == batch.y
+            right = predict(module, batch.x, highest) == batch.y
             if attack is not None and bool(right.any()):
                 draws = generator(seed, "evaluate", int(batch.index[0]))
                 x, y = batch.x[right], batch.y[right]
@@ -81,12 +83,21 @@ def flags(
 
 
 @torch.no_grad()
-def predict(module: nn.Module, x: Tensor) -> Tensor:
-    """Class of each image [N]. Raises CktatError for logits that are not finite: an argmax over NaN would be a number."""
-    logits = module(x)
+def logits_of(model: Model, x: Tensor, highest: int = 0) -> Tensor:
+    """Logits [N, K] of images x [N, C, H, W], without gradients; `highest` is the highest label among them.
+
+    Raises CktatError if the model answers with anything else, or if logits are not finite: an argmax over NaN would be a
+    number.
+    """
+    logits = check_logits(model(x), len(x), highest)
     if not bool(torch.isfinite(logits).all()):
         raise CktatError("the network gives logits that are not finite on test images; nothing can be said of it")
-    return logits.argmax(dim=1)
+    return logits
+
+
+def predict(model: Model, x: Tensor, highest: int = 0) -> Tensor:
+    """Class of each image [N]; see `logits_of`."""
+    return logits_of(model, x, highest).argmax(dim=1)
 
 
 def require_inside(moved: Tensor, x: Tensor, ball: Ball) -> None:

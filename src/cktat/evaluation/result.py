@@ -86,7 +86,12 @@ class Result:
 
 def result_name(pick: str, attack: str, *, eps: float | None = None, images: int | None = None) -> str:
     """The file of a result in a run's results/. eps: None is the run's own radius; images: None is all test images."""
-    return f"{pick}-{attack}{'' if eps is None else f'-eps{eps:.5f}'}{'' if images is None else f'-first{images}'}.json"
+    return f"{pick}-{attack}{ending(eps, images)}.json"
+
+
+def ending(eps: float | None, images: int | None) -> str:
+    """What a file's name says of a radius and a number of test images that are not the usual ones."""
+    return f"{'' if eps is None else f'-eps{eps:.5f}'}{'' if images is None else f'-first{images}'}"
 
 
 def worst_case(results: Iterable[Result]) -> Result:

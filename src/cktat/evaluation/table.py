@@ -25,8 +25,9 @@ def card_of(run: RunFolder, pick: str) -> dict[str, Any]:
 
 def result_files(run: RunFolder, pick: str) -> list[tuple[Path, Result]]:
     """Every result file of the run for `pick`, whatever weights it is of. Raises CktatError if one is broken."""
+    others = (f"{pick}-curve", f"{pick}-verdict")
     paths = sorted(run.results.glob(f"{pick}-*.json"))
-    return [(path, Result.read(path)) for path in paths if path.name != f"{pick}-curve.json"]
+    return [(path, Result.read(path)) for path in paths if not path.name.startswith(others)]
 
 
 def is_of(found: dict[str, Any], card: dict[str, Any]) -> bool:
@@ -49,6 +50,14 @@ def measured(run: RunFolder, pick: str, attack: str, images: int | None = None) 
 def results_of(run: RunFolder, pick: str) -> dict[str, Result]:
     """What was measured of the `pick`ed weights now in the folder, by attack, in the order of the table's columns.
 
+    See `group_of`. Raises CktatError if a file is broken.
+    """
+    return group_of(run, pick)[1]
+
+
+def group_of(run: RunFolder, pick: str) -> tuple[str, dict[str, Result]]:
+    """How the names of the result files end that tables are made of, and these results by attack, in order.
+
     Results of other weights, of an earlier epoch for example, are left out. All are of the same images and radius: files
     are grouped by what their names say after the attack, which is nothing for the run's own eps on all test images. That
     group is taken; without it one at the run's own eps before others, and among those the one with the most images.
@@ -60,11 +69,11 @@ def results_of(run: RunFolder, pick: str) -> dict[str, Result]:
         if is_of(result.provenance, card):
             groups.setdefault(path.stem.removeprefix(f"{pick}-{result.attack}"), {})[result.attack] = result
     if not groups:
-        return {}
+        return "", {}
     chosen = min(
         groups, key=lambda name: (name != "", name.startswith("-eps"), -next(iter(groups[name].values())).images, name)
     )
-    return {attack: groups[chosen][attack] for attack in in_order(groups[chosen])}
+    return chosen, {attack: groups[chosen][attack] for attack in in_order(groups[chosen])}
 
 
 def in_order(attacks: Sequence[str] | dict[str, Any]) -> list[str]:

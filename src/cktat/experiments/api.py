@@ -10,7 +10,7 @@ from rich.console import Console
 
 from cktat.attacks import Ball, Mode
 from cktat.errors import CktatError
-from cktat.evaluation import STANDARD_ATTACKS, Result, Subject, for_report, load_subject
+from cktat.evaluation import STANDARD_ATTACKS, Result, Subject, doubts_of, for_report, load_subject
 from cktat.evaluation import evaluate as measure
 from cktat.experiments.configure import configure
 from cktat.experiments.runs import Runner
@@ -77,13 +77,15 @@ def evaluate(
     store: str | Path | None = None,
     show: bool = True,
     draw: bool = True,
+    doubts: bool = True,
 ) -> list[Result]:
     """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
 
     attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks. mode:
     "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken.
-    draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. Under `torchrun`
-    its processes share the images. Raises CktatError for unknown attacks or weights that do not fit.
+    draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. doubts: examine
+    whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
+    it. Under `torchrun` its processes share the images. Raises CktatError for unknown attacks or weights that do not fit.
     """
     world = World.join()
     console = Console(quiet=not (show and world.first))
@@ -100,6 +102,10 @@ def evaluate(
             subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
             report=meter.standing, say=meter.say, world=world,
         )  # fmt: skip
+        if doubts:
+            meter.say(
+                doubts_of(subject, examples=examples, eps=eps, batch_size=batch_size, seed=seed, world=world).text()
+            )
         if draw:
             for_report(subject, batch_size=batch_size, seed=seed, world=world)
     return results

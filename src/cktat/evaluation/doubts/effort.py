@@ -1,0 +1,105 @@
+"""Checks that the attack was strong enough: steps, restarts, objective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from cktat.evaluation.doubts.finding import Finding, judged
+from cktat.evaluation.doubts.probe import RESTARTS, SHORT, STEPS, Probe, percent, share
+
+RISING = 0.1
+STRONGER = 0.05
+OBJECTIVES = 0.1
+FEW = 7
+"""Fewer images in favour of one attack and none of the other happen by chance more often than once in 100 (2 ** -7)."""
+
+CROSS_ENTROPY = ("fgsm", "pgd10", "pgd20", "pgd100", "mim", "mim10", "apgd-ce")
+MARGINS = ("cw", "apgd-dlr", "apgd-t", "fab", "fab-t")
+"""Attacks by what they follow, where an evaluation has results of them."""
+
+
+def still_rising(probe: Probe) -> Finding:
+    """PGD has arrived after 100 steps. Doubted where 10 % of the images are still on their way.
+
+    On its way is an image that is not broken yet and would be, if its best margin went on for another 100 steps as in the
+    last 25. Some images always lie just before the boundary; one in ten says that steps are too few or too short.
+    """
+    best = probe.by_cross_entropy.cummax(dim=0).values
+    rise = best[-1] - best[-1 - STEPS // 4]
+    coming = (best[-1] <= 0) & (best[-1] + 4 * rise > 0)
+    part = share(int(coming.sum()), probe.images)
+    sentence = (
+        f"After {STEPS} steps {percent(part)} of the images are still on their way to the boundary: more or longer steps "
+        f"would break them. Use more steps."
+        if part > RISING
+        else f"After {STEPS} steps {percent(part)} of the images are still on their way to the boundary."
+    )
+    return judged(part > RISING, sentence, RISING, on_their_way=part, images=probe.images)
+
+
+def more_steps(probe: Probe) -> Finding:
+    """PGD-100 breaks hardly more than PGD-20. Doubted from 5 points of accuracy (and 7 images) more.
+
+    Honest networks lose about 1 point. Taken from the evaluation's results if both are there.
+    """
+    if {"pgd20", "pgd100"} <= probe.results.keys():
+        short, long = (int((~probe.results[name]).sum()) for name in ("pgd20", "pgd100"))
+        images = len(probe.results["pgd20"])
+    else:
+        short, long = (int((probe.by_cross_entropy[step] > 0).sum()) for step in (SHORT, STEPS))
+        images = probe.images
+    doubted, gap = _more(long - short, images, STRONGER)
+    sentence = f"PGD-{STEPS} breaks {percent(max(gap, 0))} of {images} images more than PGD-{SHORT}" + (
+        f": {SHORT} steps are too few here, and {STEPS} may be. Report the stronger, and try more." if doubted else "."
+    )
+    return judged(doubted, sentence, STRONGER, gap=gap, broken_by_20=short, broken_by_100=long, images=images)
+
+
+def restarts(probe: Probe) -> Finding:
+    """Other starts find hardly more than the first. Doubted from 5 % of the images (and 7) that only a later start breaks.
+
+    Honest networks lose about 1 point to several restarts; a loss surface in shreds loses more with each.
+    """
+    more = int(probe.by_restarts.sum())
+    doubted, part = _more(more, probe.images, STRONGER)
+    sentence = f"{RESTARTS} more starts of PGD-{SHORT} break {percent(part)} of the images that the first did not" + (
+        ": the outcome depends on luck. Use restarts, and an attack by black-box." if doubted else "."
+    )
+    return judged(doubted, sentence, STRONGER, only_by_restarts=part, images=probe.images)
+
+
+def other_objective(probe: Probe) -> Finding:
+    """An attack on the margin breaks hardly more than one on the cross-entropy. Doubted from 10 points (and 7 images).
+
+    Honest networks lose 1 to 5 points to the margin, those with labels softened or samples weighted the most; a masked
+    softmax loses tens. Taken from the evaluation's results if it has attacks of both kinds, the worst case over each.
+    """
+    by_entropy, by_margin = (_broken(probe, names) for names in (CROSS_ENTROPY, MARGINS))
+    if by_entropy is None or by_margin is None:
+        by_entropy, by_margin = probe.by_cross_entropy[-1] > 0, probe.by_margin[-1] > 0
+        images = probe.images
+    else:
+        images = len(by_entropy)
+    entropy, margins = int(by_entropy.sum()), int(by_margin.sum())
+    doubted, gap = _more(margins - entropy, images, OBJECTIVES)
+    sentence = (
+        f"Attacks on the margin break {percent(max(gap, 0))} of {images} images more than those on the cross-entropy"
+        + (": the cross-entropy misleads here. Report the margin's or AutoAttack's number." if doubted else ".")
+    )
+    return judged(
+        doubted, sentence, OBJECTIVES, gap=gap, broken_by_cross_entropy=entropy, broken_by_margin=margins, images=images
+    )
+
+
+def _broken(probe: Probe, names: Iterable[str]) -> Tensor | None:
+    """Images [N] that any of these attacks broke, where there are results of them."""
+    there = [~probe.results[name] for name in names if name in probe.results]
+    return torch.stack(there).any(dim=0) if there else None
+
+
+def _more(count: int, images: int, threshold: float) -> tuple[bool, float]:
+    """Whether so many images more are too many, and their share."""
+    return count >= FEW and count > threshold * images, share(count, images)

@@ -1,0 +1,93 @@
+"""All checks on one network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from cktat.attacks import Ball, Box, Model, Norm, attacked, check_batch
+from cktat.errors import CktatError
+from cktat.evaluation.doubts import answers, beyond, effort, gradients
+from cktat.evaluation.doubts.finding import Finding, Verdict, not_checked
+from cktat.evaluation.doubts.probe import Probe
+from cktat.evaluation.measure import true_fp32
+from cktat.seeds import derive
+
+IMAGES = 128
+"""Enough that 2 % are 3 images; all checks then cost about 3 % of PGD-100 on 10,000."""
+
+OF_ANSWERS: tuple[Callable[[Probe], Finding], ...] = (answers.logits, answers.deterministic)
+OF_ATTACKS: tuple[Callable[[Probe], Finding], ...] = (
+    gradients.zero_gradients, gradients.saturated_softmax, gradients.finite_differences,
+    effort.still_rising, effort.more_steps, effort.restarts, effort.other_objective,
+    beyond.black_box, beyond.noise, beyond.large_eps, beyond.transfer,
+)  # fmt: skip
+
+
+def names() -> list[str]:
+    """The checks in their order."""
+    return [*map(_name, OF_ANSWERS), *map(_name, OF_ATTACKS), _name(answers.state)]
+
+
+def examine(
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    norm: Norm = "Linf",
+    box: Box | None = (0.0, 1.0),
+    results: Mapping[str, Tensor | Sequence[bool]] = {},
+    other: Model | None = None,
+    seed: int = 0,
+    images: int = IMAGES,
+    batch_size: int = 250,
+) -> Verdict:
+    """Whether numbers of this network under attack can be believed, from the first `images` of x [N, C, H, W] with labels
+    y [N].
+
+    model: images to logits [N, K]; examined in eval mode and fp32, left as it was. results: flags by attack of an
+    evaluation, True where an image stayed right, all of the same images (of any number); checks that compare attacks take
+    them where they can. other: a network whose adversarial images are tried on this one. Random numbers of the network
+    itself are seeded, and the global generator stays where it was.
+
+    Raises CktatError for images, labels, radii or answers of the model that make no sense.
+    """
+    started = time.perf_counter()
+    check_batch(x, y, box)
+    if isinstance(images, bool) or not isinstance(images, int) or images < 1:
+        raise CktatError(f"cannot examine {images!r} images; give a whole number of 1 or more")
+    flags = {name: torch.as_tensor(found, dtype=torch.bool).cpu() for name, found in results.items()}
+    if len({found.shape for found in flags.values()}) > 1:
+        raise CktatError("results of several attacks must be flags of the same images")
+    parts = list(model.modules()) if isinstance(model, nn.Module) else []
+    training = sum(part.training for part in parts)
+    before = _state(model)
+    x, y = x[:images].detach(), y[:images]
+    probe = Probe(model, x, y, Ball(eps, box, norm), flags, other, seed, batch_size)
+    with true_fp32(), attacked(model, *([other] if other is not None else [])), torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive(seed, "doubts"))
+        findings = [_named(check, check(probe)) for check in OF_ANSWERS]
+        reason = probe.unattackable
+        findings += [_named(check, not_checked(reason) if reason else check(probe)) for check in OF_ATTACKS]
+        altered = sum(not torch.equal(before[name], now) for name, now in _state(model).items())
+        findings.append(_named(answers.state, answers.state(probe, training, altered)))
+    ball = {"norm": norm, "eps": eps, "box": None if box is None else list(box)}
+    protocol = ball | {"images": len(x), "seed": seed, "results": sorted(flags), "transfer": other is not None}
+    return Verdict(tuple(findings), protocol, round(time.perf_counter() - started, 3))
+
+
+def _state(model: Model) -> dict[str, Tensor]:
+    return {n: t.detach().clone() for n, t in model.state_dict().items()} if isinstance(model, nn.Module) else {}
+
+
+def _named(check: Callable[..., Finding], finding: Finding) -> Finding:
+    return replace(finding, check=_name(check))
+
+
+def _name(check: Callable[..., Finding]) -> str:
+    return check.__name__.replace("_", " ")

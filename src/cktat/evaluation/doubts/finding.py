@@ -1,0 +1,89 @@
+"""What a check found, and the verdict that all findings make."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from cktat.errors import CktatError
+from cktat.training import read_json, write_json
+
+Kind = Literal["ok", "doubt", "not checked"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found.
+
+    sentence: what it means and what to do. evidence: the numbers it rests on; the first is the one that is held against
+    the threshold. check: its name, given by `examine`.
+    """
+
+    finding: Kind
+    sentence: str
+    evidence: dict[str, float] = field(default_factory=dict)
+    threshold: float | None = None
+    check: str = ""
+
+
+def judged(doubted: bool, sentence: str, threshold: float, **evidence: float) -> Finding:
+    """A doubt or an ok with its evidence."""
+    numbers = {name: float(f"{value:.4g}") for name, value in evidence.items()}
+    return Finding("doubt" if doubted else "ok", sentence, numbers, float(f"{threshold:.4g}"))
+
+
+def not_checked(reason: str) -> Finding:
+    return Finding("not checked", reason)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All findings on one network. protocol: ball, images and seed. seconds: what it took. provenance: of what weights."""
+
+    findings: tuple[Finding, ...]
+    protocol: dict[str, Any]
+    seconds: float
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is doubted. What was not checked is no doubt, and no evidence either."""
+        return not self.doubts
+
+    @property
+    def doubts(self) -> tuple[Finding, ...]:
+        return tuple(found for found in self.findings if found.finding == "doubt")
+
+    @property
+    def headline(self) -> str:
+        """Such as "no doubts: 13 checks on 128 images, 4.1 s"."""
+        checked = sum(found.finding != "not checked" for found in self.findings)
+        number = {0: "no doubts", 1: "1 doubt"}.get(len(self.doubts), f"{len(self.doubts)} doubts")
+        checks = "1 check" if checked == 1 else f"{checked} checks"
+        return f"{number}: {checks} on {self.protocol['images']} images, {self.seconds:.1f} s"
+
+    def text(self) -> str:
+        """The headline, and a line for each doubt."""
+        return "\n".join([self.headline, *(f"  {found.check}: {found.sentence}" for found in self.doubts)])
+
+    def write(self, path: Path) -> None:
+        """Writes it as JSON, atomically."""
+        write_json(path, {"clean": self.clean} | asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Verdict:
+        """Reads what `write` wrote. Raises CktatError if the file is broken."""
+        fields = read_json(path)
+        try:
+            verdict = cls(
+                tuple(Finding(**found) for found in fields["findings"]),
+                dict(fields["protocol"]),
+                float(fields["seconds"]),
+                dict(fields["provenance"]),
+            )
+            if fields["clean"] != verdict.clean or {f.finding for f in verdict.findings} - set(get_args(Kind)):
+                raise ValueError
+        except (KeyError, TypeError, ValueError):
+            raise CktatError(f"{path} is not a verdict of `cktat evaluate`") from None
+        return verdict

@@ -1,0 +1,80 @@
+"""The verdict on a run: examined once for the same weights and protocol, and kept beside its results."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cktat.data import ordered
+from cktat.evaluation.doubts.examine import IMAGES, examine, names
+from cktat.evaluation.doubts.finding import Verdict
+from cktat.evaluation.evaluate import ending_of
+from cktat.evaluation.result import CLEAN
+from cktat.evaluation.subject import Subject
+from cktat.evaluation.table import card_of, group_of, is_of, result_files
+from cktat.training import RunFolder, World, commit, hardware, versions
+
+
+def doubts_of(
+    subject: Subject,
+    *,
+    examples: int | None = None,
+    eps: float | None = None,
+    batch_size: int = 250,
+    seed: int = 0,
+    world: World = World(),
+) -> Verdict:
+    """The verdict on what `evaluate` measured with the same `examples`, `eps` and `seed`: read, or examined and written.
+
+    The first test images are examined; results that lie in the run's folder are taken into account, and others than before
+    are a reason to examine anew. Of several processes the first works.
+    """
+
+    def work() -> Verdict:
+        data, card = subject.data, subject.card
+        tested = len(data.test) if examples is None else examples
+        radius, ending = card["eps"] if eps is None else eps, ending_of(subject, eps, examples)
+        path = subject.run.results / _file(subject.pick, ending)
+        found = {
+            result.attack: torch.tensor([flag == "1" for flag in result.robust])
+            for file, result in result_files(subject.run, subject.pick)
+            if file.name == f"{subject.pick}-{result.attack}{ending}.json"
+            and result.attack != CLEAN
+            and is_of(result.provenance, card)
+        }
+        images = min(IMAGES, tested)
+        old = Verdict.read(path) if path.is_file() else None
+        if old is not None and is_of(old.provenance, card) and [each.check for each in old.findings] == names():
+            now = {"eps": radius, "images": images, "seed": seed, "results": sorted(found)}
+            if now.items() <= old.protocol.items():
+                return old
+        device = next(subject.module.parameters()).device
+        batch = next(iter(ordered(data.test.first(images), images, levels=data.levels, device=device)))
+        verdict = examine(
+            subject.module.float(), batch.x, batch.y, eps=radius, norm=subject.norm, box=data.box, results=found,
+            seed=seed, images=images, batch_size=batch_size,
+        )  # fmt: skip
+        about: dict[str, Any] = {"commit": commit(), "versions": versions(), "hardware": hardware(device)}
+        verdict = replace(verdict, provenance=subject.provenance() | about)
+        verdict.write(path)
+        return verdict
+
+    return world.once(work)
+
+
+def verdict_of(run: RunFolder, pick: str) -> Verdict | None:
+    """The verdict on the results of the `pick`ed weights that tables show, None if there is none of these weights.
+
+    Raises CktatError if its file is broken.
+    """
+    ending = group_of(run, pick)[0]
+    path = run.results / _file(pick, ending)
+    verdict = Verdict.read(path) if path.is_file() else None
+    return verdict if verdict is not None and is_of(verdict.provenance, card_of(run, pick)) else None
+
+
+def _file(pick: str, ending: str) -> Path:
+    return Path(f"{pick}-verdict{ending}.json")
