@@ -145,3 +145,16 @@ def check_logits(logits: Any, images: int, highest: int) -> Tensor:
             f"these labels are of other data"
         )
     return logits
+
+
+@torch.no_grad()
+def logits_of(model: Model, x: Tensor, highest: int = 0) -> Tensor:
+    """Logits [N, K] of images x [N, C, H, W], without gradients; `highest` is the highest label among them.
+
+    Raises CktatError if the model answers with anything else, or if logits are not finite: an argmax over NaN would be a
+    number.
+    """
+    logits = check_logits(model(x), len(x), highest)
+    if not bool(torch.isfinite(logits).all()):
+        raise CktatError("the model gives logits that are not finite (NaN or infinity); nothing can be said of it")
+    return logits

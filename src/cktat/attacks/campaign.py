@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from cktat.attacks.ascent import attacked
-from cktat.attacks.attack import Model
-from cktat.attacks.search import Rows, Search, classify, pursue
+from cktat.attacks.attack import Model, logits_of
+from cktat.attacks.search import Rows, Search, pursue
 
 Mode = Literal["exact", "packed"]
 
@@ -123,7 +123,7 @@ class Campaign:
         classes = 0
         for images in self._batches(everything):
             x, y = self._on_device(images)
-            logits = classify(self.given, x, y)
+            logits = logits_of(self.given, x, int(y.max()))
             classes = logits.shape[1]
             self.robust[images] = (logits.argmax(dim=1) == y).cpu()
         return classes
@@ -164,7 +164,7 @@ class Campaign:
     def _right(self, images: Tensor) -> Tensor:
         # asked again for each batch, as the authors do: in a batch of other images, rounding could decide otherwise
         x, y = self._on_device(images)
-        return images[(classify(self.given, x, y).argmax(dim=1) == y).cpu()]
+        return images[(logits_of(self.given, x, int(y.max())).argmax(dim=1) == y).cpu()]
 
     def _rows(
         self,
@@ -215,7 +215,7 @@ class Campaign:
         for images in self._batches(left):
             y = self.y[images].to(self.device)
             moved = torch.stack([fallen.get(int(image), self.x[image]) for image in images]).to(self.device)
-            wrong = (classify(self.given, moved, y).argmax(dim=1) != y).cpu()
+            wrong = (logits_of(self.given, moved, int(y.max())).argmax(dim=1) != y).cpu()
             broken.append(images[wrong])
             where.append(moved.cpu()[wrong])
         return torch.cat(broken), torch.cat(where)

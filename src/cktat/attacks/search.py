@@ -14,8 +14,7 @@ from typing import Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
-from cktat.attacks.attack import Model, check_logits
-from cktat.errors import CktatError
+from cktat.attacks.attack import Model
 
 
 @dataclass
@@ -121,15 +120,6 @@ def pursue(search: Search[R], model: Model, batches: Iterable[R], size: int | No
 def wide(values: Tensor, like: Tensor) -> Tensor:
     """Values [n] with as many dimensions as `like` [n, ...], so that they broadcast over each image."""
     return values.view(-1, *[1] * (like.dim() - 1))
-
-
-def classify(model: Model, x: Tensor, y: Tensor) -> Tensor:
-    """Logits [N, K] of x. Raises CktatError unless they are that, finite, and y below K."""
-    with torch.no_grad():
-        logits = check_logits(model(x), len(x), int(y.max()))
-    if not bool(torch.isfinite(logits).all()):
-        raise CktatError("the model gives logits that are not finite (NaN or infinity); nothing can be said of it")
-    return logits
 
 
 def aimed_at(model: Model, x: Tensor, rank: int) -> Tensor:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cktat.attacks import Attack, Ball, Box, Model, Norm, attacked, check_logits
+from cktat.attacks import Attack, Ball, Box, Model, Norm, attacked, logits_of
 from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.seeds import generator
@@ -80,19 +80,6 @@ def flags(
     if len(own) < len(parts):
         say(len(found), int(found.sum()))
     return found
-
-
-@torch.no_grad()
-def logits_of(model: Model, x: Tensor, highest: int = 0) -> Tensor:
-    """Logits [N, K] of images x [N, C, H, W], without gradients; `highest` is the highest label among them.
-
-    Raises CktatError if the model answers with anything else, or if logits are not finite: an argmax over NaN would be a
-    number.
-    """
-    logits = check_logits(model(x), len(x), highest)
-    if not bool(torch.isfinite(logits).all()):
-        raise CktatError("the network gives logits that are not finite on test images; nothing can be said of it")
-    return logits
 
 
 def predict(model: Model, x: Tensor, highest: int = 0) -> Tensor:

@@ -9,8 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from cktat.attacks import Ball, Model, OfLogits, ascend, check_logits, cross_entropy, margin, plain
-from cktat.evaluation.measure import logits_of
+from cktat.attacks import Ball, Model, OfLogits, ascend, check_logits, cross_entropy, logits_of, margin, plain
 from cktat.seeds import generator
 
 STEPS = 100
