@@ -53,6 +53,6 @@ def test_networks_without_parameters_to_train_are_asked_all_the_same(
 
 
 def test_grad_cam_needs_a_map(net: nn.Module, batch: tuple[Tensor, Tensor]) -> None:
-    with pytest.raises(CktatError, match="'body.head' does not"):
+    with pytest.raises(CktatError, match=r"'body\.head' does not"):
         grad_cam(net, "body.head", *batch)
     assert not any(part._forward_hooks for part in net.modules())

@@ -43,8 +43,8 @@ def knowledge_figure(x: Tensor, labels: Sequence[str], views: Sequence[View], th
     for view, pairs in zip(views, axes, strict=True):
         below = _below_background(view)
         for i, (left, right) in enumerate(pairs):
-            shown = left.imshow(below[i], cmap="RdBu_r", vmin=-LIMIT, vmax=LIMIT)
-            right.imshow(_lit(x[i], view.points.found[i]))
+            shown = left.imshow(below[i].numpy(), cmap="RdBu_r", vmin=-LIMIT, vmax=LIMIT)
+            right.imshow(_lit(x[i], view.points.found[i]).numpy())
             inside, outside = int(view.points.on_foreground[i]), int(view.points.on_background[i])
             right.set_xlabel(f"{inside} inside, {outside} outside", fontsize=8, color=INK, labelpad=3)
     assert shown is not None
@@ -68,8 +68,8 @@ def comparison_figure(x: Tensor, labels: Sequence[str], views: Sequence[View]) -
         below = _below_background(view)
         for i, (first, second, third) in enumerate(triples):
             for place, values in ((first, view.saliency[i]), (second, view.grad_cam[i])):
-                place.imshow(values.cpu(), cmap="Greys", vmin=0, vmax=max(float(values.max()), 1e-12))
-            shown = third.imshow(below[i], cmap="RdBu_r", vmin=-LIMIT, vmax=LIMIT)
+                place.imshow(values.cpu().numpy(), cmap="Greys", vmin=0, vmax=max(float(values.max()), 1e-12))
+            shown = third.imshow(below[i].numpy(), cmap="RdBu_r", vmin=-LIMIT, vmax=LIMIT)
     assert shown is not None
     _colour_bar(figure, shown, "entropy: nats below the mean of the background")
     _note(figure, "|gradient| and Grad-CAM of the true class's logit: black is each picture's highest value.")
@@ -116,7 +116,7 @@ def _grid(
     low, high = (inside.min().item() / 16, (inside.max().item() + 1) / 16)
     for i in range(rows):
         axes = _bare(figure.add_subplot(places[i, 0]))
-        axes.imshow(_rgb(x[i]))
+        axes.imshow(_rgb(x[i]).numpy())
         frame = Rectangle(
             (low, low),
             high - low,
