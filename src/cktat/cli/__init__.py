@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from cktat.cli import catalogue, results, speed, tables, training
+from cktat.cli import catalogue, knowledge, results, speed, tables, training
 from cktat.cli.theory import theory_app
 from cktat.errors import CktatError
 
@@ -29,6 +29,7 @@ for command in (training.demo, catalogue.designs, training.train, results.evalua
     app.command()(command)
 app.command("import")(training.import_)
 app.command()(results.runs)
+app.command()(knowledge.knowledge)
 app.command()(speed.bench)
 app.command()(tables.table)
 
