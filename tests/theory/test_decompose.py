@@ -70,8 +70,8 @@ def test_without_mixture_is_the_pure_part() -> None:
 
 def test_ratios() -> None:
     m, x = torch.tensor([[3.0, 4.0, 0, 0]]), torch.tensor([[1.0, 0, 0, 0], [0, 0, 2.0, 0]])
-    torch.testing.assert_close(ratio_on_data(m, x, classes=2), torch.tensor([[6.0, 0.0]]))  # 3 / (2 / 4)
-    torch.testing.assert_close(ratio_on_perturbation(m, 7 * m, classes=2), torch.tensor([5.0]))  # |m| / (2 / sqrt(4))
+    torch.testing.assert_close(ratio_on_data(m, x, k=2), torch.tensor([[6.0, 0.0]]))  # 3 / (2 / 4)
+    torch.testing.assert_close(ratio_on_perturbation(m, 7 * m, k=2), torch.tensor([5.0]))  # |m| / (2 / sqrt(4))
 
 
 def test_sigma_lowers_the_clean_network_and_has_the_length_asked_for() -> None:
