@@ -115,8 +115,8 @@ def sparse_setting(designs: tuple[str, ...] = SPARSE_DESIGNS, seeds: int = 5) ->
     """Section 3.1.2: sparse-coding data and a two-layer network, whose mixtures are measured at three radii."""
     data: dict[str, float] = {"d": 32, "k": 4, "noise": 0.02, "train": 2000, "held_out": 200, "test": 100}
     return Setting(
-        designs, seeds, Condition(0.15, None, 20), (0.1, 0.2), (), (), data, source="sparse-coding", model="patchnet-wide",
-        base_only=tuple(d for d in designs if d not in (CLEAN, "pgd_at", CONTROL)),
+        designs, seeds, Condition(0.15, None, 20), (0.1, 0.2), (), (), data, {"batch_size": 100, "lr": 0.2, "steps": 5},
+        "sparse-coding", "patchnet-wide", base_only=tuple(d for d in designs if d not in (CLEAN, "pgd_at", CONTROL)),
     )  # fmt: skip
 
 
