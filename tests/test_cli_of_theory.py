@@ -16,7 +16,7 @@ def call(*words: str) -> tuple[int, str, BaseException | None]:
     return result.exit_code, result.output, result.exception
 
 
-@pytest.mark.parametrize("command", ["example", "phase", "check", "experiment"])
+@pytest.mark.parametrize("command", ["example", "phase", "check", "experiment", "purification"])
 def test_help_has_an_example(command: str) -> None:
     code, text, _ = call(command, "--help")
     assert code == 0 and f"cktat theory {command}" in text
@@ -28,6 +28,7 @@ def test_commands_print_numbers_and_write_a_page(tmp_path: Path) -> None:
         (("phase", "--D", "5", "--k1", "0.1"), "holds for mu up to"),
         (("check", "--samples", "2000"), "Eq. 11"),
         (("experiment", "--quick", "--seeds", "1", "pgd_at"), "pgd_at"),
+        (("purification", "--quick", "--seeds", "1", "pgd_at"), "k by length"),
     ):
         code, text, error = call(*words, "--out", str(tmp_path))
         assert code == 0, error
@@ -40,6 +41,7 @@ def test_commands_print_numbers_and_write_a_page(tmp_path: Path) -> None:
         (("check", "--mu", "1.5"), "0 <= mu <= 1"),
         (("phase", "--k1", "-1"), "0 <= k1 <= 1"),
         (("experiment", "pgdat"), "unknown design 'pgdat'"),
+        (("purification", "pgdat"), "unknown design 'pgdat'"),
     ],
 )
 def test_bad_input_is_one_line(words: tuple[str, ...], said: str, tmp_path: Path) -> None:

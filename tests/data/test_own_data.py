@@ -219,4 +219,4 @@ def test_unknown_data() -> None:
         CktatError, match=r"unknown data 'cifar-10'; did you mean 'cifar10'.*FILE.npz.*file.py:function"
     ):
         load("cifar-10")
-    assert list(DATASETS) == ["digits", "cifar10", "cifar100", "multiview"]
+    assert list(DATASETS) == ["digits", "cifar10", "cifar100", "multiview", "sparse-coding"]

@@ -38,3 +38,9 @@ def test_its_size_and_start() -> None:
     check(net, (30, 16, 1), 6)
     again = build("patchnet", classes=6, channels=30, mean=(0.0,) * 30, std=(1.0,) * 30, seed=0)
     assert torch.equal(net.body.patches.weight, again.body.patches.weight)  # type: ignore[union-attr]
+
+
+def test_the_wide_one_has_64_neurons_for_each_class() -> None:
+    net = build("patchnet-wide", classes=2, channels=32, mean=(0.0,) * 32, std=(1.0,) * 32, seed=0)
+    assert net.body.neuron_weights.shape == (2, 64, 32)  # type: ignore[union-attr]
+    check(net, (32, 1, 1), 2)

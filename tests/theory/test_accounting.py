@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -32,6 +33,11 @@ share = st.floats(0, 1)
 terms = st.fixed_dictionaries(
     {"mu": share, "k1": share, "k2": share, "a": st.floats(0.01, 5), "D": st.floats(0.01, 20)}
 )
+
+
+@pytest.mark.parametrize("function", SIX)
+def test_all_six_take_the_same_terms(function: Any) -> None:
+    assert list(inspect.signature(function).parameters) == ["mu", "k1", "k2", "a", "D"]
 
 
 @given(terms)

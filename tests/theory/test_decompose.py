@@ -8,6 +8,7 @@ import torch
 from cktat.errors import CktatError
 from cktat.theory import (
     MultiView,
+    against_mixtures,
     along_mixture,
     by_feature,
     claim,
@@ -16,6 +17,7 @@ from cktat.theory import (
     ratio_on_data,
     ratio_on_perturbation,
     split,
+    split_by_class,
     split_by_feature,
     without_mixture,
 )
@@ -64,14 +66,34 @@ def test_purification_is_the_share_of_the_mixture_that_is_left(share: float) -> 
     torch.testing.assert_close(found.along, torch.full((6,), share), rtol=0, atol=1e-5)
 
 
+def test_classes_whose_features_are_the_same_lines_are_split_one_by_one() -> None:
+    basis = torch.linalg.qr(torch.randn(5, 5, generator=torch.Generator().manual_seed(1))).Q
+    features = torch.stack([-basis, basis])
+    weights = 2 * features + 0.1 * basis.roll(1, 0)
+    found = split_by_class(weights, features)
+    torch.testing.assert_close(found.pure, torch.full((2, 5), 2.0))
+    torch.testing.assert_close(found.mixture, (0.1 * basis.roll(1, 0)).expand(2, 5, 5), rtol=0, atol=1e-6)
+    assert found.others.shape == (2, 5, 5) and float(found.others.abs().max()) == pytest.approx(0.1, abs=1e-5)
+
+
+def test_sigma_of_one_patch_is_against_the_mixtures_shown() -> None:
+    found = split_by_feature(network(), DATA.features)
+    y, shown = torch.tensor([0, 2, 1]), torch.tensor([[True, False], [True, True], [False, False]])
+    sigma = against_mixtures(shown, y, found, eps=0.5)
+    torch.testing.assert_close(sigma[0] / 0.5, -found.mixture[0, 0] / found.mixture[0, 0].norm())
+    both = found.mixture[2].sum(0)
+    torch.testing.assert_close(sigma[1], -0.5 * both / both.norm())
+    assert float(sigma[2].abs().max()) == 0
+
+
 def test_without_mixture_is_the_pure_part() -> None:
     torch.testing.assert_close(without_mixture(network(), DATA.features), 2 * DATA.features)
 
 
 def test_ratios() -> None:
     m, x = torch.tensor([[3.0, 4.0, 0, 0]]), torch.tensor([[1.0, 0, 0, 0], [0, 0, 2.0, 0]])
-    torch.testing.assert_close(ratio_on_data(m, x, classes=2), torch.tensor([[6.0, 0.0]]))  # 3 / (2 / 4)
-    torch.testing.assert_close(ratio_on_perturbation(m, 7 * m, classes=2), torch.tensor([5.0]))  # |m| / (2 / sqrt(4))
+    torch.testing.assert_close(ratio_on_data(m, x, k=2), torch.tensor([[6.0, 0.0]]))  # 3 / (2 / 4)
+    torch.testing.assert_close(ratio_on_perturbation(m, 7 * m, k=2), torch.tensor([5.0]))  # |m| / (2 / sqrt(4))
 
 
 def test_sigma_lowers_the_clean_network_and_has_the_length_asked_for() -> None:

@@ -26,6 +26,17 @@ def test_z_is_sparse_and_x_of_length_about_one() -> None:
     assert float(x.square().sum(1).mean()) == pytest.approx(1, abs=0.1)
 
 
+def test_features_speak_for_their_class_and_a_sample_shows_those_that_speak_for_its_own() -> None:
+    data = SparseCoding(d=20, k=3, noise=0.0)
+    x, y, z = data.sample(300)
+    torch.testing.assert_close(data.features[1], -data.features[0])
+    torch.testing.assert_close(data.features[1].sum(0), data.M @ data.w_star)
+    said = torch.einsum("nd,nld->nl", x, data.features[y])  # <x, v> for every feature of the sample's class
+    shown = data.shown(y, z)
+    assert torch.equal(shown, said > 1e-4)
+    assert bool(shown.any(1).all())  # the sign of a sum needs one term of that sign
+
+
 @pytest.mark.parametrize(
     ("change", "said"), [({"k": 0}, "1 <= k <= d"), ({"k": 65}, "1 <= k <= d"), ({"noise": -1.0}, ">= 0")]
 )

@@ -31,7 +31,7 @@ def data_list(root: RootOption = None) -> None:
     rows = []
     for name, text in DATASETS.items():
         try:
-            place = "in the package" if name in ("digits", "multiview") else str(locate(name, root))
+            place = "in the package" if name in ("digits", "multiview", "sparse-coding") else str(locate(name, root))
         except CktatError:
             place = "not here"
         rows.append((name, place, text))

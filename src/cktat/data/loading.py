@@ -12,6 +12,7 @@ from cktat.data.digits import read_digits
 from cktat.data.folders import read_folder
 from cktat.data.multiview import read_multiview
 from cktat.data.own import from_arrays, read_npz
+from cktat.data.sparse_coding import read_sparse_coding
 from cktat.errors import CktatError, is_file_function, load_file_function, unknown
 
 DATASETS = {
@@ -19,6 +20,7 @@ DATASETS = {
     "cifar10": "60,000 photographs of 10 kinds of things, 32 x 32 RGB; 170 MB from cs.toronto.edu, to be fetched",
     "cifar100": "60,000 photographs of 100 kinds of things, 32 x 32 RGB; 169 MB from cs.toronto.edu, to be fetched",
     "multiview": "samples of the paper's theory, patches for images; multiview:mu=0.2,rho=0.05 changes parameters",
+    "sparse-coding": "vectors M z + noise of the paper's theory, z sparse; sparse-coding:d=32,k=3 changes parameters",
 }
 
 
@@ -36,6 +38,8 @@ def load(spec: str, root: str | Path | None = None) -> Dataset:
         return read_cifar(CIFAR100, root)
     if spec.partition(":")[0] == "multiview":
         return read_multiview(spec)
+    if spec.partition(":")[0] == "sparse-coding":
+        return read_sparse_coding(spec)
     if is_file_function(spec):
         return _call(spec)
     if spec.endswith(".npz"):

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any
-
 from cktat.data.dataset import Dataset, Split
-from cktat.errors import CktatError, unknown
+from cktat.data.synthetic import parameters, without_box
 from cktat.theory import MultiView, Samples
 
 SIZES = {"train": 1500, "held_out": 300, "test": 1000}
@@ -15,24 +12,8 @@ EPS = 0.1
 
 
 def parse(spec: str) -> tuple[MultiView, dict[str, int]]:
-    """The distribution and the sizes of splits that `multiview`, or `multiview:mu=0.2,rho=0.05,train=500`, names.
-
-    Raises CktatError for a parameter that does not exist, or that is no number.
-    """
-    _, _, given = spec.partition(":")
-    known: dict[str, Any] = {field.name: field.default for field in fields(MultiView)} | SIZES
-    values: dict[str, Any] = {}
-    for part in filter(None, (part.strip() for part in given.split(","))):
-        name, _, text = part.partition("=")
-        if name not in known:
-            raise unknown("parameter of multi-view data", name, known)
-        try:
-            values[name] = type(known[name])(text)
-        except ValueError:
-            wanted = "a whole number" if isinstance(known[name], int) else "a number"
-            raise CktatError(f"data {spec!r}: {name} must be {wanted}, not {text!r}") from None
-    sizes = SIZES | {name: values.pop(name) for name in SIZES if name in values}
-    return MultiView(**values), sizes
+    """The distribution and the sizes of splits that `multiview`, or `multiview:mu=0.2,rho=0.05,train=500`, names."""
+    return parameters(spec, "multi-view", MultiView, SIZES)
 
 
 def split_of(data: MultiView, n: int, name: str) -> Samples:
@@ -46,20 +27,6 @@ def read_multiview(spec: str = "multiview") -> Dataset:
     The splits depend on the parameters in `spec` alone (`seed` is one of them), never on the seed of a run.
     """
     data, sizes = parse(spec)
-    split = {}
-    for name, n in sizes.items():
-        samples = split_of(data, n, name)
-        split[name] = Split(samples.images, samples.y)
-    return Dataset(
-        name=spec,
-        train=split["train"],
-        held_out=split["held_out"],
-        test=split["test"],
-        classes=tuple(map(str, range(data.k))),
-        levels=1,
-        mean=(0.0,) * data.d,
-        std=(1.0,) * data.d,
-        box=None,
-        eps=EPS,
-        augment="none",
-    )
+    samples = {name: split_of(data, n, name) for name, n in sizes.items()}
+    splits = {name: Split(found.images, found.y) for name, found in samples.items()}
+    return without_box(spec, splits, classes=data.k, eps=EPS)

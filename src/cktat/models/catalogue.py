@@ -9,7 +9,7 @@ from torch import nn
 
 from cktat.errors import CktatError, is_file_function, load_file_function, unknown
 from cktat.models.normalised import Normalised
-from cktat.models.patchnet import patchnet
+from cktat.models.patchnet import patchnet, patchnet_wide
 from cktat.models.preact import preactresnet18, wrn34_10
 from cktat.models.resnet import resnet18, resnet18_wide_map, small
 
@@ -20,6 +20,7 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "wrn34-10": wrn34_10,
     "resnet18-wide-map": resnet18_wide_map,
     "patchnet": patchnet,
+    "patchnet-wide": patchnet_wide,
 }
 
 

@@ -19,11 +19,12 @@ from cktat.theory.decompose import (
     ratio_on_data,
     ratio_on_perturbation,
     split,
+    split_by_class,
     split_by_feature,
     without_mixture,
 )
 from cktat.theory.example import EXAMPLE, WorkedExample, worked_example
-from cktat.theory.ideal import Claim, along_mixture, claim
+from cktat.theory.ideal import Claim, against_mixtures, along_mixture, claim
 from cktat.theory.montecarlo import Checked, TwoFeatureModel, monte_carlo
 from cktat.theory.multiview import MultiView
 from cktat.theory.samples import Samples
@@ -32,8 +33,10 @@ from cktat.theory.training_error import clean_training_error, robust_training_er
 
 __all__ = [
     "EXAMPLE", "Checked", "Claim", "MultiView", "Purification", "Samples", "SparseCoding", "Split", "TwoFeatureModel",
-    "WorkedExample", "along_mixture", "boundary_mu", "by_feature", "claim", "clean_error_after", "clean_error_before",
+    "WorkedExample", "against_mixtures", "along_mixture",
+    "boundary_mu", "by_feature", "claim", "clean_error_after", "clean_error_before",
     "clean_training_error", "correlations", "lacks_incentive", "learning_gain", "least_k2", "monte_carlo", "purification",
     "ratio_on_data", "ratio_on_perturbation", "robust_error_after", "robust_error_before", "robust_training_error",
-    "softmax_error", "split", "split_by_feature", "without_mixture", "worked_example",
+    "softmax_error", "split", "split_by_class", "split_by_feature",
+    "without_mixture", "worked_example",
 ]  # fmt: skip

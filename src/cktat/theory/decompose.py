@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -54,42 +54,50 @@ def correlations(neurons: Tensor, features: Tensor) -> Tensor:
 
 
 def by_feature(neurons: Tensor, features: Tensor) -> Tensor:
-    """omega^v of Eq. 13: the sum of those neurons of class i that have most of v_{i,l}, positively. [k, m, d] -> [k, 2, d].
+    """omega^v of Eq. 13: the sum of those neurons of class i that have most of v_{i,l}, positively. [k, m, d] -> [k, L, d].
 
-    0 where no neuron does: the class has not begun to learn that feature.
+    features: L of each class [k, L, d], all orthonormal. 0 where no neuron does: the class has not begun to learn that one.
     """
+    classes, each = features.shape[:2]
     found = split(neurons, features.flatten(0, 1))
-    own = 2 * torch.arange(len(features)).view(-1, 1, 1) + torch.arange(2)  # [k, 1, 2], places of v_{i,l} among all
-    of = (found.main.unsqueeze(-1) == own) & (found.pure > 0).unsqueeze(-1)  # [k, m, 2]
+    own = each * torch.arange(classes).view(-1, 1, 1) + torch.arange(each)  # [k, 1, L], places of v_{i,l} among all
+    of = (found.main.unsqueeze(-1) == own) & (found.pure > 0).unsqueeze(-1)  # [k, m, L]
     return torch.einsum("kml,kmd->kld", of.to(neurons.dtype), neurons)
 
 
 def split_by_feature(neurons: Tensor, features: Tensor) -> Split:
-    """omega^v = pure v + mixture for every feature of every class; fields are [k, 2, ...]; pure is 0 if not learned."""
+    """omega^v = pure v + mixture for every feature of every class; fields are [k, L, ...]; pure is 0 if not learned."""
     weights, flat = by_feature(neurons, features), features.flatten(0, 1)
-    along = weights @ flat.T  # [k, 2, 2k]
-    main = torch.arange(len(flat)).view(len(features), 2)
+    along = weights @ flat.T  # [k, L, k L]
+    main = torch.arange(len(flat)).view(features.shape[:2])
     pure = along.gather(-1, main.unsqueeze(-1))
     return Split(main, pure.squeeze(-1), weights - pure * features, along.scatter(-1, main.unsqueeze(-1), 0.0))
 
 
+def split_by_class(neurons: Tensor, features: Tensor) -> Split:
+    """`split_by_feature` of each class by itself, where the features of one are orthonormal [k, L, d] and those of another
+    the same lines (sparse coding: v and -v). Fields are [k, L, ...]; `main` and `others` count a class's own features."""
+    parts = [split_by_feature(own.unsqueeze(0), v.unsqueeze(0)) for own, v in zip(neurons, features, strict=True)]
+    return Split(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Split)))
+
+
 def without_mixture(neurons: Tensor, features: Tensor) -> Tensor:
-    """The ideal network of Eq. 15: every neuron's pure part alone. [k, m, d], [k, 2, d] -> [k, m, d]."""
-    flat = features.flatten(0, 1)
+    """The ideal network of Eq. 15: every neuron's pure part alone. [k, m, d], orthonormal [..., d] -> [k, m, d]."""
+    flat = features.flatten(0, -2)
     found = split(neurons, flat)
     return found.pure.unsqueeze(-1) * flat[found.main]
 
 
-def ratio_on_data(mixture: Tensor, x: Tensor, classes: int) -> Tensor:
+def ratio_on_data(mixture: Tensor, x: Tensor, k: float) -> Tensor:
     """Eq. 5: |<m, x>| / ((k / d) |x|) for mixtures [M, d] and inputs [N, d] -> [M, N]. Eq. 5 says: at most O~(1)."""
     length = x.norm(dim=-1).clamp_min(1e-12)
-    return (mixture @ x.T).abs() / (classes / x.shape[-1] * length)
+    return (mixture @ x.T).abs() / (k / x.shape[-1] * length)
 
 
-def ratio_on_perturbation(mixture: Tensor, delta: Tensor, classes: int) -> Tensor:
+def ratio_on_perturbation(mixture: Tensor, delta: Tensor, k: float) -> Tensor:
     """Eq. 6: |<m, delta>| / ((k / sqrt(d)) |delta|) for pairs [..., d] -> [...]. Eq. 6 says: at least Omega(1) along m."""
     length = delta.norm(dim=-1).clamp_min(1e-12)
-    return (mixture * delta).sum(dim=-1).abs() / (classes / delta.shape[-1] ** 0.5 * length)
+    return (mixture * delta).sum(dim=-1).abs() / (k / delta.shape[-1] ** 0.5 * length)
 
 
 @dataclass(frozen=True)

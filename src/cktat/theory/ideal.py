@@ -20,16 +20,27 @@ def along_mixture(samples: Samples, found: Split, eps: float) -> Tensor:
 
     found: `split_by_feature` of the clean network. A feature without mixture gets no share.
     """
-    rows, m = torch.arange(len(samples)), found.mixture
-    down = -m / m.norm(dim=-1, keepdim=True).clamp_min(1e-12)
+    rows, down = torch.arange(len(samples)), -_unit(found.mixture)
     shown = torch.ones(len(samples), 2, dtype=torch.bool)
     shown[rows[samples.single], 1 - samples.dominant[samples.single]] = False
     sigma = torch.zeros_like(samples.x)
     for l in (0, 1):
         place = samples.patches[rows, samples.y, l, 0]
         sigma[rows, place] = shown[:, l, None] * down[samples.y, l]
-    length = sigma.flatten(1).norm(dim=1).view(-1, 1, 1)
-    return eps * sigma / length.clamp_min(1e-12)
+    return eps * _unit(sigma.flatten(1)).view_as(sigma)
+
+
+def against_mixtures(shown: Tensor, y: Tensor, found: Split, eps: float) -> Tensor:
+    """sigma of Definition 4.1 for inputs that are one patch [N, d]: against the sum of the mixtures of those features of
+    its class that an input shows (bool [N, L]); of length eps, or 0 where it shows none.
+
+    found: `split_by_class` of the clean network. y: labels [N].
+    """
+    return -eps * _unit(torch.einsum("nl,nld->nd", shown.to(found.mixture.dtype), found.mixture[y]))
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,16 @@ class SparseCoding:
         """w* [d], entries +-1."""
         return 2.0 * torch.randint(2, (self.d,), generator=generator(self.seed, "w*")) - 1
 
+    @property
+    def features(self) -> Tensor:
+        """What speaks for each class [2, d, d]: v_{1,j} = w*_j M_j for class 1, its negative for class 0."""
+        of_one = (self.M * self.w_star).T
+        return torch.stack([-of_one, of_one])
+
+    def shown(self, y: Tensor, z: Tensor) -> Tensor:
+        """Which features of its own class each sample shows: bool [n, d]."""
+        return (z * self.w_star) * (2 * y - 1).unsqueeze(1) > 0
+
     def sample(self, n: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """x [n, d], y [n] in {0, 1} and z [n, d]. z is drawn again where <w*, z> = 0, which has no sign."""
         if n < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -81,7 +82,7 @@ def at_end(net: Normalised, probes: Probes, eps: float) -> dict[str, Any]:
             clean = net(samples.images).argmax(dim=1) == samples.y
         attacked = clean.clone()
         for name in ATTACKS:
-            attacked &= survives(net, named(name), samples, eps)
+            attacked &= survives(net, named(name), samples.images, samples.y, eps)
         if kind == "only":
             k = len(probes.features)
             learned = {"clean": per_feature(clean, samples, k), "attacked": per_feature(attacked, samples, k)}
@@ -96,18 +97,18 @@ def at_end(net: Normalised, probes: Probes, eps: float) -> dict[str, Any]:
     return found
 
 
-def survives(net: Normalised, attack: Attack, samples: Samples, eps: float) -> Tensor:
-    """Whether each sample is classified rightly after the attack [n]."""
-    moved = attack(net, samples.images, samples.y, eps=eps, box=None, norm="L2")
+def survives(net: Normalised, attack: Attack, images: Tensor, y: Tensor, eps: float) -> Tensor:
+    """Whether each sample is classified rightly after the attack in an L2 ball [n]."""
+    moved = attack(net, images, y, eps=eps, box=None, norm="L2")
     with torch.no_grad():
-        return net(moved).argmax(dim=1) == samples.y
+        return net(moved).argmax(dim=1) == y
 
 
-class FeatureWatch(Silent):
-    """Follows the features of one run: after every epoch a line in its folder, from the weights that were just saved."""
+class Watch(Silent):
+    """Follows one run: after every epoch a line in its folder of what `look` says of the weights that were just saved."""
 
-    def __init__(self, folder: RunFolder, probes: Probes) -> None:
-        self.folder, self.probes = folder, probes
+    def __init__(self, look: Callable[[Normalised], dict[str, Any]], folder: RunFolder) -> None:
+        self.look, self.folder = look, folder
 
     def epoch(self, record: dict[str, Any]) -> None:
         if not self.folder.weights("last").is_file():
@@ -115,13 +116,13 @@ class FeatureWatch(Silent):
         card = self.folder.load("last")[1]
         if card["epoch"] != record["epoch"]:
             return
-        line = {"epoch": record["epoch"]} | at_epoch(network(self.folder), self.probes)
+        line = {"epoch": record["epoch"]} | self.look(network(self.folder))
         with (self.folder.path / "features.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
 
 
 def followed(folder: RunFolder) -> list[dict[str, Any]]:
-    """What a FeatureWatch wrote, one record per epoch; an epoch that was trained again counts as it was trained last."""
+    """What a Watch wrote, one record per epoch; an epoch that was trained again counts as it was trained last."""
     path = folder.path / "features.jsonl"
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
     return [line for _, line in sorted({line["epoch"]: line for line in lines}.items())]

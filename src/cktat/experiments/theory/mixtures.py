@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +13,6 @@ from cktat.attacks import named
 from cktat.experiments.theory.measure import Probes, neurons
 from cktat.models import Normalised
 from cktat.theory import (
-    Samples,
     Split,
     along_mixture,
     claim,
@@ -23,49 +23,63 @@ from cktat.theory import (
     without_mixture,
 )
 
+LEARNED = 0.05
+"""A feature is learned where its pure part is more than this share of the network's largest."""
+
+
+RATIOS = (
+    "mixture / pure", "Eq. 4", "Eq. 5", "Eq. 6, along m", "Eq. 6, attack", "attack on mixture", "attack on feature",
+)  # fmt: skip
+FACTORS = ("k by length", "k along m", "k below 1")
+MIXTURES = (*RATIOS, *FACTORS)
+"""What `described` says, in its order: Eq. 4 to 6, then the purification factor k of Eq. 14."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Perturbations that an attack found [n, d], with the mixture m, per unit of pure part, and the direction v of what each
+    input showed."""
+
+    delta: Tensor
+    m: Tensor
+    v: Tensor
+
+
+def described(found: Split, clean: Split, inputs: Tensor, attack: Found, k: float) -> dict[str, float | None]:
+    """MIXTURES of a network that was split by feature, and of the clean one of the same seed; None where there is nothing.
+
+    inputs: clean [n, d]. k: of Theta(k / d), classes or non-zero entries of z.
+    """
+    d = inputs.shape[-1]
+    learned = found.pure > LEARNED * found.pure.max().clamp_min(1e-12)
+    m, others = found.per_unit[learned], found.others[learned]
+    left = purification(clean, found, LEARNED)
+    values = (
+        found.size[learned],
+        others.abs().sum(-1) / (others.shape[-1] - 1) / found.pure[learned] / (k / d),
+        ratio_on_data(m, inputs, k),
+        ratio_on_perturbation(m, m, k),
+        ratio_on_perturbation(attack.m, attack.delta, k),
+        -_cosine(attack.delta, attack.m),
+        -_cosine(attack.delta, attack.v),
+        left.by_size,
+        left.along,
+        (left.by_size < 1).double(),
+    )
+    return {name: float(v.mean()) if v.numel() else None for name, v in zip(MIXTURES, values, strict=True)}
+
 
 def mixtures(net: Normalised, clean: Normalised, probes: Probes, eps: float) -> dict[str, float | None]:
-    """Means over the features that the network has learned; None where there is none.
-
-    size: length of the mixture per unit of pure part. eq4: mean component along another feature, per unit, in units of
-    k / d. eq5: |<m, x_p>| over (k / d)|x_p| on clean patches that hold a feature. eq6 along m: its largest, |m| over
-    k / sqrt(d); eq6 found: for the perturbations that PGD finds on the patch that holds the feature. toward mixture, toward
-    feature: cosine between those and -m, and -v. k size, k along: Eq. 14's k against the clean network of the same seed.
-    """
-    features = probes.features
-    k, d = len(features), features.shape[-1]
+    """MIXTURES of a network trained on multi-view data; inputs are the patches that hold a sample's first feature."""
+    features, samples = probes.features, probes.of["multi"]
     found, of_clean = split_by_feature(neurons(net), features), split_by_feature(neurons(clean), features)
-    learned = found.pure > 0.05 * found.pure.max().clamp_min(1e-12)
-    m = found.per_unit[learned]
-    samples = probes.of["multi"]
-    pieces = samples.x[torch.arange(len(samples)), samples.patches[torch.arange(len(samples)), samples.y, 0, 0]]
-    delta, deltas_mixture, deltas_feature = _found(net, samples, found, features, eps)
-    k_14 = purification(of_clean, found)
-    means = {
-        "size": found.size[learned],
-        "eq4": found.others[learned].abs().sum(-1) / (2 * k - 1) / found.pure[learned] / (k / d),
-        "eq5": ratio_on_data(m, pieces, k),
-        "eq6 along m": ratio_on_perturbation(m, m, k),
-        "eq6 found": ratio_on_perturbation(deltas_mixture, delta, k),
-        "toward mixture": -_cosine(delta, deltas_mixture),
-        "toward feature": -_cosine(delta, deltas_feature),
-        "k size": k_14.by_size,
-        "k along": k_14.along,
-    }
-    return {name: float(value.mean()) if value.numel() else None for name, value in means.items()}
-
-
-def _found(
-    net: Normalised, samples: Samples, found: Split, features: Tensor, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """PGD's perturbation of the patch of each sample's first feature, with that feature's mixture per unit and the feature
-    itself: three times [n, d]. Only of features that are learned."""
-    moved = named("pgd20")(net, samples.images, samples.y, eps=eps, box=None, norm="L2")
     rows = torch.arange(len(samples))
     place = samples.patches[rows, samples.y, 0, 0]
+    moved = named("pgd20")(net, samples.images, samples.y, eps=eps, box=None, norm="L2")
     delta = (moved - samples.images).squeeze(-1).transpose(1, 2)[rows, place]
-    kept = found.pure[samples.y, 0] > 0.05 * found.pure.max().clamp_min(1e-12)
-    return delta[kept], found.per_unit[samples.y, 0][kept], features[samples.y, 0][kept]
+    kept = found.pure[samples.y, 0] > LEARNED * found.pure.max().clamp_min(1e-12)
+    attack = Found(delta[kept], found.per_unit[samples.y, 0][kept], features[samples.y, 0][kept])
+    return described(found, of_clean, samples.x[rows, place], attack, len(features))
 
 
 def _cosine(a: Tensor, b: Tensor) -> Tensor:
@@ -73,7 +87,7 @@ def _cosine(a: Tensor, b: Tensor) -> Tensor:
 
 
 def ideal_of(net: Normalised, features: Tensor) -> Normalised:
-    """The network of Eq. 15: the same without any mixture."""
+    """The network of Eq. 15: the same without any mixture. features: orthonormal [..., d]."""
     ideal = copy.deepcopy(net)
     weight = ideal.body.patches.weight  # type: ignore[union-attr]
     assert isinstance(weight, Tensor)
