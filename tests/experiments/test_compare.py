@@ -92,3 +92,33 @@ def test_an_unknown_attack_is_refused_before_anything_is_trained(tiny: Any, tmp_
     with pytest.raises(CktatError, match="did you mean 'pgd20'"):
         comparison(tiny, tmp_path, "trades", attacks=("pdg20",)).run(1, lambda text: None)
     assert not list(tmp_path.iterdir())
+
+
+def test_two_precisions_are_two_runs_and_their_differences_are_per_seed(tiny: Any, tmp_path: Path) -> None:
+    entries = [Entry.read("pgd_at").trained_in(name) for name in ("fp32", "bf16")]
+    it = Comparison((*entries, Entry.read("trades")), 2, ("pgd10",), tiny.options, store=tmp_path)
+    it.run(1, lambda text: None)
+    header, *rows = it.differences()
+    assert header == ("difference", "weights", "attack", "seed 0", "seed 1", "mean")
+    assert [row[:3] for row in rows] == [
+        ("pgd_at, bf16 - fp32", "best", "clean"),
+        ("", "", "pgd10"),
+        ("", "last", "clean"),
+        ("", "", "pgd10"),
+    ]
+    records = {(r["design"], r["seed"]): r for r in it.record()}
+    assert {records[entry.text, 0]["config"]["precision"] for entry in entries} == {"fp32", "bf16"}
+
+    def points(precision: str, seed: int, number: int) -> float:
+        result = records[f"pgd_at, {precision}", seed]["results"][number]
+        return 100 * result["correct"] / result["images"]
+
+    for number, row in enumerate(rows):
+        found = [points("bf16", seed, number) - points("fp32", seed, number) for seed in (0, 1)]
+        assert row[3:5] == tuple(f"{difference:+.1f}" for difference in found)
+        assert row[5].startswith(f"{sum(found) / 2:+.1f} ± ")
+
+
+def test_an_unknown_precision_is_refused_before_anything_is_trained() -> None:
+    with pytest.raises(CktatError, match="unknown precision 'fp8'"):
+        Entry.read("trades").trained_in("fp8")

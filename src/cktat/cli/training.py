@@ -103,6 +103,9 @@ def compare(
     seeds: Annotated[int, Option(help="Seeds 0, 1, ...", min=1)] = 3,
     attacks: Annotated[str, Option(help="As for evaluate.")] = "pgd100,cw",
     test_images: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
+    precision: Annotated[
+        str | None, Option(help="As for train; two of them (fp32,bf16) show each design in both, and the differences.")
+    ] = None,
     jobs: Annotated[int, Option(help="Runs at a time, each on one thread.", min=1)] = 1,
     markdown: Annotated[bool, Option("--markdown", help="Print the table as Markdown.")] = False,
     out: Annotated[Path | None, Option(help="Where to write what stands behind it, as JSON.", metavar="FILE")] = None,
@@ -118,8 +121,11 @@ def compare(
     from cktat.experiments.compare import Comparison, Entry
     from cktat.training import write_json
 
+    entries = [Entry.read(text) for text in designs or DESIGNS]
+    if precision is not None:
+        entries = [entry.trained_in(one) for entry in entries for one in names(precision)]
     comparison = Comparison(
-        entries=tuple(Entry.read(text) for text in designs or DESIGNS),
+        entries=tuple(entries),
         seeds=seeds,
         attacks=tuple(names(attacks)),
         options=dict(
@@ -132,6 +138,10 @@ def compare(
     failures = comparison.run(jobs, print)
     columns, *rows = comparison.table()
     print_table(columns, rows, markdown)
+    columns, *rows = comparison.differences()
+    if rows:
+        print()
+        print_table(columns, rows, markdown)
     if out:
         write_json(out, comparison.record())
         print(f"record: {out}")

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +24,18 @@ from cktat.experiments.api import evaluate, train
 from cktat.experiments.configure import configure
 from cktat.experiments.runs import identity_of
 from cktat.experiments.store import Store
-from cktat.training import RunFolder
+from cktat.training import RunFolder, device_of, precision_of
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A design with its hyper-parameters, as written: `trades`, or `cktat tau=1 beta=1`."""
+    """A design with its hyper-parameters, as written: `trades`, or `cktat tau=1 beta=1`; trained in `precision`, None for
+    what the device supports."""
 
     text: str
     design: str
     set: dict[str, Any]
+    precision: str | None = None
 
     @classmethod
     def read(cls, text: str) -> Entry:
@@ -44,6 +46,11 @@ class Entry:
         hyper = dict(assignment(word) for word in words[1:])
         make(words[0], **hyper)
         return cls(text, words[0], hyper)
+
+    def trained_in(self, precision: str) -> Entry:
+        """The same in this precision. Raises CktatError for an unknown one."""
+        precision = precision_of(precision, device_of("auto"))
+        return replace(self, text=f"{self.text}, {precision}", precision=precision)
 
 
 def assignment(text: str) -> tuple[str, Any]:
@@ -102,9 +109,7 @@ class Comparison:
     def work(self, entry: Entry, seed: int) -> str | None:
         """One run, trained and measured; returns why it failed, if it did."""
         try:
-            run = train(
-                entry.design, set=entry.set, seed=seed, store=self.store, ensure=True, show=False, **self.options
-            )
+            run = train(store=self.store, ensure=True, show=False, **self._options(entry, seed))
             for pick in ("best", "last"):
                 evaluate(
                     run, self.attacks, weights=pick, examples=self.test_images, batch_size=500, show=False, draw=False
@@ -153,8 +158,37 @@ class Comparison:
                 )
         return records
 
+    def differences(self) -> list[tuple[str, ...]]:
+        """Header and rows: for a design in two precisions, the second's accuracy minus the first's, in points of a
+        hundred, for each seed and as mean ± standard deviation. A seed that lacks one of the two stays empty."""
+        lines: list[tuple[str, ...]] = [
+            ("difference", "weights", "attack", *(f"seed {seed}" for seed in range(self.seeds)), "mean")
+        ]
+        for one, other in zip(self.entries, self.entries[1:], strict=False):
+            if (one.design, one.set) != (other.design, other.set) or one.precision == other.precision:
+                continue
+            runs = [[self._find(entry, seed) for entry in (one, other)] for seed in range(self.seeds)]
+            for pick in ("best", "last"):
+                measured = [[results_of(run, pick) if run else {} for run in pair] for pair in runs]
+                for name in (CLEAN, *self.attacks):
+                    points = [
+                        100 * (pair[1][name].accuracy - pair[0][name].accuracy)
+                        if all(name in of for of in pair)
+                        else None
+                        for pair in measured
+                    ]
+                    cells = ["" if difference is None else f"{difference:+.1f}" for difference in points]
+                    mean = _mean([difference for difference in points if difference is not None], "+")
+                    title = f"{other.text} - {one.precision}" if (pick, name) == ("best", CLEAN) else ""
+                    lines.append((title, pick if name == CLEAN else "", name, *cells, mean))
+        return lines
+
+    def _options(self, entry: Entry, seed: int) -> dict[str, Any]:
+        own = {} if entry.precision is None else {"precision": entry.precision}
+        return {"design": entry.design, "set": entry.set, "seed": seed, **self.options, **own}
+
     def _find(self, entry: Entry, seed: int) -> RunFolder | None:
-        config, data = configure(design=entry.design, set=entry.set, seed=seed, **self.options)
+        config, data = configure(**self._options(entry, seed))
         return Store(self.store).find(identity_of(config, data, make(config.design, **config.set)))
 
 
@@ -171,8 +205,8 @@ def _one_thread() -> Iterator[None]:
             os.environ["OMP_NUM_THREADS"] = before
 
 
-def _mean(values: Sequence[float]) -> str:
+def _mean(values: Sequence[float], sign: str = "") -> str:
     if not values:
         return ""
     spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"
+    return f"{statistics.mean(values):{sign}.1f}{spread}"
