@@ -8,17 +8,6 @@ import torch
 from cktat.data import Batch
 from cktat.experiments.bench import _images, _network, _training, bench, flops
 from cktat.experiments.plain import PLAIN
-from cktat.labels import Gaussian
-from cktat.labels.views import Adversarial
-from cktat.seeds import generator
-from cktat.training import Training
-
-
-def start_of(training: Training, batch: Batch) -> torch.Tensor:
-    draws = generator(training.config.seed, "attack", training.steps)
-    near = next(view for view in training.design.views if isinstance(view, Adversarial)).start
-    ball = training.ball
-    return ball.gaussian(batch.x, draws, near.sigma) if isinstance(near, Gaussian) else ball.uniform(batch.x, draws)
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -41,7 +30,7 @@ def test_without_half_precision_the_fast_step_is_the_plain_step(name: str, dtype
         nesterov=True,
         weight_decay=recipe.weight_decay,
     )  # one cycle begins at a 25th
-    start = start_of(training, batch)
+    (start,) = training.starts.at(0, batch.x).values()
     PLAIN[name](student, teacher, optimiser, batch.x, batch.y, start, threat.eps, threat.step, threat.steps)
     before = {key: value.clone() for key, value in training.team.deployed.state_dict().items()}
     training.step(batch)

@@ -22,8 +22,7 @@ from cktat.data import Batch, Batches, Dataset, Split
 from cktat.designs import make
 from cktat.experiments.configure import configure
 from cktat.experiments.plain import PLAIN
-from cktat.labels import Frozen, Gaussian, Learner, Network
-from cktat.labels.views import Adversarial
+from cktat.labels import Frozen, Learner, Network
 from cktat.models import build
 from cktat.training import Training, commit, device_of, hardware, versions
 from cktat.training.team import State
@@ -131,14 +130,7 @@ def _plain(name: str, training: Training, batch: Batch) -> Piece:
     make_net = lambda seed: _network(config.model, seed).to(device)  # noqa: E731
     student, teacher = make_net(0), make_net(1).eval().requires_grad_(False)
     optimiser = torch.optim.SGD(student.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    view = next(view for view in training.design.views if isinstance(view, Adversarial))
-    draws = torch.Generator().manual_seed(0)
-    near = view.start
-    start = (
-        training.ball.gaussian(batch.x, draws, near.sigma)
-        if isinstance(near, Gaussian)
-        else training.ball.uniform(batch.x, draws)
-    )
+    (start,) = training.starts.at(0, batch.x).values()
     threat = config.threat
 
     def work() -> None:
