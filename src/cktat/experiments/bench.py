@@ -25,6 +25,7 @@ from cktat.experiments.plain import PLAIN
 from cktat.labels import Frozen, Learner, Network
 from cktat.models import build
 from cktat.training import Training, commit, device_of, hardware, versions
+from cktat.training.hardware import has_bf16
 from cktat.training.team import State
 
 SHAPE = (3, 32, 32)
@@ -142,7 +143,7 @@ def _plain(name: str, training: Training, batch: Batch) -> Piece:
 def _ceiling(device: torch.device) -> list[Piece]:
     size = 8192 if device.type == "cuda" else 2048
     pieces = []
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))[: 1 + has_bf16(device)]:
         a = torch.randn(size, size, device=device).to(dtype)
         pieces.append(Piece(f"matrix product, {name}", lambda a=a: a @ a, 0, 2.0 * size**3, name))  # type: ignore[misc]
     return pieces
@@ -197,8 +198,8 @@ def _record(
     precision: str,
 ) -> dict[str, Any]:
     found = {piece.name: piece for piece in pieces}
-    ceiling = {p: found[f"matrix product, {p}"] for p in ("fp32", "bf16")}
-    best = {p: (piece.flops or 0.0) / piece.median for p, piece in ceiling.items()}
+    ceiling = [piece for piece in pieces if piece.name.startswith("matrix product")]
+    best = {piece.precision: (piece.flops or 0.0) / piece.median for piece in ceiling}
     rows = []
     for piece in pieces:
         rate = piece.flops / piece.median if piece.flops else None
@@ -209,7 +210,7 @@ def _record(
                 "trials": piece.seconds,
                 "images_per_second": piece.images / piece.median if piece.images else None,
                 "gflop_per_second": rate and rate / 1e9,
-                "share_of_ceiling": rate and rate / best[piece.precision],
+                "share_of_ceiling": rate / best[piece.precision] if rate and piece.precision in best else None,
             }
         )
     ratios = {}

@@ -59,7 +59,9 @@ class Training:
         self.team = Team(design, build, given, self.device)
         if config.compile:
             for module in self.team.modules.values():
-                module.compile()  # in place: names of weights, and so checkpoints, stay as they are
+                # In place: names of weights, and so checkpoints, stay as they are. dynamic: a score's last, smaller batch
+                # would turn what is compiled for all others into code for batches of any size.
+                module.compile(dynamic=False)
         augment = data.augment if recipe.augment == "data" else recipe.augment
         self.batches = Batches(
             data.train, recipe.batch_size, levels=data.levels, augment=augment, seed=config.seed, device=self.device,
