@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cktat.data import Batch
-from cktat.experiments.bench import _images, _network, _training, bench, flops
+from cktat.experiments.bench import bench, flops, network_of, random_images, training_of
 from cktat.experiments.plain import PLAIN
 
 
@@ -15,12 +15,12 @@ from cktat.experiments.plain import PLAIN
 def test_without_half_precision_the_fast_step_is_the_plain_step(name: str, dtype: torch.dtype, near: float) -> None:
     """Weights after one step from the same start and noise. In fp32, channels-last kernels round otherwise, and a gradient
     near 0 may then have another sign; in float64 nothing of that is left."""
-    training = _training(name, _images(16), "small", 8, "cpu", "fp32")
+    training = training_of(name, random_images(16), "small", 8, "cpu", "fp32")
     for module in training.team.modules.values():
         module.to(dtype)
     x, y, index = next(training.batches.epoch(0))
     batch = Batch(x.to(dtype), y, index)
-    student, teacher = _network("small", 0).to(dtype), _network("small", 1).to(dtype).eval().requires_grad_(False)
+    student, teacher = network_of("small", 0).to(dtype), network_of("small", 1).to(dtype).eval().requires_grad_(False)
     student.load_state_dict(training.team.deployed.state_dict())
     threat, recipe = training.config.threat, training.config.recipe
     optimiser = torch.optim.SGD(

@@ -58,6 +58,11 @@ def build_views(
     return views, known
 
 
+def label_cells(view: Adversarial) -> set[Cell]:
+    """The passes that the label of an inner maximisation is made from; those on `here` are made anew at every step."""
+    return {o.cell for o in walk(view.label, into=lambda part: not isinstance(part, Design)) if isinstance(o, Output)}
+
+
 def _attack(
     view: Adversarial,
     networks: Mapping[Network, Forward],
@@ -70,7 +75,7 @@ def _attack(
     moment: Moment,
     known: Known,
 ) -> Tensor:
-    cells = {o.cell for o in walk(view.label, into=lambda part: not isinstance(part, Design)) if isinstance(o, Output)}
+    cells = label_cells(view)
     moving = {cell for cell in cells if cell.view == here}
     with attacked(*networks.values()):
         fixed: Known = {}
