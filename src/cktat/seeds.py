@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -28,6 +29,28 @@ def derive(seed: int, *what: int | str) -> int:
 def generator(seed: int, *what: int | str) -> torch.Generator:
     """A CPU generator seeded by `derive`. Draw on the CPU and move the draws: a GPU's own generator draws others."""
     return torch.Generator().manual_seed(derive(seed, *what))
+
+
+def drawn(
+    random: Callable[..., Tensor],
+    shape: tuple[int, ...],
+    dtype: torch.dtype,
+    draws: torch.Generator,
+    part: Part = WHOLE,
+) -> Tensor:
+    """`random` numbers (torch.rand, torch.randn) for a part of a batch, cut from the whole batch's.
+
+    shape: the part's, [N / parts, ...]. On the device of `draws`.
+    """
+    whole = (shape[0] * part[1], *shape[1:])
+    return cut(random(whole, generator=draws, device=draws.device, dtype=dtype), part)
+
+
+def fetched(draws: Tensor, device: torch.device) -> Tensor:
+    """`draws` on `device`. A GPU fetches them from pinned memory by itself: the host goes on without waiting."""
+    if device.type == "cuda" and draws.device.type == "cpu":
+        return draws.pin_memory().to(device, non_blocking=True)
+    return draws.to(device)
 
 
 def cut(whole: Tensor, part: Part) -> Tensor:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cktat.data import load
 from cktat.designs import DESIGNS, make
@@ -168,6 +169,38 @@ def test_an_attack_leaves_no_gradients_modes_or_statistics(name, training, watch
     assert watched.gradients == [] and watched.modes_kept and watched.wants_kept
 
 
+class HostNeverWaits(TorchDispatchMode):
+    """Refuses what makes the host wait for a GPU: reading a number, and results whose size depends on numbers."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "is_nonzero", "unique", "_unique2")
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func._overloadpacket.__name__
+        assert name not in self.WAITS, f"{name} inside a step"
+        if name in ("index", "index_put", "index_put_"):
+            assert all(at is None or at.dtype != torch.bool for at in args[1]), "a mask as an index inside a step"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.filterwarnings("ignore:.*CUDA is not available")
+@pytest.mark.parametrize("awp", [0.0, 0.01])
+def test_the_host_never_waits_inside_a_step(training, awp, monkeypatch) -> None:
+    """On a CPU that goes by the name of a GPU, for losses are looked at after every step on a CPU only."""
+    recipe = training.config.recipe.model_copy(update={"awp": awp})
+    training.config = training.config.model_copy(update={"recipe": recipe})
+    before = copied(training.team.deployed)
+    for reading in ("tolist", "numpy", "cpu"):  # on a CPU these are no operations that a mode would see
+        monkeypatch.setattr(torch.Tensor, reading, lambda *_: pytest.fail("a tensor is read inside a step"))
+    training.device = torch.device("cuda")
+    with HostNeverWaits():
+        for batch in batches(training):
+            training.step(batch)
+    assert not same(before, training.team.deployed.state_dict())
+    training.device = torch.device("cpu")
+    with pytest.raises(pytest.fail.Exception, match="a tensor is read inside a step"):
+        training.step(next(batches(training)))
+
+
 def test_adversarial_views_lie_in_the_ball_and_the_box(name, training, watched) -> None:
     training.step(next(batches(training)))
     for view, moved in watched.views.items():
@@ -218,6 +251,7 @@ def test_the_same_seed_gives_the_same_step_and_another_seed_another(name, traini
         training.optimiser.state.clear()
         training.steps = 0
         training.config = training.config.model_copy(update={"seed": seed})
+        training.starts.seed = seed
         training.step(batch)
         results.append(copied(training.team.deployed))
     assert same(results[0], results[1])

@@ -6,19 +6,8 @@ import pytest
 import torch
 
 from cktat.data import Batch
-from cktat.experiments.bench import _images, _network, _training, bench, flops
+from cktat.experiments.bench import bench, flops, network_of, random_images, training_of
 from cktat.experiments.plain import PLAIN
-from cktat.labels import Gaussian
-from cktat.labels.views import Adversarial
-from cktat.seeds import generator
-from cktat.training import Training
-
-
-def start_of(training: Training, batch: Batch) -> torch.Tensor:
-    draws = generator(training.config.seed, "attack", training.steps)
-    near = next(view for view in training.design.views if isinstance(view, Adversarial)).start
-    ball = training.ball
-    return ball.gaussian(batch.x, draws, near.sigma) if isinstance(near, Gaussian) else ball.uniform(batch.x, draws)
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -26,12 +15,12 @@ def start_of(training: Training, batch: Batch) -> torch.Tensor:
 def test_without_half_precision_the_fast_step_is_the_plain_step(name: str, dtype: torch.dtype, near: float) -> None:
     """Weights after one step from the same start and noise. In fp32, channels-last kernels round otherwise, and a gradient
     near 0 may then have another sign; in float64 nothing of that is left."""
-    training = _training(name, _images(16), "small", 8, "cpu", "fp32")
+    training = training_of(name, random_images(16), "small", 8, "cpu", "fp32")
     for module in training.team.modules.values():
         module.to(dtype)
     x, y, index = next(training.batches.epoch(0))
     batch = Batch(x.to(dtype), y, index)
-    student, teacher = _network("small", 0).to(dtype), _network("small", 1).to(dtype).eval().requires_grad_(False)
+    student, teacher = network_of("small", 0).to(dtype), network_of("small", 1).to(dtype).eval().requires_grad_(False)
     student.load_state_dict(training.team.deployed.state_dict())
     threat, recipe = training.config.threat, training.config.recipe
     optimiser = torch.optim.SGD(
@@ -41,7 +30,7 @@ def test_without_half_precision_the_fast_step_is_the_plain_step(name: str, dtype
         nesterov=True,
         weight_decay=recipe.weight_decay,
     )  # one cycle begins at a 25th
-    start = start_of(training, batch)
+    (start,) = training.starts.at(0, batch.x).values()
     PLAIN[name](student, teacher, optimiser, batch.x, batch.y, start, threat.eps, threat.step, threat.steps)
     before = {key: value.clone() for key, value in training.team.deployed.state_dict().items()}
     training.step(batch)

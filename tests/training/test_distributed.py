@@ -20,11 +20,13 @@ import torch.distributed as dist
 
 from cktat.attacks import Ball
 from cktat.data import Batches, Split
+from cktat.designs import make
 from cktat.errors import CktatError
 from cktat.evaluation import flags
 from cktat.experiments import api
-from cktat.seeds import cut, generator
+from cktat.seeds import cut
 from cktat.training import RunFolder, Training, World, digest
+from cktat.training.starts import Starts
 
 SMOOTH = """
 from torch import nn
@@ -113,18 +115,17 @@ def test_the_parts_of_a_batch_are_the_batch(augment: str) -> None:
             assert torch.equal(tensor, torch.cat(own))
 
 
-@pytest.mark.parametrize("start", ["uniform", "gaussian"])
+@pytest.mark.parametrize("design", ["pgd_at", "trades"])  # a uniform start, a Gaussian one
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
-def test_the_parts_of_a_batch_start_where_the_batch_starts(norm: Any, start: str) -> None:
+def test_the_parts_of_a_batch_start_where_the_batch_starts(norm: Any, design: str) -> None:
     x, ball = torch.rand(8, 1, 4, 4), Ball(0.2, norm=norm)
-    more = () if start == "uniform" else (0.1,)
 
-    def moved(x: torch.Tensor, *part: Any) -> torch.Tensor:
-        return getattr(ball, start)(x, generator(0, "x"), *more, *part)
+    def start(which: int, parts: int) -> torch.Tensor:
+        (found,) = Starts(make(design), ball, 0, (which, parts)).at(5, cut(x, (which, parts))).values()
+        return found
 
-    parts = [moved(cut(x, (which, 2)), (which, 2)) for which in (0, 1)]
-    assert torch.equal(moved(x), torch.cat(parts))
-    assert torch.equal(moved(x), moved(x, (0, 1)))
+    assert torch.equal(start(0, 1), torch.cat([start(0, 2), start(1, 2)]))
+    assert not torch.equal(start(0, 1), x)
 
 
 def test_a_batch_that_cannot_be_shared_equally_is_refused(runs: Any, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from cktat.labels import (
     y,
 )
 from cktat.training import Threat
+from cktat.training.starts import begin, draw
 from cktat.training.views import build_views
 
 EPS, STEP, STEPS, SIGMA = 0.05, 0.013, 5, 0.001
@@ -50,10 +51,9 @@ def views_of(batch, networks) -> Views:
 
     def build(design: Design, modules=None, box=(0.0, 1.0), moment=None, eps=EPS, norm="Linf"):
         threat = Threat(eps=eps, step=STEP, steps=STEPS)
-        draws = torch.Generator().manual_seed(3)
-        return build_views(
-            design, modules or networks, threat, Ball(eps, box, norm), x, labels, 3, draws, moment or Moment()
-        )
+        ball, draws = Ball(eps, box, norm), torch.Generator().manual_seed(3)
+        starts = begin(ball, x, draw(design, ball, x.shape, x.dtype, draws))
+        return build_views(design, modules or networks, threat, ball, x, labels, 3, starts, moment or Moment())
 
     return build
 

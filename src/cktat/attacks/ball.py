@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from cktat.errors import CktatError, unknown
-from cktat.seeds import WHOLE, Part, cut
+from cktat.seeds import WHOLE, Part, drawn, fetched
 
 Box = tuple[float, float]
 Norm = Literal["Linf", "L2"]
@@ -76,26 +76,21 @@ class Ball:
         Drawn on the generator's device and moved, so that a seed means the same on every device. part: which part of a
         batch x is; the draws are those of the whole batch.
         """
-        if self.norm == "Linf":
-            noise = _drawn(torch.rand, x.shape, x, generator, part).to(x.device)
-            return self.clip(x + (2 * noise - 1) * self.eps)
-        noise = _drawn(torch.randn, x.shape, x, generator, part)
-        # the share u of the volume lies within the radius u^(1/n)
-        share = _drawn(torch.rand, (len(x), *[1] * (x.dim() - 1)), x, generator, part)
-        radius = self.eps * share ** (1 / max(1, x[0].numel()))
-        return self.clip(x + (radius * noise / lengths(noise)).to(x.device))
+        return self.clip(x + fetched(self.inside(tuple(x.shape), x.dtype, generator, part), x.device))
 
-    def gaussian(self, x: Tensor, generator: torch.Generator, sigma: float, part: Part = WHOLE) -> Tensor:
-        """x + sigma N(0, 1), neither projected nor clipped, as the KL attacks of TRADES and its kin begin."""
-        noise = _drawn(torch.randn, x.shape, x, generator, part).to(x.device)
-        return x + sigma * noise
+    def inside(
+        self, shape: tuple[int, ...], dtype: torch.dtype, generator: torch.Generator, part: Part = WHOLE
+    ) -> Tensor:
+        """Changes of images of this shape [N, ...], drawn uniformly from the ball around 0, on the generator's device."""
+        if self.norm == "Linf":
+            return (2 * drawn(torch.rand, shape, dtype, generator, part) - 1) * self.eps
+        noise = drawn(torch.randn, shape, dtype, generator, part)
+        # the share u of the volume lies within the radius u^(1/n)
+        share = drawn(torch.rand, (shape[0], *[1] * (len(shape) - 1)), dtype, generator, part)
+        radius = self.eps * share ** (1 / max(1, math.prod(shape[1:])))
+        return radius * noise / lengths(noise)
 
 
 def lengths(x: Tensor, order: float = 2) -> Tensor:
     """Length (Euclidean, or of another order) of every image [N, 1, ...] of x [N, ...]."""
     return x.flatten(1).norm(order, dim=1).view(-1, *[1] * (x.dim() - 1))
-
-
-def _drawn(random: Any, shape: tuple[int, ...], like: Tensor, generator: torch.Generator, part: Part) -> Tensor:
-    whole = (shape[0] * part[1], *shape[1:])
-    return cut(random(whole, generator=generator, device=generator.device, dtype=like.dtype), part)

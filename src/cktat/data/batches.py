@@ -11,7 +11,7 @@ from torch import Tensor
 from cktat.data.augment import AUGMENTS, crop_flip, draw_crop_flip
 from cktat.data.dataset import Split
 from cktat.errors import CktatError, unknown
-from cktat.seeds import WHOLE, Part, cut, generator
+from cktat.seeds import WHOLE, Part, cut, fetched, generator
 
 
 class Batch(NamedTuple):
@@ -72,13 +72,13 @@ class Batches:
         if not 0 <= start <= self.steps:
             raise CktatError(f"epoch {epoch} cannot start at batch {start}: it has batches 0..{self.steps - 1}")
         order = torch.randperm(len(self.split), generator=generator(self.seed, "order", epoch))
-        order = order.to(self.split.labels.device)
+        order = fetched(order, self.split.labels.device)
         for step in range(start, self.steps):
             index = cut(order[step * self.batch_size : (step + 1) * self.batch_size], self.part)
             images = self.split.images[index]
             if self.augment == "crop-flip":
                 draws = draw_crop_flip(self.batch_size, generator(self.seed, "augment", epoch, step))
-                images = crop_flip(images, cut(draws, self.part).to(images.device))
+                images = crop_flip(images, fetched(cut(draws, self.part), images.device))
             yield Batch(images.float() / self._levels, self.split.labels[index], index)
 
 
@@ -98,7 +98,7 @@ def ordered(split: Split, batch_size: int, levels: int = 255, device: str | torc
 
 def _divisor(levels: int, device: str | torch.device) -> Tensor:
     # A tensor, because CUDA divides by a Python number as a product with its reciprocal: other last bits than the CPU.
-    return torch.tensor(float(levels), device=device)
+    return torch.full((), float(levels), device=device)
 
 
 def _check_batch_size(batch_size: int) -> None:

@@ -22,10 +22,10 @@ from cktat.data import Batch, Batches, Dataset, Split
 from cktat.designs import make
 from cktat.experiments.configure import configure
 from cktat.experiments.plain import PLAIN
-from cktat.labels import Frozen, Gaussian, Learner, Network
-from cktat.labels.views import Adversarial
+from cktat.labels import Frozen, Learner, Network
 from cktat.models import build
-from cktat.training import Training, commit, device_of, hardware, versions
+from cktat.training import Training, World, commit, device_of, hardware, versions
+from cktat.training.hardware import has_bf16
 from cktat.training.team import State
 
 SHAPE = (3, 32, 32)
@@ -66,8 +66,8 @@ def bench(
     Returns a record of JSON values: medians in seconds, images per second, share of the ceiling, ratios to the plain step.
     """
     where = device_of(device)
-    data = _images(batch_size * 2)
-    trainings = {name: _training(name, data, model, batch_size, str(where), precision) for name in designs}
+    data = random_images(batch_size * 2)
+    trainings = {name: training_of(name, data, model, batch_size, str(where), precision) for name in designs}
     some = next(iter(trainings.values()))
     batch = next(some.batches.epoch(0))
     pieces = _ceiling(where)
@@ -85,7 +85,7 @@ def bench(
     pieces.append(Piece("data path", lambda: next(loader.epoch(0)), batch_size))
     for trial in range(trials + 1):
         for piece in pieces:
-            seconds = _time(piece.work, where)
+            seconds = timed(piece.work, where)
             if trial:
                 piece.seconds.append(seconds)
         say(f"turn {trial + 1} of {trials + 1}")
@@ -97,8 +97,13 @@ def _steps(name: str, training: Training, batch: Batch) -> list[Piece]:
     attack = flops(lambda: training.attack(batch))
     update = flops(lambda: training.update(batch, views, known))
     images, precision = len(batch.y), training.config.precision
+
+    def next_attack() -> None:  # of the next step, as in a training, where its starts may be drawn ahead
+        training.steps = (training.steps + 1) % training.total_steps
+        training.attack(batch)
+
     return [
-        Piece(f"{name}, attack", lambda: training.attack(batch), images, attack, precision),
+        Piece(f"{name}, attack", next_attack, images, attack, precision),
         Piece(f"{name}, update", lambda: training.update(batch, views, known), images, update, precision),
     ]
 
@@ -128,17 +133,10 @@ class _Flops(TorchDispatchMode):
 
 def _plain(name: str, training: Training, batch: Batch) -> Piece:
     config, device = training.config, training.device
-    make_net = lambda seed: _network(config.model, seed).to(device)  # noqa: E731
+    make_net = lambda seed: network_of(config.model, seed).to(device)  # noqa: E731
     student, teacher = make_net(0), make_net(1).eval().requires_grad_(False)
     optimiser = torch.optim.SGD(student.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
-    view = next(view for view in training.design.views if isinstance(view, Adversarial))
-    draws = torch.Generator().manual_seed(0)
-    near = view.start
-    start = (
-        training.ball.gaussian(batch.x, draws, near.sigma)
-        if isinstance(near, Gaussian)
-        else training.ball.uniform(batch.x, draws)
-    )
+    (start,) = training.starts.at(0, batch.x).values()
     threat = config.threat
 
     def work() -> None:
@@ -150,29 +148,41 @@ def _plain(name: str, training: Training, batch: Batch) -> Piece:
 def _ceiling(device: torch.device) -> list[Piece]:
     size = 8192 if device.type == "cuda" else 2048
     pieces = []
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))[: 1 + has_bf16(device)]:
         a = torch.randn(size, size, device=device).to(dtype)
         pieces.append(Piece(f"matrix product, {name}", lambda a=a: a @ a, 0, 2.0 * size**3, name))  # type: ignore[misc]
     return pieces
 
 
-def _training(name: str, data: Dataset, model: str, batch_size: int, device: str, precision: str) -> Training:
+def training_of(
+    name: str,
+    data: Dataset,
+    model: str,
+    batch_size: int,
+    device: str,
+    precision: str,
+    world: World = World(),
+    **options: Any,
+) -> Training:
+    """A training of a design on `data`, its teachers with random weights. options: more of a run's."""
     config, _ = configure(
-        design=name, data="digits", model=model, batch_size=batch_size, eps=8 / 255, device=device, precision=precision
-    )
+        design=name, data="digits", model=model, batch_size=batch_size, eps=8 / 255, device=device,
+        precision=precision, **options,
+    )  # fmt: skip
     design = make(name)
     design = design.settle(**dict.fromkeys(design.open, 0.5))
     started = [learner for learner in design.learners if isinstance(learner.start, str)]
     from_elsewhere: tuple[Frozen | Learner, ...] = (*design.frozen, *started)
-    given: dict[Network, State] = {n: _network(n.model or model, 1).state_dict() for n in from_elsewhere}
-    return Training(design, config, data, lambda other, number: _network(other or model, number), given)
+    given: dict[Network, State] = {n: network_of(n.model or model, 1).state_dict() for n in from_elsewhere}
+    return Training(design, config, data, lambda other, number: network_of(other or model, number), given, world)
 
 
-def _network(model: str, seed: int) -> torch.nn.Module:
+def network_of(model: str, seed: int) -> torch.nn.Module:
     return build(model, classes=CLASSES, channels=SHAPE[0], mean=(0.5,) * 3, std=(0.25,) * 3, seed=seed)
 
 
-def _images(count: int) -> Dataset:
+def random_images(count: int) -> Dataset:
+    """So many random images of CIFAR's shape, in every part of the data set."""
     draws = torch.Generator().manual_seed(0)
 
     def split() -> Split:
@@ -185,7 +195,8 @@ def _images(count: int) -> Dataset:
     )  # fmt: skip
 
 
-def _time(work: Callable[[], object], device: torch.device) -> float:
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds that `work` takes, the GPU's part of it included."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     started = time.perf_counter()
@@ -205,8 +216,8 @@ def _record(
     precision: str,
 ) -> dict[str, Any]:
     found = {piece.name: piece for piece in pieces}
-    ceiling = {p: found[f"matrix product, {p}"] for p in ("fp32", "bf16")}
-    best = {p: (piece.flops or 0.0) / piece.median for p, piece in ceiling.items()}
+    ceiling = [piece for piece in pieces if piece.name.startswith("matrix product")]
+    best = {piece.precision: (piece.flops or 0.0) / piece.median for piece in ceiling}
     rows = []
     for piece in pieces:
         rate = piece.flops / piece.median if piece.flops else None
@@ -217,7 +228,7 @@ def _record(
                 "trials": piece.seconds,
                 "images_per_second": piece.images / piece.median if piece.images else None,
                 "gflop_per_second": rate and rate / 1e9,
-                "share_of_ceiling": rate and rate / best[piece.precision],
+                "share_of_ceiling": rate / best[piece.precision] if rate and piece.precision in best else None,
             }
         )
     ratios = {}

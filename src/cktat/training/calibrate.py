@@ -52,6 +52,9 @@ def best_point(logits: Tensor, last: Tensor, y: Tensor, *, shared: bool) -> tupl
     for temperature in TEMPERATURES.tolist():
         p, q = ((z.double() / temperature).softmax(dim=1).gather(1, index) for z in (logits, last))  # [N, 1]
         losses = -(shares * p + (1 - shares) * q + 1e-8).log().mean(dim=0)  # [shares]
+        losses = losses.round(
+            decimals=9
+        )  # where the two networks are one, all shares are as good: rounding must not choose
         least = int(losses.argmin())
         best = min(best, (float(losses[least]), temperature, float(shares[least])))
     return best[1], best[2]

@@ -35,16 +35,21 @@ def precision_of(name: str, device: torch.device) -> str:
         raise CktatError(f"unknown precision {name!r}; write auto, fp32 or bf16")
     if name != "auto":
         return name
+    return "bf16" if has_bf16(device) else "fp32"
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether `device` computes in bf16 itself."""
     if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-    return "bf16" if capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") else "fp32"
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def hardware(device: torch.device, processes: int = 1) -> dict[str, Any]:
-    """Device, processor, cores, threads, and how many such processes worked together."""
+    """Device, processor, cores, threads, whether it computes in bf16, and how many such processes worked together."""
     described: dict[str, Any] = {"device": device.type, "processes": processes}
-    described |= {"threads": torch.get_num_threads(), "cores": os.cpu_count()}
+    described |= {"threads": torch.get_num_threads(), "cores": os.cpu_count(), "bf16": has_bf16(device)}
     described["cpu"] = next(
         (line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
         platform.processor() or platform.machine(),

@@ -15,12 +15,14 @@ from cktat.attacks import Ball
 from cktat.data import Batch, Batches, Dataset
 from cktat.errors import CktatError
 from cktat.labels import Design, Moment, Outputs
-from cktat.seeds import derive, generator
+from cktat.seeds import derive
 from cktat.training.awp import perturbed
 from cktat.training.config import RunConfig
 from cktat.training.distributed import World
+from cktat.training.rounded import rounded
 from cktat.training.schedule import lr_factor
 from cktat.training.score import held_out_accuracy
+from cktat.training.starts import Starts
 from cktat.training.team import Build, Given, Team
 from cktat.training.views import Known, Views, build_views
 
@@ -57,12 +59,15 @@ class Training:
         self.team = Team(design, build, given, self.device)
         if config.compile:
             for module in self.team.modules.values():
-                module.compile()  # in place: names of weights, and so checkpoints, stay as they are
+                # In place: names of weights, and so checkpoints, stay as they are. dynamic: a score's last, smaller batch
+                # would turn what is compiled for all others into code for batches of any size.
+                module.compile(dynamic=False)
         augment = data.augment if recipe.augment == "data" else recipe.augment
         self.batches = Batches(
             data.train, recipe.batch_size, levels=data.levels, augment=augment, seed=config.seed, device=self.device,
             part=world.part,
         )  # fmt: skip
+        self.starts = Starts(design, self.ball, config.seed, world.part, ahead=self.device.type == "cuda")
         groups = [
             {
                 "params": list(self.team.modules[learner].parameters()),
@@ -92,6 +97,10 @@ class Training:
             self.steps / self.total_steps, self.steps // self.batches.steps, self.config.recipe.epochs, self.steps
         )
 
+    def arithmetic(self) -> AbstractContextManager[object]:
+        """What a step and a score are computed in, backward passes included."""
+        return rounded(self.config.precision, self.device)
+
     def autocast(self) -> AbstractContextManager[None]:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16")
 
@@ -104,13 +113,12 @@ class Training:
 
     def attack(self, batch: Batch) -> tuple[Views, Known]:
         """The views that the design needs of a batch, and logits of frozen networks met on the way."""
-        draws = generator(self.config.seed, "attack", self.steps)
         x = batch.x.contiguous(memory_format=torch.channels_last)
         classes, modules = len(self.data.classes), self.team.modules
-        with self.autocast():
+        with self.arithmetic(), self.autocast():
             return build_views(
-                self.design, modules, self.config.threat, self.ball, x, batch.y, classes, draws, self.moment,
-                self.world.part,
+                self.design, modules, self.config.threat, self.ball, x, batch.y, classes,
+                self.starts.at(self.steps, x), self.moment,
             )  # fmt: skip
 
     def update(self, batch: Batch, views: Views, known: Known) -> None:
@@ -132,7 +140,8 @@ class Training:
             return torch.stack(list(self.design.losses(outputs).values()))
 
         learners = [modules[learner] for learner in self.design.learners]
-        with perturbed(learners, recipe.awp, lambda: losses().sum(), self.world) if recipe.awp else nullcontext():
+        worst = perturbed(learners, recipe.awp, lambda: losses().sum(), self.world) if recipe.awp else nullcontext()
+        with self.arithmetic(), worst:
             live = losses()
             self.optimiser.zero_grad(set_to_none=True)
             live.sum().backward()
@@ -175,7 +184,7 @@ class Training:
         """Scores the held-out images and records the epoch."""
         self.require_finite()
         started = time.perf_counter()
-        with self.autocast():
+        with self.arithmetic(), self.autocast():
             clean, robust = held_out_accuracy(
                 self.team.deployed,
                 self.held_out,

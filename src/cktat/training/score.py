@@ -27,9 +27,9 @@ def held_out_accuracy(
 
     Batch i is scored by process i mod size; all learn the sum.
     """
-    clean = robust = 0
     draws = generator(seed, "held-out")
     device = next(module.parameters()).device
+    right = torch.zeros(2, dtype=torch.int64, device=device)  # clean and attacked, so that the host waits once
     with attacked(module):
         for number, batch in enumerate(ordered(split, batch_size, levels=levels, device=device)):
             y = batch.y
@@ -43,7 +43,6 @@ def held_out_accuracy(
                 continue
             moved = ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=plain())
             with torch.no_grad():
-                clean += int((module(x).argmax(dim=1) == y).sum())
-                robust += int((module(moved).argmax(dim=1) == y).sum())
-    clean, robust = map(sum, zip(*world.gather((clean, robust)), strict=True))
+                right += torch.stack([(module(images).argmax(dim=1) == y).sum() for images in (x, moved)])
+    clean, robust = map(sum, zip(*world.gather(right.tolist()), strict=True))
     return clean / len(split), robust / len(split)

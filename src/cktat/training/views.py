@@ -13,7 +13,6 @@ from cktat.labels import (
     Cell,
     Design,
     Extrapolated,
-    Gaussian,
     Moment,
     Network,
     Output,
@@ -25,7 +24,6 @@ from cktat.labels import (
     value,
 )
 from cktat.labels.walk import walk
-from cktat.seeds import WHOLE, Part
 from cktat.training.config import Threat
 
 Forward = Callable[[Tensor], Tensor]
@@ -41,13 +39,12 @@ def build_views(
     x: Tensor,
     y: Tensor,
     classes: int,
-    draws: torch.Generator,
+    starts: Mapping[View, Tensor],
     moment: Moment,
-    part: Part = WHOLE,
 ) -> tuple[Views, Known]:
     """Every view of x [N, C, H, W] that the design needs, and logits of frozen networks met on the way.
 
-    part: which part of the step's batch x is.
+    starts: where the search of each adversarial view begins.
     All networks are in eval mode here. A learner's logits are therefore not known afterwards: its train-mode output on
     the same images is another.
     """
@@ -55,10 +52,15 @@ def build_views(
     known: Known = {}
     for view in design.views:
         if isinstance(view, Adversarial):
-            views[view] = _attack(view, networks, threat, ball, x, y, classes, draws, moment, part, known)
+            views[view] = _attack(view, networks, threat, ball, x, y, classes, starts[view], moment, known)
         elif isinstance(view, Extrapolated):
             views[view] = x + value(view.reach, moment) * (views[view.beyond] - x)
     return views, known
+
+
+def label_cells(view: Adversarial) -> set[Cell]:
+    """The passes that the label of an inner maximisation is made from; those on `here` are made anew at every step."""
+    return {o.cell for o in walk(view.label, into=lambda part: not isinstance(part, Design)) if isinstance(o, Output)}
 
 
 def _attack(
@@ -69,12 +71,11 @@ def _attack(
     x: Tensor,
     y: Tensor,
     classes: int,
-    draws: torch.Generator,
+    start: Tensor,
     moment: Moment,
-    part: Part,
     known: Known,
 ) -> Tensor:
-    cells = {o.cell for o in walk(view.label, into=lambda part: not isinstance(part, Design)) if isinstance(o, Output)}
+    cells = label_cells(view)
     moving = {cell for cell in cells if cell.view == here}
     with attacked(*networks.values()):
         fixed: Known = {}
@@ -96,8 +97,4 @@ def _attack(
             output = Outputs(logits, y, classes)[attacked_cell]
             return kl(output, label if label is not None else resolve(fixed | logits))
 
-        near = view.start
-        start = (
-            ball.gaussian(x, draws, near.sigma, part) if isinstance(near, Gaussian) else ball.uniform(x, draws, part)
-        )
         return ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=plain())
