@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from rich.console import Console
 from typer import Argument, Option
@@ -36,8 +37,18 @@ def knowledge(
       cktat knowledge RUN RUN RUN --out knowledge
       cktat knowledge RUN --images 3,17,cat --layer body.stages.1 --count-images 100
     """
-    from cktat.experiments.tables.table5 import table5
     from cktat.knowledge import Discarding
+
+    pictured(
+        runs, out, pictured=names(images), layer=layer, count_images=count_images, weights=weights, threshold=threshold,
+        how=Discarding(cells=cells, steps=steps, seed=seed), device=device, root=None if root is None else str(root),
+        store=store,
+    )  # fmt: skip
+
+
+def pictured(runs: Sequence[Any], out: Path, **options: Any) -> None:
+    """Runs `table5` with its progress shown, and prints the counts."""
+    from cktat.experiments.tables.table5 import table5
     from cktat.training.progress import bars
 
     console = Console()
@@ -51,11 +62,7 @@ def knowledge(
             if done == all_ and not console.is_terminal:
                 print(f"{name}: {all_} images")
 
-        made = table5(
-            runs, out, pictured=names(images), layer=layer, count_images=count_images, weights=weights,
-            threshold=threshold, how=Discarding(cells=cells, steps=steps, seed=seed), device=device,
-            root=None if root is None else str(root), store=store, watch=watch,
-        )  # fmt: skip
+        made = table5(runs, out, watch=watch, **options)
     columns, *rows = made.counted.rows()
     print(f"Knowledge points of {made.counted.images} images, mean ± standard deviation over images:")
     print_table(columns, rows, False)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def table(
-    name: Annotated[str, Argument(help="1, 1a, 1b, 2, 3, 3a, 3b, 3c, 4, 4a or 4b.")],
+    name: Annotated[str, Argument(help="1, 1a, 1b, 2, 3, 3a, 3b, 3c, 4, 4a, 4b or 5 (pictures; seed 0).")],
     data: Annotated[str, Option(help="As for train.")] = "digits",
     root: RootOption = None,
     model: Annotated[str, Option(help="As for train; Table 1a takes the next larger one.")] = "small",
@@ -84,6 +84,11 @@ def table(
     _show(filled, out)
     if outcome.stopped:
         raise Stopped(f"{outcome.stopped}; the same command goes on")
+    if name == "5":
+        from cktat.cli.knowledge import pictured
+
+        folders = grid.folders(wanted[0])
+        pictured(folders, out or Path("knowledge"), weights=weights, device=device or "auto", store=store)
     failed = [cell.failure for one in filled for cell in one.cells.values() if cell.failure]
     if failed:
         raise CktatError(f"{len(failed)} of {sum(len(one.cells) for one in filled)} cells failed: {failed[0]}")

@@ -136,6 +136,13 @@ TABLES: dict[str, Table] = {
         ),
         Table("4a", "Methods under all attacks", "cifar10", METHODS, ALL_ATTACKS, CONTROLS, against="PGDAT"),
         Table("4b", "Methods under all attacks", "cifar100", METHODS, ALL_ATTACKS, CONTROLS, against="PGDAT"),
+        Table(
+            "5",
+            "Knowledge points",
+            "cifar10",
+            tuple(row for row in METHODS if row.label in ("PGDAT", "TRADES", "CKTAT beta=6")),
+            controls=CONTROLS,
+        ),
     )
 }
 

@@ -14,6 +14,8 @@ from cktat.experiments.grid import Evidence, Grid, Measurement, configured, expo
 from cktat.experiments.grid.tasks import Key
 from cktat.experiments.tables.declared import Row, Table, model_of
 from cktat.experiments.tables.filled import Cell, Filled, Measured
+from cktat.experiments.tables.paper import paper_numbers, paper_tables
+from cktat.training import RunFolder
 
 COSTLY = ("aa",)
 """Attacks that have a number of test images of their own."""
@@ -75,6 +77,12 @@ class TableGrid:
         """The tables as far as they are measured by now. failures: what the grid reported, shown in its cells."""
         evidence = self.grid.evidence()
         return [self._fill(table, evidence, failures or {}) for table in self.tables]
+
+    def folders(self, table: Table, seed: int = 0) -> list[RunFolder]:
+        """The run folders of a table's rows that are trained."""
+        folders = self.grid.evidence().folders
+        identities = [self._identity(table, row, seed) for row in table.rows]
+        return [folders[identity] for identity in identities if identity in folders and folders[identity].finished]
 
     def export(self, records: Path) -> list[str]:
         """Writes a record of every run into the folder: what stands behind the tables, without weights. Returns why runs
@@ -176,7 +184,7 @@ class TableGrid:
 
 def paper_of(table: Table, data: str) -> Mapping[tuple[str, str], float]:
     """The paper's percentages, where the table is filled on the data that they are of."""
-    return {}  # to be connected here: cktat.experiments.tables.paper.paper_numbers(table.name) if data == table.data
+    return paper_numbers(table.name) if data == table.data and table.name in paper_tables() else {}
 
 
 def _label(table: Table, row: Row, seed: int) -> str:
