@@ -50,7 +50,7 @@ def test_more_steps(late: int, finding: str, probe) -> None:
     assert effort.more_steps(probe(results)) == found, "results are taken where they are there"
 
 
-@pytest.mark.parametrize(("more", "finding"), [(6, "ok"), (7, "doubt")])
+@pytest.mark.parametrize(("more", "finding"), [(10, "ok"), (11, "doubt")])
 def test_restarts(more: int, finding: str, probe) -> None:
     assert effort.restarts(probe(by_restarts=~flags(range(more)))).finding == finding
 

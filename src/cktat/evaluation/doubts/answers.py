@@ -18,7 +18,7 @@ def logits(probe: Probe) -> Finding:
     """Outputs are logits, not probabilities. Doubted where every row lies in [0, 1] and sums to 1 within 0.01.
 
     A softmax in half precision is off by less than 0.01 over 10 classes; logits of a whole batch never are this close.
-    A second softmax on top flattens the loss that attacks climb, and halves what a margin can show.
+    A second softmax on top flattens the loss that attacks climb.
     """
     z = probe.logits
     off = float((z.sum(dim=1) - 1).abs().max())

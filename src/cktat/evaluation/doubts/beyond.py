@@ -127,7 +127,7 @@ def random_search(probe: Probe, x: Tensor, y: Tensor) -> Tensor:
 
 def _missed(missed: int, images: int, by: str, **evidence: float) -> Finding:
     part, doubted = share(missed, images), _too_many(missed, images)
-    sentence = f"{by} breaks {percent(part)} of {images} images that white-box attacks left" + (
+    sentence = f"{by} breaks {missed} of {images} images that white-box attacks had left" + (
         ": the gradients mislead those attacks. Trust the lower number, and look for what masks the gradients."
         if doubted
         else "."

@@ -12,6 +12,7 @@ from cktat.evaluation.doubts.probe import RESTARTS, SHORT, STEPS, Probe, percent
 
 RISING = 0.1
 STRONGER = 0.05
+LUCK = 0.1
 OBJECTIVES = 0.1
 FEW = 7
 """Fewer images in favour of one attack and none of the other happen by chance more often than once in 100 (2 ** -7)."""
@@ -59,16 +60,17 @@ def more_steps(probe: Probe) -> Finding:
 
 
 def restarts(probe: Probe) -> Finding:
-    """Other starts find hardly more than the first. Doubted from 5 % of the images (and 7) that only a later start breaks.
+    """Other starts find hardly more than the first. Doubted from 10 % of the images (and 7) that only a later start breaks.
 
-    Honest networks lose about 1 point to several restarts; a loss surface in shreds loses more with each.
+    Robust networks lose about 1 point to several restarts, undefended ones on 128 images up to 6; randomised networks and
+    loss surfaces in shreds lose tens.
     """
     more = int(probe.by_restarts.sum())
-    doubted, part = _more(more, probe.images, STRONGER)
+    doubted, part = _more(more, probe.images, LUCK)
     sentence = f"{RESTARTS} more starts of PGD-{SHORT} break {percent(part)} of the images that the first did not" + (
         ": the outcome depends on luck. Use restarts, and an attack by black-box." if doubted else "."
     )
-    return judged(doubted, sentence, STRONGER, only_by_restarts=part, images=probe.images)
+    return judged(doubted, sentence, LUCK, only_by_restarts=part, images=probe.images)
 
 
 def other_objective(probe: Probe) -> Finding:
