@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cktat.attacks.attack import Model
-from cktat.attacks.ball import Norm, lengths
+from cktat.attacks.ball import Norm
 from cktat.attacks.objectives import margin
 from cktat.attacks.search import Rows, wide
 from cktat.errors import CktatError
@@ -141,7 +141,7 @@ class Square:
         either[into] = either[out_of] = 1.0
         here = change[..., *into]
         # roots that are squared again, and a radius in fp32: rounded as the authors do
-        left = (change.new_tensor(self.eps) ** 2 - lengths(change) ** 2).clamp(min=0)
+        left = (change.new_tensor(self.eps) ** 2 - _whole_length(change) ** 2).clamp(min=0)
         mass = left / channels + _length(change * either) ** 2
         shape = _eta(s, rows.draws).to(change.device) * _signs((n, channels, 1, 1), rows.draws).to(change.device)
         added = shape + here / (1e-12 + _length(here))
@@ -165,8 +165,12 @@ def _length(x: Tensor) -> Tensor:  # of each channel [n, C, 1, 1]
     return x.square().sum(dim=(-2, -1), keepdim=True).sqrt()
 
 
+def _whole_length(x: Tensor) -> Tensor:  # of each image [n, 1, 1, 1]
+    return x.square().flatten(1).sum(dim=1).sqrt().view(-1, 1, 1, 1)
+
+
 def _unit(x: Tensor) -> Tensor:
-    return x / (x.square().flatten(1).sum(dim=1).sqrt().view(-1, 1, 1, 1) + 1e-12)
+    return x / (_whole_length(x) + 1e-12)
 
 
 def _tiles(x: Tensor, draws: torch.Generator) -> Tensor:
@@ -190,7 +194,8 @@ def _tiles(x: Tensor, draws: torch.Generator) -> Tensor:
 def _eta(s: int, draws: torch.Generator) -> Tensor:
     """The change of an s x s window, of length 1: a hill above a hollow, or beside it."""
     shape = _hill_and_hollow(s)
-    return shape.T if float(torch.rand(1, generator=draws)) > 0.5 else shape
+    # contiguous, because sums over what is made of it would otherwise run, and round, in another order
+    return shape.T.contiguous() if float(torch.rand(1, generator=draws)) > 0.5 else shape
 
 
 @functools.cache
