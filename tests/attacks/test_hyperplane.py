@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -45,6 +45,7 @@ def planes(draw: st.DrawFn) -> tuple[Tensor, Tensor, float]:
 
 
 @pytest.mark.parametrize("norm", NORMS)
+@settings(max_examples=40)
 @given(plane=planes())
 def test_it_is_the_move_that_halving_finds(norm: str, plane: tuple[Tensor, Tensor, float]) -> None:
     v, w, offset = plane

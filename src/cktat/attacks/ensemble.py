@@ -52,6 +52,7 @@ def autoattack(
     mode: Mode = "exact",
     batch_size: int = 250,
     seed: int = 0,
+    quick: Model | None = None,
     done: Sequence[Entry] = (),
     keep: Callable[[Entry], None] = lambda entry: None,
     watch: Callable[[Standing], None] = lambda standing: None,
@@ -59,8 +60,9 @@ def autoattack(
     """Attacks images x [N, C, H, W] in [0, 1] with labels y [N] by each of `attacks` in turn.
 
     With fewer than ten classes fewer are aimed at; with three, the targeted loss is divided by z_(1) - z_(3), with two by
-    nothing. Batches are moved to the model's device. done, keep: entries of an earlier call with the same arguments, and
-    what takes those of this one, for going on after a stop. watch: hears how far it is.
+    nothing. Batches are moved to the model's device. quick: a network with the same logits up to rounding that the
+    searches ask; an image falls where the model itself is wrong, too. done, keep: entries of an earlier call with the same
+    arguments, and what takes those of this one, for going on after a stop. watch: hears how far it is.
 
     Raises CktatError for images, labels, a radius or a model that make no sense, and for an unknown attack.
     """
@@ -74,7 +76,7 @@ def autoattack(
     searches = [SEARCHES[name](eps, norm) for name in attacks]
     _check(x, y, eps, norm)
     campaign = Campaign(
-        model, x, y, batch_size=batch_size, seed=seed, mode=mode, done=done, keep=keep, watch=watch
+        model, x, y, batch_size=batch_size, seed=seed, mode=mode, quick=quick, done=done, keep=keep, watch=watch
     )  # fmt: skip
     return campaign.run(searches)
 

@@ -18,6 +18,7 @@ from cktat.attacks import SUITES, Ball, Entry, Mode, Norm, Outcome, Standing, au
 from cktat.data import Split
 from cktat.errors import CktatError
 from cktat.evaluation.measure import require_inside, true_fp32
+from cktat.models import Normalised, folded
 from cktat.training import World, looks_like, read_json, write_atomic, write_json
 
 Report = Callable[[str, Standing], None]
@@ -103,10 +104,12 @@ def fallen(
     def measure() -> Outcome:
         x, y = split.images[own].float() / levels, split.labels[own]
         journal = Journal(folder / f"part-{world.rank + 1}-of-{world.size}", identity)
+        # in `exact` the network is asked as it is, so that its logits round as the authors' would
+        quick = folded(module) if mode == "packed" and isinstance(module, Normalised) else None
         with true_fp32():
             found = autoattack(
                 module, x, y, eps=eps, norm=norm, attacks=SUITES[name], mode=mode, batch_size=batch_size, seed=seed,
-                done=journal.entries, keep=journal.keep, watch=lambda standing: report(name, standing),
+                quick=quick, done=journal.entries, keep=journal.keep, watch=lambda standing: report(name, standing),
             )  # fmt: skip
         require_inside(found.x_adv, x, Ball(eps, (0.0, 1.0), norm))
         return found

@@ -1,7 +1,8 @@
 """Networks: images in [0, 1] in, logits out, the normalisation inside as buffers."""
 
 from cktat.models.catalogue import MODELS, build
+from cktat.models.folding import folded
 from cktat.models.inspection import Cost, check, cost
 from cktat.models.normalised import Normalised
 
-__all__ = ["MODELS", "Cost", "Normalised", "build", "check", "cost"]
+__all__ = ["MODELS", "Cost", "Normalised", "build", "check", "cost", "folded"]
