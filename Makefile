@@ -13,6 +13,7 @@ test: check
 
 # The checks that take longer.
 test-slow: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,cluster]'
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
 
 check: .venv/installed
