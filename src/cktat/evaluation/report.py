@@ -74,9 +74,8 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") ->
 def _provenance(runs: Sequence[Reported]) -> dict[str, list[str]]:
     def said(record: dict[str, Any]) -> str:
         machine, versions = record.get("hardware") or {}, record.get("versions") or {}
-        commit = (record.get("commit") or "not recorded").partition("+")
         parts = [" ".join(pair) for pair in versions.items()]
-        parts += [f"commit {commit[0][:12]}{' with uncommitted changes' if commit[2] else ''}"]
+        parts += [f"commit {commit_text(record.get('commit') or 'not recorded')}"]
         return ", ".join([*parts, str(machine.get("gpu", machine.get("cpu", "hardware not recorded")))])
 
     return {

@@ -207,6 +207,12 @@ def chance(p: float) -> str:
     return f"{p:.2g}" if p >= 0.001 else "< 0.001"
 
 
+def commit_text(commit: str) -> str:
+    """A commit's first twelve digits, and that there were uncommitted changes where it says so."""
+    name, _, changed = commit.partition("+")
+    return f"{name[:12]} with uncommitted changes" if changed else name[:12]
+
+
 def _count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from cktat.errors import CktatError
 from cktat.evaluation import CLEAN
-from cktat.evaluation.table import eps_text
+from cktat.evaluation.table import commit_text, eps_text
 from cktat.experiments.grid import Evidence, Grid, Measurement, configured, export
 from cktat.experiments.grid.tasks import Key
 from cktat.experiments.tables.declared import Row, Table, model_of
@@ -178,7 +178,7 @@ class TableGrid:
             "seeds": f"0 to {self.how.seeds - 1}" if self.how.seeds > 1 else "0",
             "hardware": _join(hardware),
             "versions": _join(versions),
-            "commit": _join(_short(about["commit"]) for about in known if about.get("commit")),
+            "commit": _join(commit_text(about["commit"]) for about in known if about.get("commit")),
         }
 
 
@@ -189,11 +189,6 @@ def paper_of(table: Table, data: str) -> Mapping[tuple[str, str], float]:
 
 def _label(table: Table, row: Row, seed: int) -> str:
     return f"{table.name} {row.label}, seed {seed}"
-
-
-def _short(commit: str) -> str:
-    name, _, changed = commit.partition("+")
-    return f"{name[:12]} with uncommitted changes" if changed else name[:12]
 
 
 def _hardware(known: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
