@@ -21,6 +21,7 @@ from cktat.evaluation.table import (
     WORST,
     accuracy,
     card_of,
+    commit_text,
     chance,
     differing,
     eps_text,
