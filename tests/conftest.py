@@ -192,6 +192,15 @@ def runs(tiny: Tiny) -> Runs:
     return Runs(tiny)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> Iterator[None]:
+    """On tensors this small, several threads only wait for one another."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(autouse=True)
 def threads_stay() -> Iterator[None]:
     """A run sets the number of threads of the process; the next test finds it as it was."""

@@ -9,15 +9,6 @@ import torch
 from torch import Tensor, nn
 
 
-@pytest.fixture(autouse=True, scope="package")
-def one_thread():
-    """On tensors this small, several threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Curved(nn.Module):
     """A small network with everything that an attack could disturb: BatchNorm, dropout, nested parts."""
 

@@ -54,15 +54,6 @@ def _name(variant: tuple[str, dict]) -> str:
     return "-".join([variant[0], *(f"{key}={value}" for key, value in variant[1].items())])
 
 
-@pytest.fixture(autouse=True, scope="package")
-def one_thread():
-    """On tensors this small, several threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(params=VARIANTS, ids=_name)
 def design(request) -> Design:
     """Each design in each of its variants."""

@@ -9,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cktat.evaluation import Result
+from cktat.evaluation import Result, load_subject
+from cktat.evaluation.subject import Subject
 from cktat.training import RunFolder, read_card, write_json
 
 LABELS = (0, 1, 2, 0, 1, 2, 0, 1, 2, 0)
@@ -137,3 +138,20 @@ def edit() -> Callable[..., None]:
 def edit_card() -> Callable[..., None]:
     """Changes fields of the best weights' card."""
     return lambda folder, **fields: write_card(folder, "best", read_card(folder.weights("best")) | fields)
+
+
+@pytest.fixture
+def subject_of() -> Callable[[RunFolder], Subject]:
+    """subject_of(run): its best weights, whose network counts its passes in `calls`."""
+
+    def load(folder: RunFolder) -> Subject:
+        found = load_subject(folder, "best", None, torch.device("cpu"))
+        found.module.calls = 0
+
+        def count(module, inputs, output) -> None:
+            module.calls += 1
+
+        found.module.register_forward_hook(count)
+        return found
+
+    return load

@@ -177,16 +177,8 @@ def folder(trained, tmp_path) -> RunFolder:
 
 
 @pytest.fixture
-def subject(folder):
-    """The best weights, whose network counts its passes in `calls`."""
-    found = load_subject(folder, "best", None, torch.device("cpu"))
-    found.module.calls = 0
-
-    def count(module, inputs, output) -> None:
-        module.calls += 1
-
-    found.module.register_forward_hook(count)
-    return found
+def subject(folder, subject_of):
+    return subject_of(folder)
 
 
 ATTACKS = ("fgsm", "pgd10")

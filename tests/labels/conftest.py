@@ -10,15 +10,6 @@ import torch
 from cktat.labels import Frozen, Learner, Outputs, adversarial, clean, y
 
 
-@pytest.fixture(autouse=True, scope="package")
-def one_thread():
-    """On tensors this small, several threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture
 def words() -> SimpleNamespace:
     """S and R train, T does not; x and x'."""

@@ -12,15 +12,6 @@ from torch import Tensor, nn
 from cktat.errors import CktatError
 
 
-@pytest.fixture(autouse=True, scope="package")
-def one_thread():
-    """On tensors this small, several threads only wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 class Tiny(nn.Module):
     """A network with weights, BatchNorm (an integer counter among its buffers) and dropout; `head` makes the logits."""
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from cktat.data import Batch
-from cktat.experiments.bench import Piece, flops, network_of, random_images, timed, training_of
+from cktat.experiments.bench import Piece, flops, in_turns, network_of, random_images, timed, training_of
 from cktat.labels import Adversarial, Cell, Design, Network, Output, View, here
 from cktat.labels.walk import walk
 from cktat.training import Training, World, commit, device_of, hardware, versions
@@ -98,12 +98,7 @@ def scale(
         *(step("images x epochs", f"{n * batch_size} x {e}", model, batch_size, (n, e)) for n, e in STEPS_OF_A_RUN),
         *(step("network", f"{name}, batch {size}", name, size) for name, size in MODELS.items()),
     ]
-    for trial in range(trials + 1):
-        for piece in pieces:
-            took = timed(piece.work, where)
-            if trial:
-                piece.seconds.append(took)
-        say(f"turn {trial + 1} of {trials + 1}")
+    in_turns(pieces, trials, where, say)
     rows = [_row(piece.name, piece.seconds, piece.images, piece.flops) for piece in pieces]
     if where.type == "cpu":
         for processes, seconds in _processes(design, model, batch_size, precision, trials):

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from cktat.errors import CktatError
-from cktat.evaluation import Verdict, doubts_of, evaluate, examine, load_subject, results_of, verdict_of
+from cktat.evaluation import Verdict, doubts_of, evaluate, examine, results_of, verdict_of
 from cktat.evaluation.doubts.examine import OF_ATTACKS, names
 from cktat.evaluation.doubts.finding import judged, not_checked
 from cktat.training import RunFolder, save_weights
@@ -116,19 +116,7 @@ def folder(finished, tmp_path) -> RunFolder:
     return RunFolder(Path(shutil.copytree(finished, tmp_path / "run")))
 
 
-def subject_of(folder: RunFolder):
-    """The best weights, whose network counts its passes in `calls`."""
-    found = load_subject(folder, "best", None, torch.device("cpu"))
-    found.module.calls = 0
-
-    def count(module, inputs, output) -> None:
-        module.calls += 1
-
-    found.module.register_forward_hook(count)
-    return found
-
-
-def test_a_run_is_examined_once(folder: RunFolder) -> None:
+def test_a_run_is_examined_once(folder: RunFolder, subject_of) -> None:
     subject = subject_of(folder)
     assert verdict_of(folder, "best") is None
     evaluate(subject, ("pgd20", "cw"))
@@ -143,7 +131,7 @@ def test_a_run_is_examined_once(folder: RunFolder) -> None:
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"eps": 0.05}, {"examples": 20}])
-def test_another_protocol_is_examined_anew(change: dict, folder: RunFolder) -> None:
+def test_another_protocol_is_examined_anew(change: dict, folder: RunFolder, subject_of) -> None:
     subject = subject_of(folder)
     first = doubts_of(subject)
     subject.module.calls = 0
@@ -152,7 +140,7 @@ def test_another_protocol_is_examined_anew(change: dict, folder: RunFolder) -> N
     assert (verdict_of(folder, "best") == verdict) == ("seed" in change), "others have files of their own"
 
 
-def test_new_results_and_other_weights_are_examined_anew(folder: RunFolder) -> None:
+def test_new_results_and_other_weights_are_examined_anew(folder: RunFolder, subject_of) -> None:
     subject = subject_of(folder)
     first = doubts_of(subject)
     evaluate(subject, ("pgd10",))
