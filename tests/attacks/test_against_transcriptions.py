@@ -190,7 +190,7 @@ logits_and_labels = st.integers(2, 6).flatmap(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(logits_and_labels)
 def test_the_margin_is_above_0_exactly_where_the_image_is_misclassified(case: tuple[list[float], int]) -> None:
     logits, label = torch.tensor([case[0]], dtype=torch.float64), torch.tensor([case[1]])
@@ -199,7 +199,7 @@ def test_the_margin_is_above_0_exactly_where_the_image_is_misclassified(case: tu
     assert float(margin(logits, label)) == max(z for k, z in enumerate(case[0]) if k != case[1]) - case[0][case[1]]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(logits_and_labels, st.sampled_from([0.0, 0.5, 7.0, 50.0]))
 def test_the_capped_margin_is_carlini_and_wagners_loss(case: tuple[list[float], int], confidence: float) -> None:
     label = torch.tensor([case[1]])

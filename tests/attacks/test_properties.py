@@ -31,7 +31,7 @@ class Flat(nn.Module):
 shapes = st.tuples(st.integers(1, 3), st.integers(1, 2), st.integers(1, 3), st.integers(1, 3))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     name=st.sampled_from(sorted(set(ATTACKS) - {"pgd100"})),
     shape=shapes,
@@ -66,7 +66,7 @@ def test_the_result_is_in_ball_and_box_of_the_same_kind_and_repeatable(
     assert torch.equal(found, attack(Waves(), x, y, eps=eps, box=box, norm=norm, seed=seed))
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(seeds=st.lists(st.integers(0, 2**31), min_size=2, max_size=2, unique=True), eps=st.floats(0.01, 0.5))
 def test_different_seeds_start_elsewhere(seeds: list[int], eps: float) -> None:
     x, y = torch.full((2, 1, 3, 3), 0.5), torch.tensor([0, 1])

@@ -144,7 +144,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(option=st.sampled_from(OPTIONS), value=anything)
 def test_whatever_a_file_holds_gives_a_configuration_or_one_clear_error(option, value) -> None:
     """A YAML file may hold any kind of value under any key."""

@@ -86,7 +86,7 @@ def test_a_run_stopped_after_every_single_step_equals_an_undisturbed_one(
     assert runs.outcome(run) == undisturbed(design)
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sittings=st.lists(st.integers(1, 6), min_size=1, max_size=4), bf16=st.booleans())
 def test_any_sequence_of_stops_leaves_no_trace(sittings, bf16, runs, tmp_path_factory) -> None:
     options = {"precision": "bf16" if bf16 else "fp32", "epochs": 3}

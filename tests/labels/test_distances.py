@@ -21,14 +21,14 @@ sizes = st.tuples(st.integers(1, 4), st.integers(2, 7))
 pairs = sizes.flatmap(lambda size: st.tuples(matrix(*size), matrix(*size)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs)
 def test_kl_is_never_negative(pair):
     logits, label = pair
     assert (kl(logits, label.log_softmax(dim=1)) >= -1e-12).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pairs)
 def test_kl_is_0_at_equality_and_does_not_see_a_shift_of_the_logits(pair):
     logits, other = pair
@@ -38,7 +38,7 @@ def test_kl_is_0_at_equality_and_does_not_see_a_shift_of_the_logits(pair):
     torch.testing.assert_close(shifted, torch.zeros(len(logits), dtype=torch.float64), rtol=0, atol=1e-10)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs)
 def test_kl_is_torchs_with_the_label_as_target(pair):
     logits, label = pair
@@ -58,7 +58,7 @@ def hard(classes: Tensor, K: int) -> Tensor:
     return F.one_hot(classes, K).double().log()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sizes.flatmap(lambda size: matrix(*size)), st.integers(0, 10**6))
 def test_kl_on_a_hard_label_is_cross_entropy_in_value_and_gradient(logits, seed):
     N, K = logits.shape

@@ -29,7 +29,7 @@ def fold(tree, leaf):
     return leaf(tree)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(trees)
 def test_arithmetic_of_scalars_is_that_of_their_values(tree):
     written = fold(tree, lambda leaf: leaf)

@@ -94,7 +94,7 @@ def test_gradients_reach_every_parameter(name: str) -> None:
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     channels=st.integers(1, 4),
     classes=st.integers(2, 12),

@@ -35,7 +35,7 @@ def distributions(draw: st.DrawFn) -> MultiView:
     )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=distributions(), seed=st.integers(0, 100))
 def test_samples_are_those_of_the_definition(data: MultiView, seed: int) -> None:
     n = 40

@@ -96,7 +96,7 @@ def test_linear_goes_straight_from_point_to_point_and_stays_at_the_last() -> Non
     assert lr_factor(recipe(schedule="linear"), 17) == 1.0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.floats(0, 40))
 def test_cosine_and_constant(epoch: float) -> None:
     assert lr_factor(recipe(schedule="cosine"), epoch) == pytest.approx(
