@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from cktat.experiments import Runner, Store, configure
 from cktat.labels import Design
 from cktat.training import RunFolder, World
 
-settings.register_profile("untimed", deadline=None)  # no test depends on how busy the machine is
+# No test depends on how busy the machine is.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
 NETWORKS = """
