@@ -46,6 +46,8 @@ def searches(norm: Any = "Linf", version: str = "standard") -> list[Search[Any]]
             Apgd(eps / 3, 4, "ce", norm, restarts=3), Apgd(eps / 2, 4, "dlr", norm, restarts=3),
             Fab(eps, 3, norm, targeted=False, restarts=3), Square(eps, 20, norm),
         ]  # fmt: skip
+    if version == "starts":  # of one step: what falls is a matter of the start, and some falls to the last
+        return [Fab(12 * EPS, 1, "L2", targeted=False, restarts=3)]
     if version == "rand":
         return [Apgd(eps / 2, 6, "ce", norm, eot=3), Apgd(eps, 6, "dlr", norm, eot=3)]
     return [
@@ -112,7 +114,7 @@ def test_where_all_break_packed_costs_a_fraction(net: nn.Module, images: tuple[T
     assert sum(packed.calls) < 0.3 * sum(exact.calls)
 
 
-@pytest.mark.parametrize("version", SHARES)
+@pytest.mark.parametrize("version", [*SHARES, "starts"])
 @pytest.mark.parametrize("mode", ["exact", "packed"])
 def test_stopped_at_any_call_it_goes_on_to_the_same_end(
     net: nn.Module, images: tuple[Tensor, Tensor], mode: str, version: str
