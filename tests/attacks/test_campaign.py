@@ -39,15 +39,30 @@ def images(net: nn.Module) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def searches(norm: Any = "Linf") -> list[Search[Any]]:
+def searches(norm: Any = "Linf", version: str = "standard") -> list[Search[Any]]:
     eps = EPS if norm == "Linf" else 6 * EPS
+    if version == "plus":
+        return [
+            Apgd(eps / 3, 4, "ce", norm, restarts=3), Apgd(eps / 2, 4, "dlr", norm, restarts=3),
+            Fab(eps, 3, norm, targeted=False, restarts=3), Square(eps, 20, norm),
+        ]  # fmt: skip
+    if version == "starts":  # of one step: what falls is a matter of the start, and some falls to the last
+        return [Fab(12 * EPS, 1, "L2", targeted=False, restarts=3)]
+    if version == "rand":
+        return [Apgd(eps / 2, 6, "ce", norm, eot=3), Apgd(eps, 6, "dlr", norm, eot=3)]
     return [
         Apgd(eps / 2, 6, "ce", norm), Apgd(eps, 6, "dlr-targeted", norm), Fab(eps, 6, norm), Square(1.2 * eps, 60, norm),
     ]  # fmt: skip
 
 
-def run(net: Callable[[Tensor], Tensor], images: tuple[Tensor, Tensor], norm: Any = "Linf", **options: Any) -> Outcome:
-    return Campaign(net, *images, **{"batch_size": 8, "seed": 0} | options).run(searches(norm))
+def run(
+    net: Callable[[Tensor], Tensor],
+    images: tuple[Tensor, Tensor],
+    norm: Any = "Linf",
+    version: str = "standard",
+    **options: Any,
+) -> Outcome:
+    return Campaign(net, *images, **{"batch_size": 8, "seed": 0} | options).run(searches(norm, version))
 
 
 def same(one: Outcome, other: Outcome) -> bool:
@@ -71,14 +86,23 @@ class Counted:
         return self.net(x)
 
 
+SHARES = {
+    "standard": {"apgd-ce", "apgd-t", None},
+    "plus": {"apgd-ce-x3", "apgd-dlr-x3", "fab-x3", None},
+    "rand": {"apgd-ce-eot3", "apgd-dlr-eot3", None},
+}
+"""Who breaks images here."""
+
+
+@pytest.mark.parametrize("version", SHARES)
 @pytest.mark.parametrize("norm", ["Linf", "L2"])
 def test_packed_breaks_the_same_images_with_fewer_calls(
-    net: nn.Module, images: tuple[Tensor, Tensor], norm: str
+    net: nn.Module, images: tuple[Tensor, Tensor], norm: str, version: str
 ) -> None:
     exact, packed = Counted(net), Counted(net)
-    one, other = run(exact, images, norm), run(packed, images, norm, mode="packed")
+    one, other = run(exact, images, norm, version), run(packed, images, norm, version, mode="packed")
     assert one.robust.tolist() == other.robust.tolist() and one.broken_by == other.broken_by
-    assert {"apgd-ce", "apgd-t", None} <= set(one.broken_by) and 0 < int(one.robust.sum()) < 27
+    assert SHARES[version] <= set(one.broken_by) and 0 < int(one.robust.sum()) < 27
     assert sum(packed.calls) < sum(exact.calls) and max(packed.calls) <= 8
 
 
@@ -90,19 +114,20 @@ def test_where_all_break_packed_costs_a_fraction(net: nn.Module, images: tuple[T
     assert sum(packed.calls) < 0.3 * sum(exact.calls)
 
 
+@pytest.mark.parametrize("version", [*SHARES, "starts"])
 @pytest.mark.parametrize("mode", ["exact", "packed"])
 def test_stopped_at_any_call_it_goes_on_to_the_same_end(
-    net: nn.Module, images: tuple[Tensor, Tensor], mode: str
+    net: nn.Module, images: tuple[Tensor, Tensor], mode: str, version: str
 ) -> None:
     whole = Counted(net)
-    undisturbed = run(whole, images, mode=mode, flush_every=0.0)
+    undisturbed = run(whole, images, version=version, mode=mode, flush_every=0.0)
     for part in range(1, 11):
         kept: list[Entry] = []
         broken = Counted(net, stop_at=part * len(whole.calls) // 11)
         with pytest.raises(KeyboardInterrupt):
-            run(broken, images, mode=mode, keep=kept.append, flush_every=0.0)
+            run(broken, images, version=version, mode=mode, keep=kept.append, flush_every=0.0)
         rest = Counted(net)
-        found = run(rest, images, mode=mode, done=kept, flush_every=0.0)
+        found = run(rest, images, version=version, mode=mode, done=kept, flush_every=0.0)
         assert found.robust.tolist() == undisturbed.robust.tolist() and found.broken_by == undisturbed.broken_by
         assert mode == "packed" or same(found, undisturbed)  # packed: in another batch, logits round otherwise
         assert not kept or sum(rest.calls) < sum(whole.calls), "finished work was done again"
@@ -122,8 +147,8 @@ def test_what_it_tells_makes_sense(
     ticks = iter(range(10**9))
     monkeypatch.setattr("cktat.attacks.campaign.time.perf_counter", lambda: float(next(ticks)))
     told: list[Standing] = []
-    found = run(net, images, mode="packed", watch=told.append)
-    assert {at.attack for at in told} == {search.name for search in searches()}
+    found = run(net, images, version="plus", mode="packed", watch=told.append)
+    assert {at.attack for at in told} == {search.name for search in searches(version="plus")}
     for before, after in pairwise(told):
         assert after.robust <= before.robust
     for at in told:

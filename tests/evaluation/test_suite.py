@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import cktat
-from cktat.attacks import Entry
+from cktat.attacks import SUITES, Entry
 from cktat.errors import CktatError
 from cktat.evaluation import Result
 from cktat.evaluation.suite import Journal
@@ -119,17 +119,18 @@ def test_progress_of_another_is_refused_and_a_damaged_one_too(tmp_path: Path) ->
         Journal(tmp_path / "state", mine)
 
 
-def test_the_result_names_what_broke_each_image(trained: RunFolder, tmp_path: Path) -> None:
-    run = copied(trained, tmp_path / "one")
+@pytest.mark.parametrize(("suite", "eps"), [("aa-fast", 0.1), ("aa-plus", 0.5), ("aa-rand", 0.5)])
+def test_the_result_names_what_broke_each_image(trained: RunFolder, tmp_path: Path, suite: str, eps: float) -> None:
+    run, names = copied(trained, tmp_path / "one"), SUITES[suite]
     found = cktat.evaluate(
-        run, ["aa-fast", "apgd-ce"], examples=40, eps=0.1, mode="packed", show=False, draw=False, doubts=False
+        run, [suite, names[0]], examples=40, eps=eps, mode="packed", show=False, draw=False, doubts=False
     )
-    clean, fast, alone = found
-    by = fast.provenance["broken_by"]
-    assert set(by) == {"apgd-ce", "apgd-t"} and fast.protocol["mode"] == "packed"
-    assert len(by["apgd-ce"]) == clean.correct - alone.correct > 0
-    broken = sorted(by["apgd-ce"] + by["apgd-t"])
-    assert broken == [i for i in range(40) if clean.robust[i] == "1" and fast.robust[i] == "0"]
+    clean, whole, alone = found
+    by = whole.provenance["broken_by"]
+    assert tuple(by) == names == tuple(whole.protocol["attacks"]) and whole.protocol["mode"] == "packed"
+    assert len(by[names[0]]) == clean.correct - alone.correct > 0
+    broken = sorted(image for images in by.values() for image in images)
+    assert broken == [i for i in range(40) if clean.robust[i] == "1" and whole.robust[i] == "0"]
 
 
 def test_a_screening_says_that_it_is_none(

@@ -1,6 +1,7 @@
 """Auto-PGD: ascent whose step halves where it stops paying (Croce and Hein, ICML 2020).
 
-Source: fra31/auto-attack, autoattack/autopgd_base.py L201-443 and L545-616; equal to it bit for bit.
+Source: fra31/auto-attack, autoattack/autopgd_base.py L201-443 and L545-616; equal to it bit for bit. Restarts: L500-522;
+several passes at each iterate: L266-284 and L364-385, where the gradient is their mean, but loss and logits are the last's.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from cktat.attacks.attack import Model
 from cktat.attacks.ball import Ball, Norm
-from cktat.attacks.search import Rows, aimed_at, wide
+from cktat.attacks.search import Rows, aimed_at, direction, variant, wide
 from cktat.errors import unknown
 
 Loss = Literal["ce", "dlr", "dlr-targeted"]
@@ -92,13 +93,18 @@ class Climb(Rows):
 
 @dataclass(frozen=True)
 class Apgd:
-    """The search. loss: "ce", "dlr" or "dlr-targeted" (against up to `targets` classes in turn)."""
+    """The search. loss: "ce", "dlr" or "dlr-targeted" (against up to `targets` classes in turn). restarts: starts in all,
+    of each class. eot: passes at each iterate; the gradient is their mean, the last one's loss says whether the iterate is
+    better, and the last one's logits whether it is wrong. So for a randomised network the search believes a single draw.
+    """
 
     eps: float
     steps: int = 100
     loss: Loss = "ce"
     norm: Norm = "Linf"
     targets: int = 9
+    restarts: int = 1
+    eot: int = 1
 
     parting = False
     poolable = True
@@ -109,31 +115,28 @@ class Apgd:
 
     @property
     def name(self) -> str:
-        return "apgd-t" if self.loss == "dlr-targeted" else f"apgd-{self.loss}"
+        return variant("apgd-t" if self._targeted else f"apgd-{self.loss}", self.restarts, self.eot)
 
-    def ranks(self, classes: int) -> tuple[int | None, ...]:
-        return tuple(range(2, min(self.targets + 1, classes) + 1)) if self.loss == "dlr-targeted" else (None,)
+    @property
+    def _targeted(self) -> bool:
+        return self.loss == "dlr-targeted"
+
+    def turns(self, classes: int) -> int:
+        return self.restarts * (min(self.targets, classes - 1) if self._targeted else 1)
 
     def calls(self, classes: int) -> int:
-        return 3 * (self.steps + 1) * len(self.ranks(classes))
+        return 3 * self.eot * (self.steps + 1) * self.turns(classes)
 
-    def _noise(self, x: Tensor, draws: torch.Generator) -> Tensor:
-        if self.norm == "Linf":
-            return 2 * torch.rand(x.shape, generator=draws) - 1
-        return torch.randn(x.shape, generator=draws)
+    def skip(self, x: Tensor, turn: int, draws: torch.Generator) -> None:
+        direction(x, self.norm, draws)
 
-    def skip(self, x: Tensor, draws: torch.Generator) -> None:
-        self._noise(x, draws)
-
-    def begin(
-        self, model: Model, x: Tensor, y: Tensor, image: Tensor, rank: int | None, draws: torch.Generator
-    ) -> Climb:
-        start = (x + self.eps * _unit(self._noise(x, draws).to(x.device), self.norm)).clamp(0.0, 1.0)
+    def begin(self, model: Model, x: Tensor, y: Tensor, image: Tensor, turn: int, draws: torch.Generator) -> Climb:
+        start = (x + self.eps * _unit(direction(x, self.norm, draws), self.norm)).clamp(0.0, 1.0)
         n, false = len(x), torch.zeros(len(x), dtype=torch.bool, device=x.device)
         zero = torch.zeros(n, device=x.device)
         return Climb(
             image=image, x=x, y=y, found=start, broken=false, done=false,
-            target=y if rank is None else aimed_at(model, x, rank),
+            target=aimed_at(model, x, 2 + turn // self.restarts) if self._targeted else y,
             moved=start, before=start, best=start, best_gradient=torch.zeros_like(x), best_loss=zero, at_check=zero,
             reduced=~false, previous=zero, rises=zero, size=wide(torch.full((n,), 2.0 * self.eps, device=x.device), x),
             k=torch.zeros(n, dtype=torch.int64, device=x.device),
@@ -141,10 +144,14 @@ class Apgd:
 
     def step(self, model: Model, rows: Climb) -> None:
         at = rows.moved.detach().requires_grad_(True)
-        with torch.enable_grad():
-            logits = model(at)
-            loss = LOSSES[self.loss](logits, rows.y, rows.target)
-            (gradient,) = torch.autograd.grad(loss.sum(), at)
+        gradient = torch.zeros_like(at)
+        for _ in range(self.eot):
+            with torch.enable_grad():
+                logits = model(at)
+                loss = LOSSES[self.loss](logits, rows.y, rows.target)
+                (ascent,) = torch.autograd.grad(loss.sum(), at)
+            gradient += ascent
+        gradient /= self.eot
         with torch.no_grad():
             loss, moved = loss.detach(), rows.moved
             wrong = logits.argmax(dim=1) != rows.y

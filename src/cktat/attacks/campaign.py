@@ -110,8 +110,11 @@ class Campaign:
         return Outcome(self.robust, self.x_adv, tuple(self.broken_by), clean, seconds)
 
     def _model(self, x: Tensor) -> Tensor:
-        logits = self.quick(x)
-        self.clock.count(len(x) * (3 if torch.is_grad_enabled() else 1), self.watch)
+        logits, images = self.quick(x), len(x)
+        self.clock.count(images)
+        if logits.requires_grad:  # a pass back counts as two, and there may be several
+            logits.register_hook(lambda _: self.clock.count(2 * images))
+        self.clock.tell(self.watch)
         return logits
 
     def _batches(self, images: Tensor) -> tuple[Tensor, ...]:
@@ -149,15 +152,15 @@ class Campaign:
         draws = [torch.Generator().manual_seed(self.seed) for _ in batches]
         alive = [self._right(images) for images in batches]
         fallen: dict[int, Tensor] = {}
-        ranks = search.ranks(classes)
-        for number, rank in enumerate(ranks):
-            stage = search.name if rank is None else f"{search.name} {rank}"
-            each = search.calls(classes) / len(ranks)
-            self.clock.stage(search.name, sum(map(len, alive)), each, each * (len(ranks) - 1 - number) + later)
+        turns = search.turns(classes)
+        each = search.calls(classes) / turns
+        for turn in range(turns):
+            stage = f"{search.name}: turn {turn}"
+            self.clock.stage(search.name, sum(map(len, alive)), each, each * (turns - 1 - turn) + later)
             over = self.entries.get(stage, [])
             self.clock.leave(sum(len(e.images) for e in over), sum(len(e.broken) for e in over))
             ended = torch.cat([torch.empty(0, dtype=torch.int64), *(entry.images for entry in over)])
-            self._run_stage(stage, search, self._rows(search, rank, alive, draws, ended))
+            self._run_stage(stage, search, self._rows(search, turn, alive, draws, ended))
             for entry in self.entries.get(stage, []):
                 fallen |= dict(zip(entry.broken.tolist(), entry.x_adv, strict=True))
             gone = torch.tensor(sorted(fallen), dtype=torch.int64)
@@ -172,7 +175,7 @@ class Campaign:
     def _rows(
         self,
         search: Search[Any],
-        rank: int | None,
+        turn: int,
         alive: Sequence[Tensor],
         draws: Sequence[torch.Generator],
         ended: Tensor,
@@ -184,9 +187,9 @@ class Campaign:
             x, y = self._on_device(images)
             waiting = ~torch.isin(images, ended)
             if not bool(waiting.any()):
-                search.skip(x, generator)
+                search.skip(x, turn, generator)
                 continue
-            rows = search.begin(self._model, x, y, images.to(self.device), rank, generator)
+            rows = search.begin(self._model, x, y, images.to(self.device), turn, generator)
             yield rows if bool(waiting.all()) else rows.take(waiting.to(self.device))
 
     def _run_stage(self, stage: str, search: Search[Any], batches: Iterator[Rows]) -> None:
@@ -257,9 +260,11 @@ class _Clock:
         self.robust -= broken
         self.in_flight = max(0.0, self.in_flight - (rows - broken) * self.each)
 
-    def count(self, calls: int, watch: Callable[[Standing], None]) -> None:
+    def count(self, calls: int) -> None:
         self.spent += calls
         self.in_flight += calls
+
+    def tell(self, watch: Callable[[Standing], None]) -> None:
         now = time.perf_counter()
         if now - self.told >= 0.5:
             self.told = now

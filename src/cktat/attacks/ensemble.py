@@ -1,8 +1,8 @@
-"""AutoAttack: four attacks in turn, each on the images that are left (Croce and Hein, ICML 2020); and each alone.
+"""AutoAttack: several attacks in turn, each on the images that are left (Croce and Hein, ICML 2020); and each alone.
 
-Source: fra31/auto-attack, autoattack/autoattack.py L81-260 and L302-320. `exact` has its batches and draws: the same images
-fall, to the same attacks. `packed` has the same draws, but spends no model call on an image that is broken: flags are equal
-up to the rounding of a batch of another size.
+Source: fra31/auto-attack, autoattack/autoattack.py, run_standard_evaluation and set_version ("standard", "plus", "rand").
+`exact` has its batches and draws: the same images fall, to the same attacks. `packed` has the same draws, but spends no model
+call on an image that is broken: flags are equal up to the rounding of a batch of another size.
 """
 
 from __future__ import annotations
@@ -27,13 +27,22 @@ SEARCHES: dict[str, Callable[[float, Norm], Search[Any]]] = {
     "apgd-t": lambda eps, norm: Apgd(eps, loss="dlr-targeted", norm=norm),
     "fab-t": lambda eps, norm: Fab(eps, norm=norm),
     "square": lambda eps, norm: Square(eps, norm=norm),
+    "apgd-ce-x5": lambda eps, norm: Apgd(eps, loss="ce", norm=norm, restarts=5),
+    "apgd-dlr-x5": lambda eps, norm: Apgd(eps, loss="dlr", norm=norm, restarts=5),
+    "fab-x5": lambda eps, norm: Fab(eps, norm=norm, targeted=False, restarts=5),
+    "apgd-ce-eot20": lambda eps, norm: Apgd(eps, loss="ce", norm=norm, eot=20),
+    "apgd-dlr-eot20": lambda eps, norm: Apgd(eps, loss="dlr", norm=norm, eot=20),
 }
+"""x5: five starts. eot20: the mean gradient of 20 passes. Their authors call them apgd-ce, apgd-dlr and fab all the same."""
 
 SUITES: dict[str, tuple[str, ...]] = {
     "aa": ("apgd-ce", "apgd-t", "fab-t", "square"),
     "aa-fast": ("apgd-ce", "apgd-t"),
+    "aa-plus": ("apgd-ce-x5", "apgd-dlr-x5", "fab-x5", "square", "apgd-t", "fab-t"),
+    "aa-rand": ("apgd-ce-eot20", "apgd-dlr-eot20"),
 } | {name: (name,) for name in SEARCHES}
-"""AutoAttack's standard version; a screening by its first two attacks, which is not AutoAttack; each attack alone."""
+"""AutoAttack's standard version; a screening by its first two attacks, which is not AutoAttack; its versions "plus" and "rand",
+the latter for randomised networks; each attack alone."""
 
 SCREENING = (
     "aa-fast is a screening by the first two of AutoAttack's four attacks (APGD-CE, APGD-T); it is not AutoAttack"
@@ -59,8 +68,8 @@ def autoattack(
 ) -> Outcome:
     """Attacks images x [N, C, H, W] in [0, 1] with labels y [N] by each of `attacks` in turn.
 
-    With fewer than ten classes fewer are aimed at; with three, the targeted loss is divided by z_(1) - z_(3), with two by
-    nothing. Batches are moved to the model's device. quick: a network with the same logits up to rounding that the
+    With fewer than ten classes fewer are aimed at; with three, the targeted loss is divided by z_(1) - z_(3), with two no DLR
+    loss is divided. Batches are moved to the model's device. quick: a network with the same logits up to rounding that the
     searches ask; an image falls where the model itself is wrong, too. done, keep: entries of an earlier call with the same
     arguments, and what takes those of this one, for going on after a stop. watch: hears how far it is.
 
@@ -90,23 +99,38 @@ def apgd(
     steps: int = 100,
     loss: Loss = "ce",
     norm: Norm = "Linf",
+    restarts: int = 1,
+    eot: int = 1,
     seed: int = 0,
 ) -> Tensor:
-    """Auto-PGD. loss: "ce", "dlr", or "dlr-targeted" at up to nine classes in turn.
+    """Auto-PGD. loss: "ce", "dlr", or "dlr-targeted" at up to nine classes in turn. restarts: starts in all, later ones on what
+    is left. eot: passes whose mean gradient is followed, for a randomised network.
 
     Returns images of x's shape [N, C, H, W]: adversarial ones, and x itself where none was found.
     """
-    return _alone(Apgd(eps, _steps(steps, "steps"), loss, norm), model, x, y, eps, norm, seed)
+    steps, restarts, eot = _count(steps, "steps"), _count(restarts, "restarts"), _count(eot, "eot")
+    return _alone(Apgd(eps, steps, loss, norm, restarts=restarts, eot=eot), model, x, y, eps, norm, seed)
 
 
 def fab(
-    model: Model, x: Tensor, y: Tensor, *, eps: float, steps: int = 100, norm: Norm = "Linf", seed: int = 0
+    model: Model,
+    x: Tensor,
+    y: Tensor,
+    *,
+    eps: float,
+    steps: int = 100,
+    norm: Norm = "Linf",
+    targeted: bool = True,
+    restarts: int = 1,
+    seed: int = 0,
 ) -> Tensor:
-    """Targeted FAB, at up to nine classes in turn; it draws nothing, whatever the seed.
+    """FAB, at up to nine classes in turn or, not targeted, at the one that seems nearest at each step. restarts: starts in all;
+    the first is the image itself, later ones are drawn, for what is left.
 
     Returns images of x's shape [N, C, H, W]: adversarial ones within eps, and x itself where none was found.
     """
-    return _alone(Fab(eps, _steps(steps, "steps"), norm), model, x, y, eps, norm, seed)
+    steps, restarts = _count(steps, "steps"), _count(restarts, "restarts")
+    return _alone(Fab(eps, steps, norm, targeted=targeted, restarts=restarts), model, x, y, eps, norm, seed)
 
 
 def square(
@@ -116,7 +140,7 @@ def square(
 
     Returns images of x's shape [N, C, H, W]: adversarial ones, and x itself where none was found.
     """
-    return _alone(Square(eps, _steps(queries, "queries"), norm), model, x, y, eps, norm, seed)
+    return _alone(Square(eps, _count(queries, "queries"), norm), model, x, y, eps, norm, seed)
 
 
 def _alone(search: Search[Any], model: Model, x: Tensor, y: Tensor, eps: float, norm: Norm, seed: int) -> Tensor:
@@ -131,7 +155,7 @@ def _check(x: Tensor, y: Tensor, eps: float, norm: Norm) -> None:
         raise CktatError(f"AutoAttack's images are [N, C, H, W], not {list(x.shape)}")
 
 
-def _steps(count: int, what: str) -> int:
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise CktatError(f"{what} must be a whole number of 1 or more, not {count!r}")
-    return count
+def _count(number: int, what: str) -> int:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise CktatError(f"{what} must be a whole number of 1 or more, not {number!r}")
+    return number

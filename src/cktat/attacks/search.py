@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cktat.attacks.attack import Model
+from cktat.attacks.ball import Norm
 
 
 @dataclass
@@ -68,19 +69,19 @@ class Search(Protocol[R]):
         """Whether images of several batches can be searched in one; not where draws depend on who is left of a batch."""
         ...
 
-    def ranks(self, classes: int) -> tuple[int | None, ...]:
-        """One search each: k aims at the class with the k-th largest clean logit, None at no class."""
+    def turns(self, classes: int) -> int:
+        """How often it searches, each time what the turns before have left: by class aimed at, and by start."""
         ...
 
     def calls(self, classes: int) -> int:
         """Forward passes, a backward pass counted as two, that an image which never breaks costs; for estimates."""
         ...
 
-    def begin(self, model: Model, x: Tensor, y: Tensor, image: Tensor, rank: int | None, draws: torch.Generator) -> R:
-        """Rows for the images of one batch, before the first call that counts."""
+    def begin(self, model: Model, x: Tensor, y: Tensor, image: Tensor, turn: int, draws: torch.Generator) -> R:
+        """Rows for the images of one batch in turn 0, 1, ..., before the first call that counts."""
         ...
 
-    def skip(self, x: Tensor, draws: torch.Generator) -> None:
+    def skip(self, x: Tensor, turn: int, draws: torch.Generator) -> None:
         """Draws what `begin` would have drawn for images x, when those were searched already."""
         ...
 
@@ -120,6 +121,17 @@ def pursue(search: Search[R], model: Model, batches: Iterable[R], size: int | No
 def wide(values: Tensor, like: Tensor) -> Tensor:
     """Values [n] with as many dimensions as `like` [n, ...], so that they broadcast over each image."""
     return values.view(-1, *[1] * (like.dim() - 1))
+
+
+def variant(name: str, restarts: int, eot: int = 1) -> str:
+    """The name of an attack with more starts than one, or gradients over several passes: results tell it from the plain one."""
+    return name + f"-x{restarts}" * (restarts > 1) + f"-eot{eot}" * (eot > 1)
+
+
+def direction(x: Tensor, norm: Norm, draws: torch.Generator) -> Tensor:
+    """A random direction for each of the images x [n, ...], not yet of length 1."""
+    drawn = 2 * torch.rand(x.shape, generator=draws) - 1 if norm == "Linf" else torch.randn(x.shape, generator=draws)
+    return drawn.to(x.device)
 
 
 def aimed_at(model: Model, x: Tensor, rank: int) -> Tensor:

@@ -67,18 +67,16 @@ class Square:
     def poolable(self) -> bool:
         return self.norm == "Linf"  # in L2 how many numbers are drawn depends on who is left of the batch
 
-    def ranks(self, classes: int) -> tuple[int | None, ...]:
-        return (None,)
+    def turns(self, classes: int) -> int:
+        return 1
 
     def calls(self, classes: int) -> int:
         return self.queries + 1
 
-    def skip(self, x: Tensor, draws: torch.Generator) -> None:
-        pass  # there is one search only
+    def skip(self, x: Tensor, turn: int, draws: torch.Generator) -> None:
+        pass  # there is one turn only
 
-    def begin(
-        self, model: Model, x: Tensor, y: Tensor, image: Tensor, rank: int | None, draws: torch.Generator
-    ) -> Guesses:
+    def begin(self, model: Model, x: Tensor, y: Tensor, image: Tensor, turn: int, draws: torch.Generator) -> Guesses:
         n, channels, _, width = x.shape
         if self.norm == "Linf":
             start = x + self.eps * _signs((n, channels, 1, width), draws).to(x.device)

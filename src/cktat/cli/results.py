@@ -13,7 +13,10 @@ from cktat.cli.output import RootOption, StoreOption, names, print_table
 def evaluate(
     run: Annotated[str, Argument(help="A run folder, or its name in the store.")],
     attacks: Annotated[
-        str, Option(help="Names, separated by commas: fgsm, pgd10, pgd20, pgd100, mim, cw; aa (AutoAttack), aa-fast.")
+        str,
+        Option(
+            help="Names, separated by commas: fgsm, pgd10, pgd20, pgd100, mim, cw; AutoAttack: aa, aa-fast, aa-plus, aa-rand."
+        ),
     ] = ("pgd20,pgd100,mim,cw"),
     weights: Annotated[str, Option(help="best or last.")] = "best",
     examples: Annotated[int | None, Option(help="Only the first so many test images.")] = None,

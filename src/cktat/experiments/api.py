@@ -81,8 +81,9 @@ def evaluate(
 ) -> list[Result]:
     """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
 
-    attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks. mode:
-    "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken.
+    attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks, "aa-plus"
+    for its longer version, "aa-rand" for the one against randomised networks.
+    mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken.
     draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. doubts: examine
     whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
     it. Under `torchrun` its processes share the images. Raises CktatError for unknown attacks or weights that do not fit.

@@ -43,6 +43,7 @@ def test_a_masked_network_is_doubted_by_its_check(mask: str, check: str, verdict
 def test_what_a_mask_does_to_attacks_is_seen_too(verdicts: dict[str, Verdict]) -> None:
     assert {"other objective", "large eps"} <= doubted(verdicts["logits times 2000"])
     assert {"black box", "large eps"} <= doubted(verdicts["rounded"])
+    assert "aa-rand" in verdict_of(verdicts["noisy"], "deterministic").sentence
 
 
 def test_an_honest_network_is_not_doubted(verdicts: dict[str, Verdict], robust: nn.Module, digits: Images) -> None:

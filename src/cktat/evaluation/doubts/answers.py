@@ -45,7 +45,7 @@ def deterministic(probe: Probe) -> Finding:
     if again > SAME:
         sentence = (
             "The same images give other logits the second time: the network is randomised, and one gradient is one draw. "
-            "Attack the mean over many draws, or evaluate with the randomness off."
+            "Attack with gradients averaged over draws (`aa-rand`), or evaluate with the randomness off."
         )
     elif alone > SAME:
         sentence = (

@@ -17,8 +17,8 @@ OBJECTIVES = 0.1
 FEW = 7
 """Fewer images in favour of one attack and none of the other happen by chance more often than once in 100 (2 ** -7)."""
 
-CROSS_ENTROPY = ("fgsm", "pgd10", "pgd20", "pgd100", "mim", "mim10", "apgd-ce")
-MARGINS = ("cw", "apgd-dlr", "apgd-t", "fab", "fab-t")
+CROSS_ENTROPY = ("fgsm", "pgd10", "pgd20", "pgd100", "mim", "mim10", "apgd-ce", "apgd-ce-x5", "apgd-ce-eot20")
+MARGINS = ("cw", "apgd-dlr", "apgd-dlr-x5", "apgd-dlr-eot20", "apgd-t", "fab", "fab-x5", "fab-t")
 """Attacks by what they follow, where an evaluation has results of them."""
 
 
