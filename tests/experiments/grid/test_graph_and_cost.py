@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from cktat.attacks import autoattack
 from cktat.data import load
 from cktat.designs import DESIGNS, make
 from cktat.experiments.bench import flops
@@ -126,6 +127,24 @@ def test_an_evaluation_is_a_pass_before_one_after_and_two_a_step(tiny: Any) -> N
     assert (of_attack("clean"), of_attack("pgd20"), of_attack("cw")) == (1, 42, 62)
     data = load(tiny.data)
     assert of_measurement(Measurement("best", ("pgd20",), 10), "small", data) == 10 * 43 * forward("small", data)
+
+
+@pytest.mark.parametrize("attack", ["apgd-ce", "apgd-t", "fab-t", "square"])
+def test_autoattack_asks_as_often_of_an_image_that_stands(attack: str) -> None:
+    passes = 0
+
+    def model(x: torch.Tensor) -> torch.Tensor:  # class 0, however x is moved
+        nonlocal passes
+        passes += len(x) * (1 + x.requires_grad)
+        return x.flatten(1) @ weights + 50 * torch.eye(10)[0]
+
+    weights = torch.randn(16, 10, generator=torch.Generator().manual_seed(0)) / 100
+    outcome = autoattack(
+        model, torch.full((1, 1, 4, 4), 0.5), torch.tensor([0]), eps=0.1, attacks=[attack], mode="packed"
+    )
+    assert outcome.robust.all()
+    assert passes == pytest.approx(of_attack(attack), rel=0.01)
+    assert of_attack("aa-fast") < of_attack("aa") == sum(map(of_attack, ("apgd-ce", "apgd-t", "fab-t", "square")))
 
 
 def test_the_cost_of_the_usual_network_is_the_known_one() -> None:
