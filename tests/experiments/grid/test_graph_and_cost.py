@@ -166,3 +166,5 @@ def test_a_plan_says_what_is_left_and_its_time_by_what_was_run(tiny: Any, tmp_pa
     assert [step.training > 0 for step in after] == [False, False, True]
     assert after[2].seconds is not None and after[2].seconds > 0 and after[0].seconds == 0
     assert "1 of 3 runs to train" in summary(after) and "of one worker" in summary(after)
+    (other,) = plan(grid(tiny, tmp_path, ("mart", {}), threads=2))
+    assert other.seconds is None, "one thread does not say how fast two are"
