@@ -287,6 +287,19 @@ def test_what_was_measured_under_another_protocol_stays(tiny: Any, tmp_path: Pat
     assert (run.results / "best-fgsm.json").read_text() == before
 
 
+def test_results_of_two_runs_do_not_meet_in_one_record(tiny: Any, tmp_path: Path, runs: Any) -> None:
+    """Folders of one name, as `cktat train --out` makes them in two stores."""
+    for store, row in (("first", ROWS[0]), ("second", Row("TRADES", "trades"))):
+        runs.train(row.design, tmp_path / store, out=tmp_path / store / "mine")
+        it = of(tiny, tmp_path / store, row)
+        assert all(cell.measured for cell in filled(it).cells.values())
+        faults = it.export(tmp_path / "records")
+        assert [("another run" in fault, store) for fault in faults] == ([(True, store)] if store == "second" else [])
+    assert (
+        dict(of(tiny, tmp_path / "empty", Row("TRADES", "trades"), records=tmp_path / "records").fill()[0].cells) == {}
+    )
+
+
 def test_records_name_no_folder_of_this_machine(tiny: Any, tmp_path: Path) -> None:
     table = Table("x", "Of a test", "digits", (Row("standard", "standard"),), ("fgsm",))
     options = {"data": "digits", "model": "small", "root": str(tmp_path), "epochs": 1, "examples": 64, "batch_size": 32}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cktat.errors import CktatError
 from cktat.evaluation import Result, measured, result_files
 from cktat.evaluation.table import card_of, in_ball, is_of
 from cktat.experiments.store import Store
@@ -107,10 +108,12 @@ def export(run: RunFolder, folder: Path) -> None:
     """Writes the record of a run into `folder`, if it is finished.
 
     What an earlier record holds beyond it is kept: results that were measured elsewhere. Raises CktatError for a result
-    file that was edited.
+    file that was edited, and where a record of another run has the same name.
     """
     path = folder / f"{run.path.name}.json"
     earlier = read_sealed(path) if path.is_file() else {"results": []}
+    if earlier.get("identity", own := run.read()["identity"]) != own:
+        raise CktatError(f"{path} is the record of another run than {run.path}; give another --out")
     found = results(run)
     if not run.finished or (earlier["results"] and not found):
         return
