@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cktat.errors import CktatError
 from cktat.experiments import Store
@@ -39,6 +40,17 @@ def test_cells_are_mean_and_deviation_of_the_result_files(tiny: Any, tmp_path: P
     found = [Result.read(run.results / "best-pgd10.json").accuracy * 100 for run in Store(tmp_path).runs()]
     mean, half = sum(found) / 2, abs(found[0] - found[1]) / 2
     assert it.table()[1][4] == f"{mean:.1f} ± {half * 2**0.5:.1f}"
+
+
+def test_cells_are_of_the_images_that_are_asked_for(tiny: Any, tmp_path: Path, runs: Any) -> None:
+    from cktat.evaluation import Result, evaluate, load_subject
+
+    run = runs.train("pgd_at", tmp_path)
+    evaluate(load_subject(run, "best", None, torch.device("cpu")), ("fgsm",))  # of all images, and another attack
+    it = comparison(tiny, tmp_path, "pgd_at", seeds=1, test_images=7)
+    it.run(1, lambda text: None)
+    found = [Result.read(run.results / f"best-{attack}-first7.json") for attack in ("clean", "pgd10")]
+    assert it.table()[1][2:5] == ("1", *(f"{100 * result.accuracy:.1f}" for result in found))
 
 
 def test_the_record_holds_what_stands_behind_the_table(tiny: Any, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from cktat.errors import CktatError
+from cktat.experiments import Runner
 from cktat.labels import Design, Learner, Term, adversarial, clean, y
 from cktat.training import Diverged, RunFolder, Stopped, load_weights, save_weights
 from cktat.training.files import load_state
@@ -344,6 +346,19 @@ def test_what_a_killed_beginning_leaves_does_not_block_the_place(runs, tmp_path,
     assert runs.forked(work)() == -signal.SIGKILL
     assert runs.tree(tmp_path), "otherwise nothing was left and this test says nothing"
     assert runs.train("pgd_at", tmp_path).finished
+
+
+def test_a_run_that_another_process_begins_at_that_moment_is_no_foreign_folder(runs, tmp_path, monkeypatch) -> None:
+    module = sys.modules[Runner.__module__]
+    look = module.require_free
+
+    def late(folder) -> None:  # between not finding the run and looking at its place
+        monkeypatch.setattr(module, "require_free", look)
+        runs.train("pgd_at", tmp_path)
+        look(folder)
+
+    monkeypatch.setattr(module, "require_free", late)
+    assert runs.train("pgd_at", tmp_path, ensure=True).finished
 
 
 def test_of_two_processes_on_one_folder_one_waits_and_the_run_is_done_once(runs, tmp_path) -> None:

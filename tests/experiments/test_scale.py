@@ -6,18 +6,11 @@ from typing import Any
 
 import pytest
 
-from cktat.designs import DESIGNS, make
+from cktat.designs import DESIGNS
 from cktat.experiments import scale as scaled
 from cktat.experiments.bench import flops, network_of, random_images, training_of
-from cktat.experiments.scale import passes, scale
-
-
-@pytest.mark.parametrize(("name", "wanted"), [("standard", 3), ("pgd_at", 23), ("trades", 27), ("cktat", 27)])
-def test_passes_of_a_step(name: str, wanted: int) -> None:
-    """PGD-AT: ten times forward and back to the image, then forward and twice back. TRADES adds its clean target to the
-    attack and a clean pass to the update; CKTAT a clean pass, and its teacher's."""
-    design = make(name)
-    assert sum(passes(design, 10).values()) == wanted
+from cktat.experiments.grid.cost import of_step
+from cktat.experiments.scale import scale
 
 
 @pytest.mark.parametrize("name", DESIGNS)
@@ -26,9 +19,9 @@ def test_the_passes_are_those_that_are_counted(name: str) -> None:
     batch = next(training.batches.epoch(0))
     counted = flops(lambda: training.update(batch, *training.attack(batch)))
     per_pass = {
-        network: flops(lambda n=network: training.team.modules[n](batch.x)) for network in passes(training.design, 3)
+        network: flops(lambda n=network: training.team.modules[n](batch.x)) for network in of_step(training.design, 3)
     }
-    wanted = sum(times * per_pass[network] for network, times in passes(training.design, 3).items())
+    wanted = sum(times * per_pass[network] for network, times in of_step(training.design, 3).items())
     assert counted == pytest.approx(
         wanted, rel=0.02
     )  # the first layer's gradient of the image is not needed in an update

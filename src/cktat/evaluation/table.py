@@ -35,16 +35,24 @@ def is_of(found: dict[str, Any], card: dict[str, Any]) -> bool:
     return bool(card) and found.get("weights_sha256") == card.get("weights_sha256")
 
 
-def measured(run: RunFolder, pick: str, attack: str, images: int | None = None) -> tuple[Path, Result] | None:
-    """The result of one attack at the run's own radius on the `pick`ed weights now in the folder, None if there is none.
+def measured(
+    run: RunFolder, pick: str, attack: str, images: int | None = None, *, eps: float, norm: str
+) -> tuple[Path, Result] | None:
+    """The result of one attack in that ball on the `pick`ed weights now in the folder, None if there is none.
 
     images: only the first so many test images; None is all. Raises CktatError if the file was edited.
     """
-    path = run.results / result_name(pick, attack, images=images)
+    card = card_of(run, pick)
+    path = run.results / result_name(pick, attack, eps=None if eps == card.get("eps") else eps, images=images)
     if not path.is_file():
         return None
     result = Result.read(path)
-    return (path, result) if is_of(result.provenance, card_of(run, pick)) else None
+    return (path, result) if is_of(result.provenance, card) and in_ball(result.protocol, eps, norm) else None
+
+
+def in_ball(protocol: dict[str, Any], eps: float, norm: str) -> bool:
+    """Whether a measurement was made in this ball; one without an attack is of every ball."""
+    return (protocol.get("eps", eps), protocol.get("norm", norm)) == (eps, norm)
 
 
 def results_of(run: RunFolder, pick: str) -> dict[str, Result]:

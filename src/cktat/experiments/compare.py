@@ -14,7 +14,7 @@ import yaml
 
 from cktat.designs import make
 from cktat.errors import CktatError
-from cktat.evaluation import CLEAN, results_of
+from cktat.evaluation import CLEAN
 from cktat.experiments.grid import PICKS, Grid, Measurement, about, configured, results
 from cktat.training import RunFolder, Stopped, device_of, precision_of
 
@@ -103,16 +103,18 @@ class Comparison:
     def table(self) -> list[tuple[str, ...]]:
         """Header and rows: design, weights, number of runs, accuracy in % as mean ± standard deviation over seeds, median
         seconds per epoch. Read from the runs' files; what was not measured stays empty."""
-        columns = (CLEAN, *self.attacks)
+        columns, found = (CLEAN, *self.attacks), self._accuracies()
         lines: list[tuple[str, ...]] = [("design", "weights", "n", *columns, "s/epoch")]
         for entry in self.entries:
             runs = [run for seed in range(self.seeds) if (run := self._find(entry, seed))]
             seconds = [line["seconds"] for run in runs for line in run.history()]
-            for pick in ("best", "last"):
-                measured = [results for run in runs if (results := results_of(run, pick))]
-                cells = [_mean([100 * found[name].accuracy for found in measured if name in found]) for name in columns]
+            for pick in PICKS:
+                values = [
+                    [v for seed in range(self.seeds) if (v := found(entry, seed, pick, a)) is not None] for a in columns
+                ]
                 pace = f"{statistics.median(seconds):.2f}" if seconds and pick == "best" else ""
-                lines.append((entry.text if pick == "best" else "", pick, str(len(measured)), *cells, pace))
+                n = str(max(map(len, values)))
+                lines.append((entry.text if pick == "best" else "", pick, n, *map(_mean, values), pace))
         return lines
 
     def record(self) -> list[dict[str, Any]]:
@@ -131,24 +133,30 @@ class Comparison:
         lines: list[tuple[str, ...]] = [
             ("difference", "weights", "attack", *(f"seed {seed}" for seed in range(self.seeds)), "mean")
         ]
+        found = self._accuracies()
         for one, other in zip(self.entries, self.entries[1:], strict=False):
             if (one.design, one.set) != (other.design, other.set) or one.precision == other.precision:
                 continue
-            runs = [[self._find(entry, seed) for entry in (one, other)] for seed in range(self.seeds)]
-            for pick in ("best", "last"):
-                measured = [[results_of(run, pick) if run else {} for run in pair] for pair in runs]
+            for pick in PICKS:
                 for name in (CLEAN, *self.attacks):
-                    points = [
-                        100 * (pair[1][name].accuracy - pair[0][name].accuracy)
-                        if all(name in of for of in pair)
-                        else None
-                        for pair in measured
-                    ]
+                    pairs = [[found(entry, seed, pick, name) for entry in (one, other)] for seed in range(self.seeds)]
+                    points = [None if a is None or b is None else b - a for a, b in pairs]
                     cells = ["" if difference is None else f"{difference:+.1f}" for difference in points]
                     mean = _mean([difference for difference in points if difference is not None], "+")
                     title = f"{other.text} - {one.precision}" if (pick, name) == ("best", CLEAN) else ""
                     lines.append((title, pick if name == CLEAN else "", name, *cells, mean))
         return lines
+
+    def _accuracies(self) -> Callable[[Entry, int, str, str], float | None]:
+        """Of an entry, a seed, the weights and an attack: the accuracy in %, None if it was not measured."""
+        evidence = self.grid.evidence()
+
+        def accuracy(entry: Entry, seed: int, pick: str, attack: str) -> float | None:
+            wanted = Measurement(pick, self.attacks, self.test_images)
+            found = self.grid.result(evidence, _label(entry, seed), wanted, attack)
+            return None if found is None else 100 * found[1].count("1") / len(found[1])
+
+        return accuracy
 
     def _options(self, entry: Entry, seed: int) -> dict[str, Any]:
         own = {} if entry.precision is None else {"precision": entry.precision}

@@ -67,9 +67,10 @@ def kept(folder: RunFolder, calibrated: dict[str, float]) -> dict[str, float]:
 
 
 def require_free(folder: RunFolder) -> None:
-    # What a run leaves that was killed before its run.json was there does not count.
+    # What a run leaves that was killed before its run.json was there does not count, nor one that begins just now.
     left = (".lock", f".{folder.run_json.name}.")
-    if folder.path.is_dir() and any(not path.name.startswith(left) for path in folder.path.iterdir()):
+    there = folder.path.is_dir() and any(not path.name.startswith(left) for path in folder.path.iterdir())
+    if there and not folder.exists:
         raise CktatError(f"{folder.path} exists and holds no run; choose another --out")
 
 

@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import socket
 import statistics
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -17,10 +16,7 @@ import torch
 
 from cktat.data import Batch
 from cktat.experiments.bench import Piece, flops, in_turns, network_of, random_images, timed, training_of
-from cktat.labels import Adversarial, Cell, Design, Network, Output, View, here
-from cktat.labels.walk import walk
 from cktat.training import Training, World, commit, device_of, hardware, versions
-from cktat.training.views import label_cells
 
 STEPS = (5, 10, 20)
 BATCHES = (16, 32, 64, 128)
@@ -29,30 +25,6 @@ STEPS_OF_A_RUN = ((1, 1), (2, 1), (4, 1), (2, 2))
 MODELS = {"small": 64, "resnet18": 8, "preactresnet18": 8, "wrn34-10": 2}
 """Architectures, each with images per step."""
 PROCESSES = (1, 2)
-
-
-def passes(design: Design, steps: int) -> Counter[Network]:
-    """What one training step costs of each network, in its forward passes on the batch, without weight perturbation.
-
-    A step of an attack is a forward pass and a backward pass to the image (1 + 1), per network that follows the moving
-    point; a learner's cell is a forward and a backward pass to image and weights (1 + 2), a frozen one's a forward pass,
-    and so is a learner's that serves BatchNorm only.
-    """
-    count: Counter[Network] = Counter()
-    known: set[Cell] = set()
-    for view in design.views:
-        if isinstance(view, Adversarial):
-            cells = label_cells(view)
-            moving = {cell for cell in cells if cell.view == here}
-            count.update(cell.network for cell in cells - moving - known)
-            known |= {cell for cell in cells - moving if not cell.network.trains}
-            for cell in moving | {Cell(view.of, here)}:
-                count[cell.network] += 2 * steps
-    parts = walk(design.live, into=lambda part: not isinstance(part, View | Network))
-    graded = {part.cell for part in parts if isinstance(part, Output) and part.network.trains}
-    for cell in design.cells:
-        count[cell.network] += 3 if cell in graded else int(cell not in known)
-    return count
 
 
 def scale(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from cktat.attacks import autoattack
 from cktat.data import load
 from cktat.designs import DESIGNS, make
 from cktat.experiments.bench import flops
@@ -128,6 +129,24 @@ def test_an_evaluation_is_a_pass_before_one_after_and_two_a_step(tiny: Any) -> N
     assert of_measurement(Measurement("best", ("pgd20",), 10), "small", data) == 10 * 43 * forward("small", data)
 
 
+@pytest.mark.parametrize("attack", ["apgd-ce", "apgd-t", "fab-t", "square"])
+def test_autoattack_asks_as_often_of_an_image_that_stands(attack: str) -> None:
+    passes = 0
+
+    def model(x: torch.Tensor) -> torch.Tensor:  # class 0, however x is moved
+        nonlocal passes
+        passes += len(x) * (1 + x.requires_grad)
+        return x.flatten(1) @ weights + 50 * torch.eye(10)[0]
+
+    weights = torch.randn(16, 10, generator=torch.Generator().manual_seed(0)) / 100
+    outcome = autoattack(
+        model, torch.full((1, 1, 4, 4), 0.5), torch.tensor([0]), eps=0.1, attacks=[attack], mode="packed"
+    )
+    assert outcome.robust.all()
+    assert passes == pytest.approx(of_attack(attack), rel=0.01)
+    assert of_attack("aa-fast") < of_attack("aa") == sum(map(of_attack, ("apgd-ce", "apgd-t", "fab-t", "square")))
+
+
 def test_the_cost_of_the_usual_network_is_the_known_one() -> None:
     assert forward("resnet18", load("digits")) == pytest.approx(1.11e9 / 16, rel=0.01)
 
@@ -147,3 +166,5 @@ def test_a_plan_says_what_is_left_and_its_time_by_what_was_run(tiny: Any, tmp_pa
     assert [step.training > 0 for step in after] == [False, False, True]
     assert after[2].seconds is not None and after[2].seconds > 0 and after[0].seconds == 0
     assert "1 of 3 runs to train" in summary(after) and "of one worker" in summary(after)
+    (other,) = plan(grid(tiny, tmp_path, ("mart", {}), threads=2))
+    assert other.seconds is None, "one thread does not say how fast two are"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cktat.errors import CktatError
-from cktat.evaluation import Result, evaluate
+from cktat.evaluation import Result, evaluate, load_subject
 from cktat.experiments import Store
 from cktat.experiments.runs import Runner
 from cktat.experiments.tables.declared import Row, Table
 from cktat.experiments.tables.fill import How, TableGrid
 from cktat.experiments.tables.filled import Filled
+from cktat.training import RunFolder, Stopped
 
 ROWS = (
     Row("PGDAT", "pgd_at"),
@@ -229,6 +232,72 @@ def test_results_of_two_sittings_meet_in_one_record(tiny: Any, tmp_path: Path) -
     (path,) = records.iterdir()
     (both,) = of(tiny, tmp_path / "third", row, records=records).fill()
     assert [m.path for cell in both.cells.values() for m in cell.measured] == [path] * 3
+
+
+def measured_by_hand(run: RunFolder, *attacks: str, **options: Any) -> None:
+    evaluate(load_subject(run, "best", None, torch.device("cpu")), attacks, **options)
+
+
+def test_a_run_that_is_not_finished_fills_no_cell(tiny: Any, tmp_path: Path, runs: Any, undisturbed: Any) -> None:
+    with pytest.raises(Stopped):
+        runs.train("pgd_at", tmp_path, steps=runs.Steps(6))
+    (run,) = Store(tmp_path).runs()
+    measured_by_hand(run, "pgd10", "fgsm")
+    it = of(tiny, tmp_path, ROWS[0])
+    assert dict(it.fill()[0].cells) == {}
+    assert numbers(filled(it)) == {place: flags for place, flags in undisturbed.items() if place[0] == "PGDAT"}
+
+
+def test_a_clean_run_is_measured_in_the_ball_that_is_asked_for(tiny: Any, tmp_path: Path) -> None:
+    def at(eps: float, **fields: Any) -> TableGrid:
+        table = Table("x", "Of a test", "digits", (Row("standard", "standard"),), ("fgsm",))
+        return TableGrid(
+            [table], How({**tiny.options, "eps": eps, **fields}, store=tmp_path, records=tmp_path / "records")
+        )
+
+    for eps in (0.02, 0.3, 0.02):
+        cells = filled(at(eps)).cells
+        (found,) = cells["standard", "fgsm"].measured
+        assert Result.read(found.path).protocol["eps"] == eps and cells["standard", "clean"].measured
+    (run,) = Store(tmp_path).runs()
+    assert run.config().threat.eps == 0.02, "one clean run serves every radius"
+    at(0.02).export(tmp_path / "records")
+    flags = [
+        [Result.read(m.path).robust for m in at(eps).fill()[0].cells["standard", "fgsm"].measured]
+        for eps in (0.02, 0.3)
+    ]
+    assert flags[0] != flags[1]
+    shutil.rmtree(run.path)
+    for eps, expected in zip((0.02, 0.3), flags, strict=True):
+        assert [m.robust for m in at(eps).fill()[0].cells["standard", "fgsm"].measured] == expected
+    assert ("standard", "fgsm") not in at(0.1).fill()[0].cells
+
+
+def test_a_clean_run_of_another_norm_is_refused(tiny: Any, tmp_path: Path, runs: Any) -> None:
+    run = runs.train("standard", tmp_path, norm="L2")
+    cell = filled(of(tiny, tmp_path, Row("standard", "standard"))).cells["standard", "pgd10"]
+    assert cell.measured == () and str(run.path) in cell.failure and "another --store" in cell.failure
+
+
+def test_what_was_measured_under_another_protocol_stays(tiny: Any, tmp_path: Path, runs: Any) -> None:
+    run = runs.train("pgd_at", tmp_path)
+    measured_by_hand(run, "fgsm", batch_size=7)
+    before = (run.results / "best-fgsm.json").read_text()
+    assert all(cell.measured for cell in filled(of(tiny, tmp_path, ROWS[0])).cells.values())
+    assert (run.results / "best-fgsm.json").read_text() == before
+
+
+def test_results_of_two_runs_do_not_meet_in_one_record(tiny: Any, tmp_path: Path, runs: Any) -> None:
+    """Folders of one name, as `cktat train --out` makes them in two stores."""
+    for store, row in (("first", ROWS[0]), ("second", Row("TRADES", "trades"))):
+        runs.train(row.design, tmp_path / store, out=tmp_path / store / "mine")
+        it = of(tiny, tmp_path / store, row)
+        assert all(cell.measured for cell in filled(it).cells.values())
+        faults = it.export(tmp_path / "records")
+        assert [("another run" in fault, store) for fault in faults] == ([(True, store)] if store == "second" else [])
+    assert (
+        dict(of(tiny, tmp_path / "empty", Row("TRADES", "trades"), records=tmp_path / "records").fill()[0].cells) == {}
+    )
 
 
 def test_records_name_no_folder_of_this_machine(tiny: Any, tmp_path: Path) -> None:

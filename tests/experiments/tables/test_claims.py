@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from cktat.errors import CktatError
 from cktat.experiments.tables import Filled, Verdict, paper_numbers, paper_tables, verdicts, verdicts_of_paper
 from cktat.experiments.tables.claims import CLAIMS, FULL, Above
+from cktat.experiments.tables.filled import Cell, Measured
 
 Make = Callable[..., Filled]
 ROBUST_AT_6 = "At beta 6 CKTAT's robust accuracy is above that of every baseline."
@@ -110,6 +113,15 @@ def test_a_claim_that_is_broken_fails_even_if_something_is_missing(filled: Make)
     rising = of(verdicts([filled("3b", accuracy=lambda row, c: None if row == "6" else 0.1 * int(row))]), TAU)
     assert (rising.says, rising.measured, rising.broken) == ("not measured", 8, ())
     assert {verdict.says for verdict in verdicts([])} == {"not measured"}
+
+
+def test_a_broken_order_is_told_by_the_numbers_of_the_seeds_that_broke_it(filled: Make) -> None:
+    def cell(*shares: float) -> Cell:
+        return Cell(tuple(Measured(seed, ordered(share, seed, 100), Path("x")) for seed, share in enumerate(shares)))
+
+    cells = {("3", "clean"): cell(0.5), ("4", "clean"): cell(0.3, 0.9, 0.9)}  # the further seeds have no rival yet
+    found = of(verdicts([replace(filled("3b"), cells=cells)]), TAU)
+    assert len(found.broken) == 1 and "4 31.00, not above 3 51.00" in found.broken[0]
 
 
 def test_the_whole_method_is_found_under_its_other_names_in_the_same_setting(filled: Make) -> None:

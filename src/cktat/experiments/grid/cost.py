@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import torch
 
-from cktat.attacks import ATTACKS
+from cktat.attacks import ATTACKS, SUITES
 from cktat.data import Dataset
 from cktat.evaluation import CLEAN
 from cktat.experiments.grid.graph import Measurement, Run
@@ -20,32 +20,31 @@ from cktat.labels.walk import walk
 from cktat.models import build
 from cktat.models.inspection import cost
 from cktat.training import RunConfig
+from cktat.training.views import label_cells
 
-COMPOSED = 5000.0
-"""Passes of what is not one attack but several: about AutoAttack's per image tested, where half of them withstand it (APGD-CE
-200, nine targets of APGD-T and FAB 1,800 each, Square up to 5,000 queries on what is left)."""
+SEARCHES = {"apgd-ce": 205.0, "apgd-dlr": 205.0, "apgd-t": 1830.0, "fab-t": 2712.0, "square": 5004.0}
+"""Passes of AutoAttack's parts for an image that withstands them, nine classes being aimed at: counted."""
 
 
 def of_step(design: Design, steps: int) -> Counter[Network]:
     """Forward passes' worth of work per image in one training step, by network; `steps` are the attack's."""
     work: Counter[Network] = Counter()
-    in_loss = _cells(design.live)  # the others serve BatchNorm alone, and no gradient goes back through them
-    for cell in design.cells:
-        work[cell.network] += 3 if cell.network.trains and cell in in_loss else 1
+    known: set[Cell] = set()  # of frozen networks, met on the way to x': they serve the loss, too
     for view in design.views:
-        if not isinstance(view, Adversarial):
-            continue
-        cells = _cells(view.label)
-        moving = {cell for cell in cells if cell.view == here}
-        for network in {view.of, *(cell.network for cell in moving)}:
-            work[network] += 2 * steps
-        for cell in cells - moving:  # worked out once; a frozen network's output then serves the loss, too
-            work[cell.network] += int(cell.network.trains or cell not in design.cells)
+        if isinstance(view, Adversarial):
+            cells = label_cells(view)
+            moving = {cell for cell in cells if cell.view == here}
+            work.update(cell.network for cell in cells - moving - known)
+            known |= {cell for cell in cells - moving if not cell.network.trains}
+            for network in {view.of, *(cell.network for cell in moving)}:
+                work[network] += 2 * steps
+    parts = walk(design.live, into=lambda part: not isinstance(part, View | Network))
+    in_loss = {
+        part.cell for part in parts if isinstance(part, Output)
+    }  # other cells serve BatchNorm, without gradients
+    for cell in design.cells:
+        work[cell.network] += 3 if cell.network.trains and cell in in_loss else int(cell not in known)
     return work
-
-
-def _cells(part: object) -> set[Cell]:
-    return {o.cell for o in walk(part, into=lambda p: not isinstance(p, View | Network)) if isinstance(o, Output)}
 
 
 def of_training(run: Run, data: Dataset, epochs: int | None = None) -> float:
@@ -65,8 +64,10 @@ def of_attack(name: str) -> float:
     """Passes per image of an evaluation attack, at most: an image that is wrong already is not attacked."""
     if name == CLEAN:
         return 1.0
-    attack = ATTACKS.get(name)
-    return COMPOSED if attack is None else 2.0 + 2 * attack.steps * attack.restarts
+    if name in SUITES:
+        return sum(SEARCHES[part] for part in SUITES[name])
+    attack = ATTACKS[name]
+    return 2.0 + 2 * attack.steps * attack.restarts
 
 
 def of_measurement(measurement: Measurement, model: str, data: Dataset) -> float:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from cktat.errors import CktatError
 from cktat.evaluation import Result, measured, result_files
-from cktat.evaluation.table import card_of, is_of
+from cktat.evaluation.table import card_of, in_ball, is_of
 from cktat.experiments.store import Store
-from cktat.training import RunFolder
+from cktat.training import RunFolder, Threat
 from cktat.training.files import read_sealed, write_sealed
 
 PICKS = ("best", "last")
@@ -34,20 +35,21 @@ class Evidence:
         """Whether the run's weights are there to be used."""
         return identity in self.folders and self.folders[identity].finished
 
-    def result(self, identity: str, pick: str, attack: str, images: int) -> tuple[Path, str] | None:
+    def result(self, identity: str, pick: str, attack: str, images: int, threat: Threat) -> tuple[Path, str] | None:
         """Where the result of one attack on the first `images` test images stands, and which of them were right.
 
-        None if it was not measured. Raises CktatError for a result file that was edited.
+        threat: the ball, since a clean run is trained for none. None if it was not measured, or while the run is not
+        finished: its weights will be others. Raises CktatError for a result file that was edited.
         """
-        folder = self.folders.get(identity)
-        if folder is not None:
+        if self.finished(identity):
             for first in (None, images):
-                found = measured(folder, pick, attack, first)
+                found = measured(self.folders[identity], pick, attack, first, eps=threat.eps, norm=threat.norm)
                 if found is not None and found[1].images == images:
                     return found[0], found[1].robust
         path, record = self.records.get(identity, (None, {"results": []}))
         for there in record["results"]:
-            if path is not None and (there["weights"], there["attack"], there["images"]) == (pick, attack, images):
+            same = (there["weights"], there["attack"], there["images"]) == (pick, attack, images)
+            if path is not None and same and in_ball(there["protocol"], threat.eps, threat.norm):
                 return path, there["robust"]
         return None
 
@@ -96,19 +98,26 @@ def _as_record(pick: str, result: Result) -> dict[str, Any]:
     )
 
 
+def _key(result: dict[str, Any]) -> tuple[Any, ...]:
+    """What a result is of, beside its run."""
+    protocol = result["protocol"]
+    return result["weights"], result["attack"], result["images"], protocol.get("norm", ""), protocol.get("eps", 0.0)
+
+
 def export(run: RunFolder, folder: Path) -> None:
     """Writes the record of a run into `folder`, if it is finished.
 
     What an earlier record holds beyond it is kept: results that were measured elsewhere. Raises CktatError for a result
-    file that was edited.
+    file that was edited, and where a record of another run has the same name.
     """
     path = folder / f"{run.path.name}.json"
     earlier = read_sealed(path) if path.is_file() else {"results": []}
+    if earlier.get("identity", own := run.read()["identity"]) != own:
+        raise CktatError(f"{path} is the record of another run than {run.path}; give another --out")
     found = results(run)
     if not run.finished or (earlier["results"] and not found):
         return
-    key = lambda r: (r["weights"], r["attack"], r["images"])  # noqa: E731
-    kept = [there for there in earlier["results"] if key(there) not in set(map(key, found))]
-    record = about(run) | {"results": sorted([*found, *kept], key=key)}
+    by_key = {_key(one): one for one in [*earlier["results"], *found]}
+    record = about(run) | {"results": [by_key[key] for key in sorted(by_key)]}
     if earlier != record:
         write_sealed(path, record)

@@ -17,6 +17,7 @@ from cktat.experiments.grid.graph import Asked, Measurement, graph
 from cktat.experiments.grid.tasks import Key, Task
 from cktat.experiments.records import identity_of
 from cktat.experiments.store import Store
+from cktat.training import RunConfig
 
 
 class Grid:
@@ -37,8 +38,10 @@ class Grid:
                     f"cannot measure {measurement.images} images: the test set of {data.name!r} has {len(data.test)}"
                 )
         self.runs = graph((one.config for one in asked), data)
+        self.configs = {one.label: one.config for one in asked}
         self.identities = {
-            one.label: identity_of(one.config, data, make(one.config.design, **one.config.set)) for one in asked
+            label: identity_of(config, data, make(config.design, **config.set))
+            for label, config in self.configs.items()
         }
         self.labels = {identity: str(run) for identity, run in self.runs.items()} | {
             identity: label for label, identity in reversed(self.identities.items())
@@ -51,6 +54,11 @@ class Grid:
         """What is measured by now."""
         return Evidence(self.store, self.records)
 
+    def result(self, evidence: Evidence, label: str, measurement: Measurement, attack: str) -> tuple[Path, str] | None:
+        """Where one result of a run that is asked for stands, and which images were right: see `Evidence.result`."""
+        identity, threat = self.identities[label], self.configs[label].threat
+        return evidence.result(identity, measurement.pick, attack, self.images(measurement), threat)
+
     def left(self) -> tuple[list[Task], dict[Key, str]]:
         """What is to be trained and measured, in an order that the needs allow; and why measurements cannot be used that
         are there, by their files' names."""
@@ -62,7 +70,7 @@ class Grid:
             key: Key = (identity, None)
             if key not in left:
                 needs = tuple(need for of in self.runs[identity].needs for need in train(of))
-                left[key] = self._task(key, needs)
+                left[key] = self._task(key, needs, self.runs[identity].root)
             return (key,)
 
         for one in self.asked:
@@ -70,8 +78,9 @@ class Grid:
             for measurement in one.measurements:
                 key: Key = (identity, measurement)
                 try:
-                    if not self._measured(evidence, identity, measurement) and key not in left:
-                        left[key] = self._task(key, train(identity))
+                    found = [self.result(evidence, one.label, measurement, a) for a in (CLEAN, *measurement.attacks)]
+                    if None in found and key not in left:
+                        left[key] = self._task(key, train(identity), one.config)
                 except CktatError as error:
                     faults[key] = str(error)
         return list(left.values()), faults
@@ -91,16 +100,8 @@ class Grid:
         outcome = execute(left, jobs=jobs, on=on, stop_after=stop_after, say=say)
         return Outcome(faults | outcome.failures, outcome.stopped)
 
-    def _task(self, key: Key, needs: tuple[Key, ...]) -> Task:
-        run = self.runs[key[0]]
-        return Task(key, self.labels[key[0]], needs, run.root, self.data.fingerprint, str(self.store.root.resolve()))
-
-    def _measured(self, evidence: Evidence, identity: str, measurement: Measurement) -> bool:
-        found = [
-            evidence.result(identity, measurement.pick, attack, self.images(measurement))
-            for attack in (CLEAN, *measurement.attacks)
-        ]
-        return None not in found
+    def _task(self, key: Key, needs: tuple[Key, ...], root: RunConfig) -> Task:
+        return Task(key, self.labels[key[0]], needs, root, self.data.fingerprint, str(self.store.root.resolve()))
 
 
 def configured(asked: Sequence[tuple[str, dict[str, Any], tuple[Measurement, ...]]]) -> tuple[list[Asked], Dataset]:

@@ -6,6 +6,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -78,7 +79,8 @@ def summary(steps: list[Step]) -> str:
 
 
 def paces(grid: Grid, evidence: Evidence) -> Pace:
-    """How fast runs on the same data were on this hardware. Runs that cannot be read are passed over."""
+    """How fast runs on the same data were on this hardware, in the grid's precision and on a CPU with as many threads.
+    Runs that cannot be read are passed over."""
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     for run in evidence.folders.values():
         try:
@@ -90,18 +92,22 @@ def paces(grid: Grid, evidence: Evidence) -> Pace:
 
 
 def _rates(grid: Grid, run: RunFolder) -> Iterator[tuple[str, float]]:
-    there, config = run.read(), run.config()
-    here = hardware(torch.device(grid.asked[0].config.device))
-    same = all((there.get("hardware") or {}).get(key) == here.get(key) for key in ("cpu", "gpu"))
-    if there.get("data", {}).get("fingerprint") != grid.data.fingerprint or not same or there.get("imported"):
+    there, config, ours = run.read(), run.config(), grid.asked[0].config
+    here = hardware(torch.device(ours.device)) | {"threads": ours.threads}
+    what = ("cpu", "gpu") if "gpu" in here else ("cpu", "gpu", "threads")
+
+    def alike(record: dict[str, Any]) -> bool:
+        return all((record.get("hardware") or {}).get(key) == here.get(key) for key in what)
+
+    if there.get("data", {}).get("fingerprint") != grid.data.fingerprint or there.get("imported"):
         return
-    if history := run.history():
+    if (history := run.history()) and alike(there) and config.precision == ours.precision:
         design = make(config.design, **config.set)
         seconds = statistics.median(line["seconds"] + line["seconds_held_out"] for line in history)
         yield "training", of_training(Run(run.path.name, config, design, (), config), grid.data, 1) / seconds
     for pick in PICKS:
         for _, result in result_files(run, pick):
-            if result.attack != CLEAN:  # too short to tell
+            if result.attack != CLEAN and alike(result.provenance):  # without an attack it is too short to tell
                 passes = result.images * of_attack(result.attack) * forward(config.model, grid.data)
                 yield "measuring", passes / result.provenance["seconds"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 import traceback
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Literal
 
 import torch
 
 from cktat.data import Dataset, load
 from cktat.errors import CktatError, one_line
-from cktat.evaluation import evaluate, load_subject
+from cktat.evaluation import evaluate, load_subject, measured
 from cktat.experiments.grid.graph import Measurement, graph
 from cktat.experiments.runs import Runner
 from cktat.experiments.store import Store
@@ -28,7 +28,10 @@ Key = tuple[str, Measurement | None]
 
 @dataclass(frozen=True)
 class Task:
-    """Trains a run, or measures it. `fingerprint` is that of the data; `needs` are tasks that must be done before."""
+    """Trains a run, or measures it. `fingerprint` is that of the data; `needs` are tasks that must be done before.
+
+    root: the configuration that was asked for; a training may be that of a run it needs, a measurement is in its ball.
+    """
 
     key: Key
     label: str
@@ -77,15 +80,22 @@ def _train_or_measure(task: Task, stop: Stop) -> None:
         raise CktatError(f"{store.root} does not hold {task.label}; all machines must see the same store")
     device = device_of(task.root.device)
     subject = load_subject(folder, measurement.pick, None, device, data)
-    images = None if measurement.images == len(data.test) else measurement.images
+    images, ball = None if measurement.images == len(data.test) else measurement.images, task.root.threat
+    if subject.norm != ball.norm:
+        raise CktatError(
+            f"{folder.path} is a run beside {subject.norm}, to be measured in {ball.norm}; use another --store"
+        )
 
     def watch(*_: object) -> None:
         if reason := stop.now():
             raise Stopped(f"{reason}: stopped measuring {task.label}")
 
+    # what is there under another protocol (AutoAttack in its authors' batches) counts, and stays
+    there = partial(measured, folder, measurement.pick, images=images, eps=ball.eps, norm=ball.norm)
+    missing = [name for name in measurement.attacks if there(name) is None]
     evaluate(
-        subject, measurement.attacks, examples=images, batch_size=BATCH_SIZE, mode="packed", watch=watch, report=watch,
-        wait=False,
+        subject, missing, examples=images, eps=ball.eps, batch_size=BATCH_SIZE, mode="packed", watch=watch,
+        report=watch, wait=False,
     )  # fmt: skip
 
 

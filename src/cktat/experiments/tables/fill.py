@@ -141,7 +141,7 @@ class TableGrid:
             identity = self._identity(table, row, seed)
             failure = failures.get((identity, measurement), "")
             try:
-                found = evidence.result(identity, measurement.pick, column, self.grid.images(measurement))
+                found = self.grid.result(evidence, _label(table, row, seed), measurement, column)
             except CktatError as error:
                 found, failure = None, str(error)
             if found is not None:

@@ -189,13 +189,14 @@ def csv_text(filled: Filled) -> str:
 
 
 def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*_|<>\[\]#~])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_|<>\[\]#~&$])", r"\\\1", " ".join(text.split()))
 
 
 LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-    "[": "{[}", "]": "{]}", "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "–": "--", "—": "---", "’": "'", "…": r"\dots{}",
+    "[": "{[}", "]": "{]}", "−": "$-$", "±": r"$\pm$", "×": r"$\times$", "–": r"\textendash{}", "—": r"\textemdash{}", "’": "'",
+    "…": r"\dots{}",
     "τ": r"$\tau$", "β": r"$\beta$", "ε": r"$\epsilon$", "∞": r"$\infty$", "≤": r"$\leq$", "≥": r"$\geq$", "′": r"$'$",
 }  # fmt: skip
 
@@ -212,4 +213,4 @@ def _latex(text: str) -> str:
         known = character.isprintable() and (character.isascii() or character in LETTERS)
         return character if known else f"{{[}}U+{ord(character):04X}{{]}}"
 
-    return "".join(map(one, " ".join(text.split())))
+    return re.sub("-(?=-)", "-{}", "".join(map(one, " ".join(text.split()))))  # of --resume no dash is made

@@ -88,10 +88,11 @@ def verdicts(filleds: Sequence[Filled]) -> list[Verdict]:
         if found is None:
             return None
         paired = pair(*found)
-        high, low = (100 * fmean(result.accuracy for result in cell) for cell in found)
-        if paired is None:
-            return _Seen(high, low, high - low)
-        return _Seen(high, low, 100 * paired.difference, paired.p)
+        shared = set.intersection(*({result.seed for result in cell} for cell in found))
+        high, low = (
+            100 * fmean(result.accuracy for result in cell if result.seed in shared or not shared) for cell in found
+        )
+        return _Seen(high, low, 100 * paired.difference, paired.p) if paired else _Seen(high, low, high - low)
 
     return [_judge(claim, see, tested=True) for claim in CLAIMS]
 
