@@ -85,6 +85,9 @@ def test_it_prints_what_it_measured_and_again_without_running(here: Here, one: P
     percent = 100 * flags(one)["pgd_at", "pgd10"].count("1") / 60
     row = next(line for line in table_of(first) if line.startswith("PGDAT"))
     assert f"{percent:.1f}" in row
+    written = {path.name for path in (one / "out").iterdir()}
+    assert written == {"runs", "table-4a.md", "table-4a.tex", "table-4a.csv", "claims.md", "tables.html"}
+    assert "| not measured |" in (one / "out" / "claims.md").read_text()
 
 
 def test_two_processes_give_the_same_bits(one: Path, tmp_path: Path) -> None:

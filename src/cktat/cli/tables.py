@@ -103,9 +103,9 @@ def _print_plan(grid: TableGrid) -> None:
 
 
 def _show(filled: list[Filled], out: Path | None) -> None:
-    """Prints tables, and writes them to `out` as Markdown, LaTeX and CSV, and all together as a page."""
+    """Prints tables, and writes them to `out` as Markdown, LaTeX and CSV, what the paper says of them, and all as a page."""
     from cktat.experiments.tables.page import write_page
-    from cktat.experiments.tables.text import csv_text, latex, markdown
+    from cktat.experiments.tables.text import claims_markdown, csv_text, latex, markdown
     from cktat.training import write_atomic
 
     for one in filled:
@@ -120,6 +120,8 @@ def _show(filled: list[Filled], out: Path | None) -> None:
             assert out is not None
             write_atomic(out / f"table-{one.name}.{ending}", write(one).encode())
     if out:
+        if claims := claims_markdown(filled):
+            write_atomic(out / "claims.md", claims.encode())
         print(f"page: {write_page(filled, out / 'tables.html')}")
 
 
