@@ -3,9 +3,11 @@
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,9 +136,10 @@ def test_it_sees_what_is_there() -> None:
 @pytest.mark.parametrize(
     ("first", "second", "said"),
     [("10", "101", "1 x 2 and 1 x 3"), (["10", "11"], ["10"], "2 x 2 and 1 x 2"), ("", "", '"0" and "1"'),
-     ("12", "10", '"0" and "1"'), (["10", "1"], ["10", "11"], "same images")],
+     ("12", "10", '"0" and "1"'), (["10", "1"], ["10", "11"], "same images"),
+     (torch.tensor([True, False]), "10", "text of .* not Tensor")],
 )  # fmt: skip
-def test_what_cannot_be_compared_is_refused(first: str | list[str], second: str | list[str], said: str) -> None:
+def test_what_cannot_be_compared_is_refused(first: Any, second: Any, said: str) -> None:
     with pytest.raises(CktatError, match=said):
         compare_pair(first, second)
     with pytest.raises(CktatError, match="negative"):

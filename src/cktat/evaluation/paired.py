@@ -105,6 +105,8 @@ def holm(p: Sequence[float]) -> list[float]:
 
 def _flags(given: str | Sequence[str]) -> np.ndarray:
     rows = [given] if isinstance(given, str) else list(given)
+    if not all(isinstance(row, str) for row in rows):
+        raise CktatError(f'flags must be text of "0" and "1", as in Result.robust, not {type(rows[0]).__name__}')
     if not rows or not rows[0] or len({len(row) for row in rows}) > 1 or set("".join(rows)) - {"0", "1"}:
         raise CktatError('flags must be of "0" and "1", one for each of the same images in every seed')
     return np.array([[flag == "1" for flag in row] for row in rows], dtype=np.float64)  # [S, N]
