@@ -193,6 +193,8 @@ def test_what_nothing_calibrates_is_refused(one_line) -> None:
     untempered = Design("mine", (Term(S(clean), y), Term(S(clean, TAU), T(clean))))
     with one_line("design 'mine' leaves tau open, but no frozen teacher is tempered by it"):
         tempered_teacher(untempered)
+    with one_line("leaves share open, but no frozen teacher is tempered by it; give it a number"):
+        tempered_teacher(make("kd_at_auto", tau=2.0))
     own = Design("mine", (Term(S(clean), S(clean, TAU)),))
     with one_line("no frozen teacher"):
         tempered_teacher(own)

@@ -37,7 +37,8 @@ def tempered_teacher(design: Design) -> tuple[Frozen, View]:
         if isinstance(part, Output) and isinstance(part.network, Frozen) and isinstance(part.tau, Calibrated):
             return part.network, part.view
     raise CktatError(
-        f"design {design.name!r} leaves {', '.join(design.open)} open, but no frozen teacher is tempered by it"
+        f"design {design.name!r} leaves {', '.join(design.open)} open, but no frozen teacher is tempered by it; give it a "
+        f"number, or leave a frozen teacher's temperature open, too"
     )
 
 
