@@ -123,6 +123,18 @@ def test_a_training_is_its_steps_and_its_scores(tiny: Any, tmp_path: Path) -> No
     assert of_training(run, it.data, 1) == (steps + score) * one
 
 
+@pytest.mark.parametrize(("design", "more"), [("pgd_at", 3), ("trades", 6), ("generalist", 6), ("cktat", 7)])
+def test_weight_perturbation_costs_the_loss_once_more(tiny: Any, tmp_path: Path, design: str, more: int) -> None:
+    asked = ((design, {}),)
+    plain, perturbed = (
+        list(grid(tiny, tmp_path, *asked, model="small", batch_size=20, awp=awp).runs.values())[-1]
+        for awp in (None, 0.01)
+    )
+    data = load(tiny.data)
+    difference = of_training(perturbed, data, 1) - of_training(plain, data, 1)
+    assert difference == 2 * 20 * more * forward("small", data)
+
+
 def test_an_evaluation_is_a_pass_before_one_after_and_two_a_step(tiny: Any) -> None:
     assert (of_attack("clean"), of_attack("pgd20"), of_attack("cw")) == (1, 42, 62)
     data = load(tiny.data)

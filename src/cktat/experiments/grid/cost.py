@@ -51,8 +51,8 @@ def of_training(run: Run, data: Dataset, epochs: int | None = None) -> float:
     """Operations of `epochs` (None: all) of a run's training, the scores on held-out images included."""
     config, recipe = run.config, run.config.recipe
     work = of_step(run.design, config.threat.steps)
-    if recipe.awp:
-        work.update({cell.network: 3 for cell in run.design.cells if cell.network.trains})
+    if recipe.awp:  # every pass of the loss once more
+        work.update(cell.network for cell in run.design.cells for _ in range(3 if cell.network.trains else 1))
     images = len(data.train) // recipe.batch_size * recipe.batch_size
     held_out = min(config.held_out or max(200, len(data.train) // 10), len(data.held_out))
     step = sum(passes * forward(_model(network, config), data) for network, passes in work.items())
