@@ -31,6 +31,10 @@ def test_the_experiment_from_end_to_end(tmp_path: Path) -> None:
     assert page.count("<svg") == 4 and "http://" not in page.replace("http://www.w3.org", "") and "src=" not in page
     numbers = json.loads((tmp_path / "experiment.json").read_text())
     assert {row["design"] for row in numbers["table"]} == set(setting.designs)
+    clean = [r for r in records if r["design"] == "standard"]
+    assert numbers["definition_4_1"] == [r["definition_4_1"] for r in clean]
+    stronger = [max(pair) for r in clean for pair in r["curve"][1]["phi"]]
+    assert numbers["curves"]["phi-first"]["standard"][1] == pytest.approx(sum(stronger) / len(stronger))
 
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
     assert experiment(setting, tmp_path, say=lines.append) == records  # nothing is trained or measured twice

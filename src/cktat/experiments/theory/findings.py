@@ -15,6 +15,7 @@ from cktat.experiments.theory.accounts import Account, write_json_beside
 from cktat.experiments.theory.mixtures import MIXTURES
 from cktat.experiments.theory.page import Section, write_page
 from cktat.experiments.theory.sections import cells, definition, purified
+from cktat.experiments.theory.setting import CLEAN
 from cktat.experiments.theory.summary import (
     Summary,
     Value,
@@ -35,6 +36,13 @@ ACCURACY: dict[str, Value] = {
 }
 ORDER: dict[str, Value] = {"first epoch": first_epoch, "epochs to second": gap, "one first": one_first}
 COLUMNS = ACCURACY | ORDER
+CURVES: dict[str, tuple[str, str, Callable[[Sequence[float]], float], bool]] = {
+    "phi-first": ("Phi of a class's stronger feature", "phi", max, False),
+    "phi-second": ("Phi of its weaker feature", "phi", min, False),
+    "accuracy-first": ("Accuracy on its better feature alone (%)", "accuracy", max, True),
+    "accuracy-second": ("Accuracy on its other feature alone (%)", "accuracy", min, True),
+}
+"""By file: caption, key in a record's curve, which of a class's two features, whether in percent."""
 TITLES = {
     "eps": "Other radii (eps)",
     "mu": "Other shares of single-view samples (mu)",
@@ -92,24 +100,26 @@ def report(summary: Summary, out: Path, seconds: float) -> Account:
 
 def _curves(summary: Summary) -> list[tuple[str, str, Markup]]:
     """Phi and clean accuracy of a class's stronger and weaker feature, over epochs, at the base."""
-    panels: dict[str, tuple[str, str, Callable[[Sequence[float]], float], bool]] = {
-        "phi-first": ("Phi of a class's stronger feature", "phi", max, False),
-        "phi-second": ("Phi of its weaker feature", "phi", min, False),
-        "accuracy-first": ("Accuracy on its better feature alone (%)", "accuracy", max, True),
-        "accuracy-second": ("Accuracy on its other feature alone (%)", "accuracy", min, True),
-    }
     drawings = []
-    for file, (caption, key, pick, percent) in panels.items():
+    for file, (caption, key, pick, percent) in CURVES.items():
         scale = 100 if percent else 1
         lines = []
         for number, design in enumerate(summary.setting.designs_at(summary.setting.base), 1):
-            records = summary.records(design, summary.setting.base)
-            per_seed = [[scale * fmean(map(pick, e[key])) for e in r["curve"]] for r in records if r["curve"]]
-            if per_seed:
-                epochs = [e["epoch"] for e in records[0]["curve"]]
-                lines.append(banded(number, epochs, list(zip(*per_seed, strict=False))))
+            if found := _over_epochs(summary, design, key, pick):
+                lines.append(banded(number, list(found), [[scale * v for v in seeds] for seeds in found.values()]))
         drawings.append((file, caption, plot(lines, title=caption, x_label="epoch", percent=percent)))
     return drawings
+
+
+def _over_epochs(
+    summary: Summary, design: str, key: str, pick: Callable[[Sequence[float]], float]
+) -> dict[int, list[float]]:
+    """The mean over classes of what `pick` takes of a class's two values, of each seed, by epoch."""
+    found: dict[int, list[float]] = {}
+    for record in summary.records(design, summary.setting.base):
+        for entry in record["curve"]:
+            found.setdefault(entry["epoch"], []).append(fmean(map(pick, entry[key])))
+    return found
 
 
 def _sweep(summary: Summary, name: str) -> Section:
@@ -153,7 +163,7 @@ def _verdicts(summary: Summary) -> Section:
 
 
 def _numbers(summary: Summary, seconds: float) -> dict[str, object]:
-    """All means, spreads and verdicts, as JSON values."""
+    """All means, spreads, verdicts and curves, and each seed's distances of Definition 4.1, as JSON values."""
     setting = summary.setting
     values = COLUMNS | {f"mixture: {name}": mixture(name) for name in MIXTURES}
     table = [
@@ -164,6 +174,14 @@ def _numbers(summary: Summary, seconds: float) -> dict[str, object]:
     ]
     provenance = next((r["provenance"] for r in summary.records(setting.designs[0], setting.base)), None)
     said = [asdict(v) | {"half_of_95_percent": v.difference.half} for v in summary.verdicts()]
+    curves = {
+        file: {
+            design: [fmean(seeds) for seeds in _over_epochs(summary, design, key, pick).values()]
+            for design in setting.designs_at(setting.base)
+        }
+        for file, (_, key, pick, _) in CURVES.items()
+    }
     return {
         "setting": asdict(setting), "seconds": round(seconds, 1), "provenance": provenance, "table": table, "verdicts": said,
+        "definition_4_1": [record["definition_4_1"] for record in summary.records(CLEAN, setting.base)], "curves": curves,
     }  # fmt: skip
