@@ -273,6 +273,17 @@ def test_a_clean_run_is_measured_in_the_ball_that_is_asked_for(tiny: Any, tmp_pa
     assert ("standard", "fgsm") not in at(0.1).fill()[0].cells
 
 
+def test_rows_that_are_trained_at_several_radii_are_measured_at_one(tiny: Any, tmp_path: Path) -> None:
+    options = {key: value for key, value in tiny.options.items() if key != "eps"}
+    table = Table("x", "Of a test", "tiny", (Row("a", "pgd_at"), Row("b", "trades")), ("fgsm",))
+    it = TableGrid([table], How({**options, "recipe": "authors"}, store=tmp_path))
+    cells = filled(it)
+    assert {run.config().threat.eps for run in Store(tmp_path).runs()} == {8 / 255, 0.031}
+    measured = [cells.cells[row, "fgsm"].measured[0] for row in ("a", "b")]
+    assert [Result.read(there.path).protocol["eps"] for there in measured] == [8 / 255] * 2
+    assert cells.setting["adversary"].endswith("in training, eps 8/255 in evaluation")
+
+
 def test_a_clean_run_of_another_norm_is_refused(tiny: Any, tmp_path: Path, runs: Any) -> None:
     run = runs.train("standard", tmp_path, norm="L2")
     cell = filled(of(tiny, tmp_path, Row("standard", "standard"))).cells["standard", "pgd10"]

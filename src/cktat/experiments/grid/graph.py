@@ -11,6 +11,7 @@ from cktat.experiments.needs import needed, of_other_runs
 from cktat.experiments.records import identity_of
 from cktat.labels import Design
 from cktat.training import RunConfig
+from cktat.training.config import Threat
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,19 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Asked:
-    """A run that somebody wants measured, and what he calls it."""
+    """A run that somebody wants measured, and what he calls it. eps: radius of the attacks that measure it; None is that
+    of its training."""
 
     label: str
     config: RunConfig
     measurements: tuple[Measurement, ...] = ()
+    eps: float | None = None
+
+    @property
+    def ball(self) -> Threat:
+        """Norm and radius of the attacks that measure it."""
+        threat = self.config.threat
+        return threat if self.eps is None else threat.model_copy(update={"eps": self.eps})
 
 
 @dataclass(frozen=True)

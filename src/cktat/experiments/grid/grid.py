@@ -18,6 +18,7 @@ from cktat.experiments.grid.tasks import Key, Task
 from cktat.experiments.records import identity_of
 from cktat.experiments.store import Store
 from cktat.training import RunConfig
+from cktat.training.config import Threat
 
 
 class Grid:
@@ -38,10 +39,9 @@ class Grid:
                     f"cannot measure {measurement.images} images: the test set of {data.name!r} has {len(data.test)}"
                 )
         self.runs = graph((one.config for one in asked), data)
-        self.configs = {one.label: one.config for one in asked}
+        self.balls = {one.label: one.ball for one in asked}
         self.identities = {
-            label: identity_of(config, data, make(config.design, **config.set))
-            for label, config in self.configs.items()
+            one.label: identity_of(one.config, data, make(one.config.design, **one.config.set)) for one in asked
         }
         self.labels = {identity: str(run) for identity, run in self.runs.items()} | {
             identity: label for label, identity in reversed(self.identities.items())
@@ -56,8 +56,8 @@ class Grid:
 
     def result(self, evidence: Evidence, label: str, measurement: Measurement, attack: str) -> tuple[Path, str] | None:
         """Where one result of a run that is asked for stands, and which images were right: see `Evidence.result`."""
-        identity, threat = self.identities[label], self.configs[label].threat
-        return evidence.result(identity, measurement.pick, attack, self.images(measurement), threat)
+        identity, ball = self.identities[label], self.balls[label]
+        return evidence.result(identity, measurement.pick, attack, self.images(measurement), ball)
 
     def left(self) -> tuple[list[Task], dict[Key, str]]:
         """What is to be trained and measured, in an order that the needs allow; and why measurements cannot be used that
@@ -80,7 +80,7 @@ class Grid:
                 try:
                     found = [self.result(evidence, one.label, measurement, a) for a in (CLEAN, *measurement.attacks)]
                     if None in found and key not in left:
-                        left[key] = self._task(key, train(identity), one.config)
+                        left[key] = self._task(key, train(identity), one.config, one.ball)
                 except CktatError as error:
                     faults[key] = str(error)
         return list(left.values()), faults
@@ -100,17 +100,21 @@ class Grid:
         outcome = execute(left, jobs=jobs, on=on, stop_after=stop_after, say=say)
         return Outcome(faults | outcome.failures, outcome.stopped)
 
-    def _task(self, key: Key, needs: tuple[Key, ...], root: RunConfig) -> Task:
-        return Task(key, self.labels[key[0]], needs, root, self.data.fingerprint, str(self.store.root.resolve()))
+    def _task(self, key: Key, needs: tuple[Key, ...], root: RunConfig, ball: Threat | None = None) -> Task:
+        where = str(self.store.root.resolve())
+        return Task(key, self.labels[key[0]], needs, root, self.data.fingerprint, where, ball)
 
 
 def configured(asked: Sequence[tuple[str, dict[str, Any], tuple[Measurement, ...]]]) -> tuple[list[Asked], Dataset]:
-    """Runs that are asked for by label and options (those of `configure`, with the same data for all), and their data."""
+    """Runs that are asked for by label and options (those of `configure`, with the same data for all), and their data.
+
+    All are measured at one radius, the one given or else the data's, also where authors train at another.
+    """
     data: Dataset | None = None
     found = []
     for label, options, measurements in asked:
         config, data = configure(data, **options)
-        found.append(Asked(label, config, measurements))
+        found.append(Asked(label, config, measurements, data.eps if options.get("eps") is None else None))
     if data is None:
         raise CktatError("a grid needs at least one run")
     return found, data

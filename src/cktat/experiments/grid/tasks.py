@@ -17,6 +17,7 @@ from cktat.experiments.grid.graph import Measurement, graph
 from cktat.experiments.runs import Runner
 from cktat.experiments.store import Store
 from cktat.training import RunConfig, Stop, Stopped, device_of
+from cktat.training.config import Threat
 from cktat.training.progress import Silent
 
 BATCH_SIZE = 500
@@ -30,7 +31,8 @@ Key = tuple[str, Measurement | None]
 class Task:
     """Trains a run, or measures it. `fingerprint` is that of the data; `needs` are tasks that must be done before.
 
-    root: the configuration that was asked for; a training may be that of a run it needs, a measurement is in its ball.
+    root: the configuration that was asked for; a training may be that of a run it needs. ball: where attacks that measure
+    stay; None for a training.
     """
 
     key: Key
@@ -39,6 +41,7 @@ class Task:
     root: RunConfig
     fingerprint: str
     store: str
+    ball: Threat | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def _train_or_measure(task: Task, stop: Stop) -> None:
         raise CktatError(f"{store.root} does not hold {task.label}; all machines must see the same store")
     device = device_of(task.root.device)
     subject = load_subject(folder, measurement.pick, None, device, data)
-    images, ball = None if measurement.images == len(data.test) else measurement.images, task.root.threat
+    images, ball = None if measurement.images == len(data.test) else measurement.images, task.ball
+    assert ball is not None
     if subject.norm != ball.norm:
         raise CktatError(
             f"{folder.path} is a run beside {subject.norm}, to be measured in {ball.norm}; use another --store"

@@ -155,13 +155,16 @@ class TableGrid:
 
     def _setting(self, table: Table, evidence: Evidence, where: Mapping[str, Measurement]) -> dict[str, str]:
         labels = {_label(table, row, seed) for row in table.rows for seed in range(self.how.seeds)}
-        configs = [one.config for one in self.grid.asked if one.label in labels]
+        asked = [one for one in self.grid.asked if one.label in labels]
+        configs = [one.config for one in asked]
         known = [about for label in labels if (about := evidence.about(self.grid.identities[label]))]
         data, sizes = self.grid.data, {name: self.grid.images(m) for name, m in where.items()}
         usual = sizes[CLEAN]
         others = ", ".join(f"{name} {size:,}" for name, size in sizes.items() if size != usual)
         recipes = [config.recipe for config in configs]
         threats = [config.threat for config in configs]
+        trained = _join(f"{t.norm}, eps {eps_text(t.eps)}, PGD-{t.steps} in training" for t in threats)
+        elsewhere = [eps_text(one.ball.eps) for one in asked if one.ball != one.config.threat]
         versions = [f"torch {about['versions']['torch']}" for about in known if about.get("versions")]
         hardware = [of.get("gpu") or f"{of['cpu']}, {of['threads']} thread(s)" for of in _hardware(known)]
         return {
@@ -169,7 +172,7 @@ class TableGrid:
             "training images": f"{len(data.train):,}",
             "test images": f"{usual:,} ({others})" if others else f"{usual:,}",
             "model": _join(config.model for config in configs),
-            "adversary": _join(f"{t.norm}, eps {eps_text(t.eps)}, PGD-{t.steps} in training" for t in threats),
+            "adversary": trained + (f", eps {_join(elsewhere)} in evaluation" if elsewhere else ""),
             "recipe": self.how.options.get("recipe") or "common",
             "epochs": _join(str(recipe.epochs) for recipe in recipes),
             "batch size": _join(str(recipe.batch_size) for recipe in recipes),
