@@ -54,6 +54,8 @@ def test_runs_are_found_by_folder_and_by_name(tiny, tmp_path) -> None:
 def test_a_report_is_of_at_least_one_run() -> None:
     with pytest.raises(CktatError, match="at least one run"):
         cktat.report([])
+    with pytest.raises(CktatError, match=r"takes a list of runs, such as \['runs/one'\]"):
+        cktat.report("runs/one")
 
 
 def test_ensure_takes_what_is_there(tiny) -> None:

@@ -391,6 +391,22 @@ def test_a_spoilt_run_json_is_refused(content, refused, run) -> None:
         assert "run.json" in refused(*words)
 
 
+def test_an_edited_run_json_or_log_is_refused_by_the_list_and_the_report(refused, run) -> None:
+    whole, log = json.loads(run.run_json.read_text()), (run.path / "log.jsonl").read_text()
+    for change, commands in (
+        ({"design": {}}, (["runs"], ["report", run.path])),
+        ({"config": {key: value for key, value in whole["config"].items() if key != "recipe"}}, (["runs"],)),
+    ):
+        run.run_json.write_text(json.dumps(whole | change))
+        for words in commands:
+            assert "run.json" in refused(*words)
+    run.run_json.write_text(json.dumps(whole))
+    for line in ('{"epoch": 1}', "[1]", "3", log.splitlines()[0].replace('"pgd"', '"gdp"')):
+        (run.path / "log.jsonl").write_text(log + line + "\n")
+        for words in (["runs"], ["report", run.path]):
+            assert re.search(r"log\.jsonl is not a log of this program: line 3 needs", refused(*words))
+
+
 def test_weights_of_another_run_are_refused(refused, run, runs, tiny, tmp_path) -> None:
     """Another architecture, other classes, or only another seed: they are not what this run trained."""
     few = two_classes(tiny, tmp_path / "few.npz")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cktat.attacks import ATTACKS, Attack, Ball, cw, fgsm, mim, named, pgd
+from cktat.attacks import ATTACKS, SEARCHES, Attack, Ball, autoattack, cw, fgsm, mim, named, pgd
 from cktat.errors import CktatError
 
 # name -> steps, length of a step as a share of eps, start
@@ -182,6 +182,12 @@ def test_images_that_make_no_sense() -> None:
     refused("at least one image, got none", x=x[:0], y=y[:0])
 
 
+def test_what_is_no_tensor() -> None:
+    x, y = images()
+    refused("attacks take images as a torch.Tensor, not a ndarray", x=x.numpy())
+    refused("attacks take labels as a torch.Tensor, not a list", y=y.tolist())
+
+
 def test_labels_that_make_no_sense() -> None:
     _, y = images()
     for labels in (y.float(), y[:2], y.unsqueeze(1), torch.tensor(1), torch.eye(3)[y]):
@@ -254,3 +260,38 @@ def test_answers_of_a_model_that_make_no_sense(name: str, answer, message: str) 
     with pytest.raises(CktatError, match=message) as caught:
         named(name)(Answering(answer), x, y, eps=0.1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda z: z.detach(), "logits carry no gradient"),
+        (lambda z: z + torch.sqrt(z * 0), "not finite under attack"),  # finite logits, their gradient is 0 * inf
+    ],
+)
+@pytest.mark.parametrize("name", sorted(set(SEARCHES) - {"square"}))
+def test_gradients_that_make_no_sense_do_not_make_a_network_robust(name: str, answer, message: str) -> None:
+    x, _ = images()
+    model = Answering(answer)
+    with pytest.raises(CktatError, match=message):
+        autoattack(model, x, model(x).argmax(dim=1), eps=0.01, attacks=(name,))
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, None, True])
+def test_seeds_that_no_generator_takes(seed) -> None:
+    with pytest.raises(CktatError, match="a seed must be a whole number of 0 or more"):
+        autoattack(Counting(), *images(), eps=0.1, seed=seed)
+
+
+def test_autoattack_says_that_it_computes_in_float32() -> None:
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3)).double()
+    x, y = images()
+    with pytest.raises(
+        CktatError, match=r"computes in float32, and the model is of torch.float64; call model.float\(\)"
+    ):
+        autoattack(network, x.double(), y, eps=0.1)
+
+
+def test_one_name_in_place_of_a_list() -> None:
+    with pytest.raises(CktatError, match=r"must be a list of names, such as \['apgd-ce'\], not the text 'apgd-ce'"):
+        autoattack(Counting(), *images(), eps=0.1, attacks="apgd-ce")

@@ -268,6 +268,13 @@ def test_a_network_trained_in_bf16_is_measured_in_fp32(subject, folder) -> None:
 def test_nothing_is_spent_before_all_names_are_known(subject, folder) -> None:
     with pytest.raises(CktatError, match="unknown attack 'pdg20'; did you mean 'pgd20'"):
         evaluate(subject, ("fgsm", "pdg20"))
+    with pytest.raises(CktatError, match=r"unknown attack 'AA'; .*known: fgsm, .*, aa, aa-fast, "):
+        evaluate(subject, ("fgsm", "AA"))
+    with pytest.raises(CktatError, match=r"attacks must be a list of names, such as \['fgsm'\], not the text 'fgsm'"):
+        evaluate(subject, "fgsm")
+    for seed in (-1, 2**63):  # AutoAttack would have begun a folder, which no other seed could go on with
+        with pytest.raises(CktatError, match="a seed must be a whole number of 0 or more"):
+            evaluate(subject, ("fgsm", "aa"), seed=seed)
     assert subject.module.calls == 0 and not folder.results.exists()
 
 

@@ -123,6 +123,7 @@ def test_an_unknown_option_names_the_nearest(name, near) -> None:
         ({"seed": -1}, "seed"),
         ({"seed": 2**63}, "seed"),
         ({"threads": 0}, "threads"),
+        ({"threads": 100_000}, "threads: input should be less than or equal to 1024"),
         ({"held_out": 0}, "held_out"),
         ({"examples": 0}, "cannot train on 0 images"),
         ({"examples": 10**6}, "cannot train on 1000000 images: there are"),

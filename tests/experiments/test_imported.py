@@ -59,6 +59,34 @@ def test_it_teaches_and_starts_and_is_recorded_by_its_content(tiny: Any, runs: A
     assert other.read()["identity"] != run.read()["identity"]
 
 
+def test_the_same_weights_keep_the_names_that_they_came_in_by(tiny: Any, tmp_path: Path) -> None:
+    torch.save(network(tiny).body.state_dict(), tmp_path / "w.pt")
+    store = tmp_path / "store"
+    names = [bring(tmp_path / "w.pt", tiny, store, design)[1] for design in ("standard", "pgd_at", "standard")]
+    for name in names:
+        assert Store(store).imported(name).config().design == name.partition("@")[0]
+    assert len(Store(store).runs()) == 2
+
+
+def test_a_network_of_a_design_in_a_file_is_found_by_the_name_it_is_given(tiny: Any, runs: Any, tmp_path: Path) -> None:
+    torch.save(network(tiny).body.state_dict(), tmp_path / "w.pt")
+    (tmp_path / "own.py").write_text(
+        "from cktat.designs import DESIGNS\ndef mine():\n    return DESIGNS['standard']()\n"
+    )
+    imported, name = bring(tmp_path / "w.pt", tiny, tmp_path / "store", f"{tmp_path}/own.py:mine")
+    run = runs.train("cktat", tmp_path / "store", set={"teacher": name})
+    assert run.read()["inputs"]["T"]["run"] == imported.read()["identity"]
+
+
+def test_a_whole_network_is_refused_with_the_way_to_save_its_weights(tiny: Any, tmp_path: Path) -> None:
+    torch.save(network(tiny), tmp_path / "w.pt")
+    with pytest.raises(
+        CktatError, match=r"must hold tensors only, as torch.save\(model.state_dict\(\), FILE\)"
+    ) as caught:
+        bring(tmp_path / "w.pt", tiny, tmp_path / "store")
+    assert "cktat import" not in str(caught.value) and "trust" not in str(caught.value)
+
+
 def test_raw_inputs_are_not_normalised(tiny: Any, tmp_path: Path) -> None:
     torch.save(network(tiny).body.state_dict(), tmp_path / "w.pt")
     run, _ = bring(tmp_path / "w.pt", tiny, tmp_path / "store", inputs="raw")

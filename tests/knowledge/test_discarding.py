@@ -53,7 +53,7 @@ def test_a_linear_feature_has_the_entropies_of_the_closed_form(how: Discarding) 
 
 
 def test_one_pixel_is_a_cell_where_there_are_no_more() -> None:
-    found = discard(applied(linear(cells=8)), images(), replace(QUICK, cells=16, steps=1))
+    found = discard(applied(linear(cells=8)), images(), replace(QUICK, cells=16, steps=2))
     assert found.entropy.shape == (2, 8, 8)
 
 
@@ -122,7 +122,7 @@ def test_a_feature_that_cannot_be_asked_is_refused(broken: Callable[[Tensor], Te
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"cells": 0}, {"steps": 0}, {"samples": 0}, {"bound": 0.0}, {"xi": -1.0}, {"rate": math.inf}]
+    "wrong", [{"cells": 0}, {"steps": 1}, {"samples": 0}, {"bound": 0.0}, {"xi": -1.0}, {"rate": math.inf}]
 )
 def test_settings_without_sense_are_refused(wrong: dict[str, float]) -> None:
     (name,) = wrong

@@ -45,6 +45,9 @@ def test_the_model_answers_as_section_3_2_says() -> None:
 
 
 def test_bad_requests() -> None:
+    for seed in (-1, 2**63):
+        with pytest.raises(CktatError, match="a seed of 0 or more, below"):
+            monte_carlo(0.4, 0.3, 0.8, 1.0, 3.0, n=10, seed=seed)
     with pytest.raises(CktatError, match="at least 2 samples"):
         monte_carlo(0.4, 0.3, 0.8, 1.0, 3.0, n=1)
     with pytest.raises(CktatError, match="0 <= k1 <= 1"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +18,8 @@ from cktat.seeds import generator
 
 Model = Callable[[Tensor], Tensor]
 """Images [N, C, H, W] -> logits [N, K]; usually an nn.Module."""
+
+NOT_FINITE = "the network's logits or gradients are not finite under attack"
 
 StartAt = Literal["uniform", "image"]
 
@@ -62,12 +64,12 @@ class Attack:
         The model is attacked in eval mode and left as it was. Raises CktatError for images, labels, radii or answers of the
         model that make no sense.
         """
-        x = x.detach()
         ball = Ball(eps, box, norm)
         step = self.step * eps if step is None else step
         if not math.isfinite(step) or step < 0 or (step == 0 and eps > 0):
             raise CktatError(f"an attack's step must be a finite number above 0, not {step}")
         check_batch(x, y, box)
+        x = x.detach()
         draws = seed if isinstance(seed, torch.Generator) else generator(seed, "attack")
 
         highest, finite = int(y.max()), torch.tensor(True, device=x.device)
@@ -90,7 +92,7 @@ class Attack:
                 direction = watched(self.direction())
                 found = ascend(objective, x, begin, ball=ball, step=step, steps=self.steps, direction=direction)
                 if not finite:
-                    raise CktatError("the network's logits or gradients are not finite under attack")
+                    raise CktatError(NOT_FINITE)
                 if self.restarts == 1:
                     return found
                 with torch.no_grad():
@@ -108,6 +110,9 @@ class Attack:
 
 def check_batch(x: Tensor, y: Tensor, box: Box | None) -> None:
     """Raises CktatError unless x are float images in the box and y as many integer labels."""
+    for what, given in (("images", x), ("labels", y)):
+        if not isinstance(given, Tensor):
+            raise CktatError(f"attacks take {what} as a torch.Tensor, not a {type(given).__name__}")
     if not x.is_floating_point():
         raise CktatError(f"attacks take float images, not {x.dtype}; divide whole-number pixels by 255 first")
     if y.is_floating_point() or y.dim() != 1 or len(y) != len(x):
@@ -116,11 +121,31 @@ def check_batch(x: Tensor, y: Tensor, box: Box | None) -> None:
         raise CktatError("attacks take at least one image, got none")
     if y.dtype != torch.int64 or int(y.min()) < 0:
         raise CktatError(f"attacks take labels of 0 or more as torch.int64, not {y.dtype} from {y.min().item()}")
+    x = x.detach()
     if not bool(torch.isfinite(x).all()):
         raise CktatError("images contain NaN or infinite values")
     if box is not None and (float(x.min()) < box[0] or float(x.max()) > box[1]):
         low, high = float(x.min()), float(x.max())
         raise CktatError(f"images reach from {low:g} to {high:g}, outside the data's box {list(box)}")
+
+
+def check_seed(seed: int) -> None:
+    """Raises CktatError unless `seed` is a number that a generator takes as it is."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise CktatError(f"a seed must be a whole number of 0 or more, below 2**63, not {seed!r}")
+
+
+def check_names(names: Sequence[str], what: str) -> None:
+    """Raises CktatError for a single text, whose letters would be taken for names."""
+    if isinstance(names, str):
+        raise CktatError(f"{what} must be a list of names, such as [{names!r}], not the text {names!r}")
+
+
+def check_gradient(gradient: Tensor) -> Tensor:
+    """`gradient`, if it is finite. Raises CktatError otherwise: images would stay where they are, and look robust."""
+    if not bool(gradient.isfinite().all()):
+        raise CktatError(NOT_FINITE)
+    return gradient
 
 
 def check_logits(logits: Any, images: int, highest: int) -> Tensor:

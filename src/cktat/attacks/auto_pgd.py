@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cktat.attacks.attack import Model
+from cktat.attacks.attack import Model, check_gradient
 from cktat.attacks.ball import Ball, Norm
 from cktat.attacks.search import Rows, aimed_at, direction, variant, wide
 from cktat.errors import unknown
@@ -151,7 +151,7 @@ class Apgd:
                 loss = LOSSES[self.loss](logits, rows.y, rows.target)
                 (ascent,) = torch.autograd.grad(loss.sum(), at)
             gradient += ascent
-        gradient /= self.eot
+        gradient = check_gradient(gradient / self.eot)
         with torch.no_grad():
             loss, moved = loss.detach(), rows.moved
             wrong = logits.argmax(dim=1) != rows.y

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cktat.attacks.attack import Model
+from cktat.attacks.attack import Model, check_gradient
 from cktat.attacks.ball import Norm
 from cktat.attacks.hyperplane import to_plane
 from cktat.attacks.search import Rows, aimed_at, direction, variant, wide
@@ -109,7 +109,7 @@ class Fab:
             z_y, z_t = (logits.gather(1, k.unsqueeze(1)).squeeze(1) for k in (rows.y, rows.target))
             gap = -(z_y - z_t)
             (normal,) = torch.autograd.grad(gap.sum(), at)
-        return gap.detach(), normal
+        return gap.detach(), check_gradient(normal)
 
     def _nearest(self, model: Model, rows: Approach) -> tuple[Tensor, Tensor]:
         """The same for the class whose boundary, linearised, is nearest; with a pass back for every class."""
@@ -120,7 +120,7 @@ class Fab:
         slopes = torch.stack([torch.autograd.grad(logits, at, one, retain_graph=True)[0] for one in each], dim=1)
         every, logits = torch.arange(len(at), device=at.device), logits.detach()
         gaps = logits - logits[every, rows.y].unsqueeze(1)
-        normals = slopes - slopes[every, rows.y].unsqueeze(1)
+        normals = check_gradient(slopes) - slopes[every, rows.y].unsqueeze(1)
         flat = normals.flatten(2)  # a boundary is as far as its gap over the dual norm of its normal
         steepness = flat.abs().sum(dim=2) if self.norm == "Linf" else flat.square().sum(dim=2).sqrt()
         gaps[every, rows.y] = torch.inf

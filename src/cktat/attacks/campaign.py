@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from cktat.attacks.ascent import attacked
-from cktat.attacks.attack import Model, logits_of
+from cktat.attacks.attack import Model, check_logits, check_seed, logits_of
 from cktat.attacks.search import Rows, Search, pursue
 
 Mode = Literal["exact", "packed"]
@@ -82,6 +82,7 @@ class Campaign:
         watch: Callable[[Standing], None] = lambda standing: None,
         flush_every: float = 10.0,
     ) -> None:
+        check_seed(seed)
         self.given, self.quick = model, model if quick is None else quick
         self.batch_size, self.seed, self.mode = batch_size, seed, mode
         self.keep, self.watch, self.flush_every = keep, watch, flush_every
@@ -110,7 +111,7 @@ class Campaign:
         return Outcome(self.robust, self.x_adv, tuple(self.broken_by), clean, seconds)
 
     def _model(self, x: Tensor) -> Tensor:
-        logits, images = self.quick(x), len(x)
+        logits, images = check_logits(self.quick(x), len(x), 0), len(x)
         self.clock.count(images)
         if logits.requires_grad:  # a pass back counts as two, and there may be several
             logits.register_hook(lambda _: self.clock.count(2 * images))

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
+import torch
 from torch import Tensor
 
-from cktat.attacks.attack import Model, check_batch
+from cktat.attacks.attack import Model, check_batch, check_names
 from cktat.attacks.auto_pgd import Apgd, Loss
 from cktat.attacks.ball import Ball, Norm
 from cktat.attacks.boundary import Fab
@@ -75,6 +76,7 @@ def autoattack(
 
     Raises CktatError for images, labels, a radius or a model that make no sense, and for an unknown attack.
     """
+    check_names(attacks, "AutoAttack's attacks")
     for name in attacks:
         if name not in SEARCHES:
             raise unknown("attack of AutoAttack", name, SEARCHES)
@@ -83,7 +85,7 @@ def autoattack(
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise CktatError(f"AutoAttack's batch size must be a whole number of 1 or more, not {batch_size!r}")
     searches = [SEARCHES[name](eps, norm) for name in attacks]
-    _check(x, y, eps, norm)
+    _check(model, x, y, eps, norm)
     campaign = Campaign(
         model, x, y, batch_size=batch_size, seed=seed, mode=mode, quick=quick, done=done, keep=keep, watch=watch
     )  # fmt: skip
@@ -144,15 +146,19 @@ def square(
 
 
 def _alone(search: Search[Any], model: Model, x: Tensor, y: Tensor, eps: float, norm: Norm, seed: int) -> Tensor:
-    _check(x, y, eps, norm)
+    _check(model, x, y, eps, norm)
     return Campaign(model, x, y, batch_size=len(x), seed=seed).run([search]).x_adv.to(x.device)
 
 
-def _check(x: Tensor, y: Tensor, eps: float, norm: Norm) -> None:
+def _check(model: Model, x: Tensor, y: Tensor, eps: float, norm: Norm) -> None:
     Ball(eps, (0.0, 1.0), norm)
     check_batch(x, y, (0.0, 1.0))
     if x.dim() != 4:
         raise CktatError(f"AutoAttack's images are [N, C, H, W], not {list(x.shape)}")
+    weights = getattr(model, "parameters", lambda: iter(()))()
+    other = {str(w.dtype) for w in weights if w.is_floating_point() and w.dtype != torch.float32}
+    if other:  # as its authors' does
+        raise CktatError(f"AutoAttack computes in float32, and the model is of {', '.join(other)}; call model.float()")
 
 
 def _count(number: int, what: str) -> int:

@@ -23,7 +23,7 @@ def knowledge(
     weights: Annotated[str, Option(help="best or last.")] = "best",
     threshold: Annotated[float, Option(help="b: nats below the background that make a knowledge point.")] = 0.2,
     cells: Annotated[int, Option(help="Parts of an image along each side.", min=3)] = 16,
-    steps: Annotated[int, Option(help="Steps in which an image's noise is learned.", min=1)] = 120,
+    steps: Annotated[int, Option(help="Steps in which an image's noise is learned.", min=2)] = 120,
     seed: Annotated[int, Option(help="Of the noise.", min=0)] = 0,
     out: Annotated[Path, Option(help="Where pictures and numbers go.", metavar="DIR")] = Path("knowledge"),
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",

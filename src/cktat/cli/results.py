@@ -86,14 +86,14 @@ def runs(store: StoreOption = None) -> None:
     rows = []
     for run in where.runs():
         there, history = run.read(), run.history()
-        settings = there["config"]
+        settings = run.config()
         best = max((line["held_out"]["pgd"] for line in history), default=None)
         rows.append(
             (
                 run.path.name,
                 there["design"]["name"],
-                ", ".join(f"{key} {value}" for key, value in settings["set"].items()),
-                f"{len(history)}/{settings['recipe']['epochs']}",
+                ", ".join(f"{key} {value}" for key, value in settings.set.items()),
+                f"{len(history)}/{settings.recipe.epochs}",
                 "" if best is None else f"{best:.3f}",
                 str(len(list(run.results.glob("*.json")))) if run.results.is_dir() else "0",
             )

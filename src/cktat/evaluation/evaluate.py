@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from safetensors.torch import save as to_safetensors
 
-from cktat.attacks import SUITES, Attack, Mode, named
+from cktat.attacks import ATTACKS, SUITES, Attack, Mode, check_names, check_seed, named
 from cktat.data import Split, ordered
-from cktat.errors import CktatError
+from cktat.errors import CktatError, unknown
 from cktat.evaluation.measure import flags, predict, true_fp32
 from cktat.evaluation.result import CLEAN, Result, ending
 from cktat.evaluation.subject import Subject
@@ -56,6 +56,7 @@ def evaluate(
     """
     # all names are known before the first minute is spent
     found = world.together(lambda: known_attacks(attacks))
+    world.together(lambda: check_seed(seed))
     data = subject.data
     if examples is not None and not 1 <= examples <= len(data.test):
         raise CktatError(f"cannot evaluate {examples} images: the test set of {data.name!r} has {len(data.test)}")
@@ -85,9 +86,14 @@ def evaluate(
     return results
 
 
-def known_attacks(names: Iterable[str]) -> dict[str, Attack | tuple[str, ...]]:
+def known_attacks(names: Sequence[str]) -> dict[str, Attack | tuple[str, ...]]:
     """The attacks by their names, a suite as the names of its own. Raises CktatError for one that there is not."""
-    return {name: SUITES[name] if name in SUITES else named(name) for name in names}
+    check_names(names, "attacks")
+    there: dict[str, Attack | tuple[str, ...]] = {**ATTACKS, **SUITES}
+    for name in names:
+        if name not in there:
+            raise unknown("attack", name, there)
+    return {name: there[name] for name in names}
 
 
 def _measure(

@@ -118,6 +118,8 @@ def report(
     """Writes one self-contained HTML page about the runs and returns its path (None: report.html in the first run)."""
     from cktat.evaluation.report import write_report  # brings matplotlib, which only pages need
 
+    if isinstance(runs, str | Path | RunFolder):
+        raise CktatError(f"a report takes a list of runs, such as [{str(getattr(runs, 'path', runs))!r}], not one")
     if not runs:
         raise CktatError("a report needs at least one run; `cktat runs` lists what there is")
     folders = [run if isinstance(run, RunFolder) else Store(store).open(run) for run in runs]

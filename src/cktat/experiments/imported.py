@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import torch
@@ -41,7 +42,7 @@ def import_network(
     check(module, (data.channels, *data.size), len(data.classes))
     weights = module.state_dict()
     name = digest(weights)[:16]
-    folder = store.find(name) or RunFolder(store.root / f"imported-{config.design}-{name[:8]}")
+    folder = store.named("imported", config.design, name[:8])
     card = card_of(config, data, design, name) | {
         "mean": module.mean.flatten().tolist(),
         "std": module.std.flatten().tolist(),
@@ -71,6 +72,11 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = load_tensors(path)
+    except pickle.UnpicklingError:  # whose text advises to run what is in it
+        raise CktatError(
+            f"{path} holds no weights that can be read safely ({looks_like(path)}): it must hold tensors only, as "
+            f"torch.save(model.state_dict(), FILE) writes them"
+        ) from None
     except Exception as error:  # torch raises many kinds for damaged or hostile files
         raise CktatError(
             f"{path} holds no weights that can be read safely ({looks_like(path)}): {one_line(error)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cktat.designs import make
-from cktat.errors import CktatError, is_file_function
+from cktat.errors import CktatError
 from cktat.labels import Design, Frozen, Learner
 from cktat.training import RunConfig
 
@@ -24,4 +24,5 @@ def needed(config: RunConfig, network: Frozen | Learner) -> tuple[RunConfig, Des
     theirs = config.model_copy(update={"design": name, "set": {}, "model": network.model or config.model})
     if isinstance(of, Design):
         return theirs, of
-    return theirs, None if "@" in name and not is_file_function(name) else make(of)
+    imported = "@" in name.rpartition(":")[2]  # DESIGN@HASH; a path before the colon may hold one, too
+    return theirs, None if imported else make(of)

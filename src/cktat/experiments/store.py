@@ -41,12 +41,14 @@ class Store:
 
     def place(self, config: RunConfig, identity: str) -> RunFolder:
         """Where a run of this identity lies or will lie."""
-        words = [
-            Path(part).stem if "/" in part or ".py:" in part else part
-            for part in (config.design, config.data, config.model)
-        ]
-        name = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join([*words, f"s{config.seed}", identity[:8]]))
-        return self.find(identity) or RunFolder(self.root / name)
+        return self.find(identity) or self.named(
+            config.design, config.data, config.model, f"s{config.seed}", identity[:8]
+        )
+
+    def named(self, *words: str) -> RunFolder:
+        """The folder of these words; of a path its last part, without what a folder's name should not hold."""
+        words = tuple(Path(word).stem if "/" in word or ".py:" in word else word for word in words)
+        return RunFolder(self.root / re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(words)))
 
     def open(self, name: str | Path) -> RunFolder:
         """A run by its folder or its name in the store. Raises CktatError with what there is if there is none."""

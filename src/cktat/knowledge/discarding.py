@@ -50,9 +50,9 @@ class Discarding:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("cells", "steps", "samples"):
-            if getattr(self, name) < 1:
-                raise CktatError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, least in (("cells", 1), ("steps", 2), ("samples", 1)):  # of one step nothing says whether it settled
+            if getattr(self, name) < least:
+                raise CktatError(f"{name} must be at least {least}, not {getattr(self, name)}")
         for name in ("bound", "xi", "rate"):
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
                 raise CktatError(f"{name} must be a positive number, not {getattr(self, name)}")

@@ -82,6 +82,8 @@ def monte_carlo(
     """
     if n < 2:
         raise CktatError(f"a Monte Carlo check needs at least 2 samples, not {n}")
+    if not 0 <= seed < 2**63:
+        raise CktatError(f"a Monte Carlo check needs a seed of 0 or more, below 2**63, not {seed}")
     data = MultiView.two_classes(mu=mu, seed=seed)
     # mu n of n samples would be single-view exactly; what is checked is an expectation, so each sample is drawn by itself
     drawn = torch.rand(n, generator=torch.Generator().manual_seed(seed)) < mu

@@ -84,7 +84,8 @@ class RunConfig(BaseModel):
     threat: Threat
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     precision: Literal["fp32", "bf16"] = "fp32"
-    threads: Count = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    """Of the CPU; with many thousands PyTorch ends the process without a word."""
     device: str = "cpu"
     compile: bool = False
     """Whether torch.compile works on the networks; off until it was measured on a GPU."""

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
-from cktat.errors import CktatError
+from cktat.errors import CktatError, one_line
 
 _UMASK = os.umask(0)
 os.umask(_UMASK)  # the only way to read it is to set it
@@ -131,7 +131,7 @@ def load_weights(path: Path) -> tuple[dict[str, Tensor], Card]:
             card = json.loads((file.metadata() or {}).get("card", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, json.JSONDecodeError) as error:
-        raise CktatError(f"{path} is not a whole safetensors file ({looks_like(path)}): {error}") from None
+        raise _no_weights(path, error) from None
     if not isinstance(card, dict):
         raise CktatError(f"{path} carries no card; bring weights from elsewhere in with `cktat import`")
     if digest(tensors) != card.get("weights_sha256"):
@@ -147,7 +147,12 @@ def read_card(path: Path) -> Card:
         with safetensors.safe_open(str(path), framework="pt") as file:
             return json.loads((file.metadata() or {}).get("card", "{}"))
     except (safetensors.SafetensorError, json.JSONDecodeError) as error:
-        raise CktatError(f"{path} is not a whole safetensors file ({looks_like(path)}): {error}") from None
+        raise _no_weights(path, error) from None
+
+
+def _no_weights(path: Path, error: Exception) -> CktatError:
+    guess = f"{looks_like(path)}; weights from elsewhere come in with `cktat import`"
+    return CktatError(f"{path} is not a whole safetensors file ({guess}): {error}")
 
 
 def looks_like(path: Path) -> str:
@@ -160,7 +165,7 @@ def looks_like(path: Path) -> str:
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return "it is a web page, so a download went wrong"
     if head.startswith(b"PK") or head.startswith(b"\x80"):
-        return "it looks like a pickle or torch.save file; use `cktat import`"
+        return "it looks like a pickle or torch.save file"
     return f"{size} bytes, truncated or something else"
 
 
@@ -186,5 +191,6 @@ def load_state(path: Path) -> dict[str, Any]:
     try:
         return load_tensors(path)
     except Exception as error:  # torch raises many kinds for a damaged or hostile file
-        line = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CktatError(f"{path} is not a training state that can be resumed ({looks_like(path)}): {line}") from None
+        line = one_line(error) or type(error).__name__
+        guess = f"{looks_like(path)}; remove it to train from the beginning"
+        raise CktatError(f"{path} is not a training state that can be resumed ({guess}): {line}") from None

@@ -15,6 +15,9 @@ from cktat.errors import CktatError
 from cktat.training.config import RunConfig, checked
 from cktat.training.files import Card, load_weights, locked, read_json, write_atomic, write_json
 
+LOGGED, HELD_OUT = ("epoch", "loss", "seconds", "held_out"), ("images", "clean", "pgd")
+"""What every line of a log holds, and its held_out: what others read of it."""
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -58,6 +61,8 @@ class RunFolder:
         parts = {"identity": str, "design": dict, "config": dict}
         if not isinstance(there, dict) or not all(isinstance(there.get(part), kind) for part, kind in parts.items()):
             raise CktatError(f"{self.run_json} is not the record of a run: it needs {', '.join(parts)}")
+        if not isinstance(there["design"].get("name"), str):
+            raise CktatError(f"{self.run_json} is not the record of a run: its design has no name")
         return there
 
     def config(self) -> RunConfig:
@@ -74,12 +79,17 @@ class RunFolder:
     def history(self) -> list[dict[str, Any]]:
         """One record per finished epoch."""
         path = self.path / "log.jsonl"
+        if not path.is_file():
+            return []
         try:
-            return (
-                [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-            )
+            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise CktatError(f"{path} is not a log of this program: {error}") from None
+        for number, line in enumerate(lines, 1):
+            if not (_holds(line, LOGGED) and _holds(line["held_out"], HELD_OUT)):
+                needed = f"{', '.join(LOGGED)} with {', '.join(HELD_OUT)}"
+                raise CktatError(f"{path} is not a log of this program: line {number} needs {needed}")
+        return lines
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
         # Written anew from the state, so that a line of an epoch that a kill undid does not stay behind.
@@ -99,3 +109,7 @@ class RunFolder:
             except OSError as error:
                 raise CktatError(f"{self.path} cannot be the folder of a run: {error.strerror}") from None
             yield
+
+
+def _holds(value: Any, keys: tuple[str, ...]) -> bool:
+    return isinstance(value, dict) and set(keys) <= value.keys()
