@@ -211,6 +211,18 @@ def test_words_that_the_parser_cannot_take_end_with_2_too(words, cktat, runs, tm
     assert done.code == 2 and "Traceback" not in done.err and runs.tree(tmp_path) == {}
 
 
+@pytest.mark.parametrize("command", [["bench", "--quick"], ["compare", "trades"]])
+def test_a_folder_for_the_file_to_write_is_refused_before_anything_is_done(command, cktat, tmp_path) -> None:
+    (tmp_path / "there").mkdir()
+    done = cktat(*command, "--out", "there")
+    assert done.code == 2 and "there" in done.err and done.out == "" and os.listdir(tmp_path) == ["there"]
+
+
+def test_memory_that_there_is_not_is_one_line_and_exit_code_1(cktat) -> None:
+    done = cktat("theory", "check", "--samples", 10**15)  # more bytes than a processor can address
+    assert done.code == 1 and re.fullmatch(r"cktat: out of memory; ask for less.*4000000000000000 bytes.*\n", done.err)
+
+
 YAML = {
     "an unknown key": ("epoch: 3\n", "unknown .* 'epoch'; did you mean 'epochs'"),
     "a hyphen": ("batch-size: 3\n", "did you mean .*'batch_size'"),

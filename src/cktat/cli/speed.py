@@ -25,7 +25,9 @@ def bench(
     ] = False,
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     precision: Annotated[str, Option(help="auto, fp32 or bf16.")] = "auto",
-    out: Annotated[Path | None, Option(help="Where to write the record as JSON.", metavar="FILE")] = None,
+    out: Annotated[
+        Path | None, Option(help="Where to write the record as JSON.", metavar="FILE", dir_okay=False)
+    ] = None,
     markdown: Annotated[bool, Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
     """Time training steps and attacks against a plain step and the machine's own ceiling, in turns.

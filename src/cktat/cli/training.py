@@ -108,7 +108,9 @@ def compare(
     ] = None,
     jobs: Annotated[int, Option(help="Runs at a time, each on one thread.", min=1)] = 1,
     markdown: Annotated[bool, Option("--markdown", help="Print the table as Markdown.")] = False,
-    out: Annotated[Path | None, Option(help="Where to write what stands behind it, as JSON.", metavar="FILE")] = None,
+    out: Annotated[
+        Path | None, Option(help="Where to write what stands behind it, as JSON.", metavar="FILE", dir_okay=False)
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Train designs with several seeds, attack them, print means and spreads. Run again, it goes on.
