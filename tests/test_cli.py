@@ -333,6 +333,10 @@ def test_a_folder_that_holds_something_else_is_refused(refused, run, store, tiny
         ("return nn.Flatten()", "floating logits"),
         ("return nn.Linear(1, classes)", "the model failed on images"),
         ("return nn.Sequential(nn.Flatten(), nn.Linear(36, classes + 1))", "for 2 images it returned"),
+        (
+            "return nn.Sequential(nn.Flatten(), nn.AdaptiveAvgPool1d(classes))",
+            "depend on a weight; nothing can be trained",
+        ),
     ],
 )
 def test_a_users_model_that_is_no_classifier_is_refused(body, named, refused, tiny, tmp_path) -> None:

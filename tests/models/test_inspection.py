@@ -56,6 +56,18 @@ def test_check_accepts_a_model_of_any_precision(dtype: torch.dtype) -> None:
     check(nn.Flatten(), SHAPE, classes=16)  # nor does it need parameters
 
 
+def test_what_is_to_be_trained_has_logits_that_depend_on_a_weight() -> None:
+    with torch.no_grad():
+        check(Returns(lambda z: z), SHAPE, classes=3, to_train=True)
+    for model, classes in (
+        (nn.Flatten(), 16),
+        (Returns(lambda z: z.detach()), 3),
+        (Returns(lambda z: z).requires_grad_(False), 3),
+    ):
+        with pytest.raises(CktatError, match="depend on a weight; nothing can be trained"):
+            check(model, SHAPE, classes, to_train=True)
+
+
 def test_check_accepts_a_model_that_standardises_each_image() -> None:
     check(Returns(lambda z: (z - z.mean(1, keepdim=True)) / z.std(1, keepdim=True)), SHAPE, classes=3)
 

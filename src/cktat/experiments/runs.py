@@ -123,7 +123,8 @@ class Runner:
     def _check(self, config: RunConfig, data: Dataset, design: Design) -> None:
         """Raises CktatError for anything wrong with the networks of a run, or of the runs that it needs."""
         for model in {config.model, *(learner.model or config.model for learner in design.learners)}:
-            check(self._module(config, data, model, 0), (data.channels, *data.size), len(data.classes))
+            module = self._module(config, data, model, 0)
+            check(module, (data.channels, *data.size), len(data.classes), to_train=True)
         Batches(data.train, config.recipe.batch_size, part=self.world.part)
         if design.open:
             tempered_teacher(design)

@@ -25,17 +25,19 @@ def cost(model: nn.Module, shape: Sequence[int]) -> Cost:
     """The cost of `model` on images of `shape` (C, H, W); of a model on the meta device nothing is computed."""
     from torch.utils.flop_counter import FlopCounterMode  # slow to import, and few commands count
 
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
         _probe(model, 1, shape)
     return Cost(sum(p.numel() for p in model.parameters()), counter.get_total_flops())
 
 
-def check(model: nn.Module, shape: Sequence[int], classes: int) -> None:
-    """Raises CktatError unless `model` maps images (C, H, W) = `shape` to finite floating logits [N, classes].
+def check(model: nn.Module, shape: Sequence[int], classes: int, *, to_train: bool = False) -> None:
+    """Raises CktatError unless `model` maps images (C, H, W) = `shape` to finite floating logits [N, classes], and `to_train`,
+    which depend on a weight.
 
     The model keeps its mode and its buffers.
     """
-    logits = _probe(model, 2, shape)
+    with torch.enable_grad():
+        logits = _probe(model, 2, shape)
     wanted = f"the model must return floating logits [N, {classes}]"
     if not isinstance(logits, Tensor):
         raise CktatError(f"{wanted}, not a {type(logits).__name__}")
@@ -45,6 +47,10 @@ def check(model: nn.Module, shape: Sequence[int], classes: int) -> None:
         raise CktatError(f"{wanted}; for 2 images it returned {list(logits.shape)}")
     if not logits.isfinite().all():
         raise CktatError(f"{wanted} that are finite; for 2 images it returned NaN or infinity")
+    if to_train and not logits.requires_grad:
+        raise CktatError(
+            f"{wanted} that depend on a weight; nothing can be trained (no weights, or detach or no_grad inside?)"
+        )
 
 
 def _probe(model: nn.Module, n: int, shape: Sequence[int]) -> object:
@@ -56,8 +62,7 @@ def _probe(model: nn.Module, n: int, shape: Sequence[int]) -> object:
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
     try:
         model.eval()
-        with torch.no_grad():
-            return torch.func.functional_call(model, buffers, (images.view(n, *shape),))
+        return torch.func.functional_call(model, buffers, (images.view(n, *shape),))
     except CktatError:
         raise
     except Exception as error:  # whatever a user's network raises is reported in one line, not as our traceback
