@@ -157,7 +157,10 @@ def _first_right(subjects: Sequence[Subject], name: str) -> int:
             right = [(predict(subject.module, images(subject, part)) == label).cpu() for subject in subjects]
         if len(hits := torch.stack(right).all(dim=0).nonzero()):
             return part[int(hits[0])]
-    raise CktatError(f"no test image of class {name!r} is classified rightly by every network; give numbers of images")
+    raise CktatError(
+        f"no test image of class {name!r} is classified rightly by every network; give numbers of "
+        "images, as `cktat knowledge RUN RUN --images 3,17` takes them"
+    )
 
 
 def _view(subject: Subject, name: str, layer: str, chosen: Sequence[int], entropy: Tensor, threshold: float) -> View:
