@@ -53,10 +53,10 @@ class Ended:
 
     @property
     def in_one_line(self) -> bool:
-        """Refused as a user's mistake is to be refused: exit 1 or 2, one line of ours on stderr (or the usage), no traceback."""
+        """Refused as a user's mistake is to be refused: exit 1 or 2, and on stderr one line of ours, or the usage."""
         lines = self.err.strip().splitlines()
         ours = len(lines) == 1 and lines[0].startswith("cktat: ")
-        return self.code in (1, 2) and (ours or lines[:1] != [] and lines[0].startswith("Usage:"))
+        return self.code in (1, 2) and (ours or self.err.lstrip().startswith("Usage:"))
 
     def brief(self) -> str:
         return f"exit {self.code}: {(self.err.strip() or self.out.strip())[-300:]!r}"
