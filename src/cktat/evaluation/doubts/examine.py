@@ -74,7 +74,7 @@ def examine(
         findings = [_named(check, check(probe)) for check in OF_ANSWERS]
         reason = probe.unattackable
         findings += [_named(check, not_checked(reason) if reason else check(probe)) for check in OF_ATTACKS]
-        altered = sum(not torch.equal(before[name], now) for name, now in _state(model).items())
+        altered = sum(name not in before or not torch.equal(before[name], now) for name, now in _state(model).items())
         findings.append(_named(answers.state, answers.state(probe, training, altered)))
     ball = {"norm": norm, "eps": eps, "box": None if box is None else list(box)}
     protocol = ball | {"images": len(x), "seed": seed, "results": sorted(flags), "transfer": other is not None}
