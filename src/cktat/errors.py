@@ -62,3 +62,10 @@ def load_file_function(spec: str, what: str) -> Callable[..., Any]:
 def one_line(error: BaseException) -> str:
     """The first line of an error's text, for errors that go on over several."""
     return (str(error).splitlines() or [""])[0]
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, of whichever kind."""
+    # by name, because torch is imported by the commands that need it; on a CPU it raises a plain RuntimeError
+    kinds = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return kinds or "allocate memory" in str(error)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cktat.attacks import ATTACKS, Attack, Ball, cw, mim, pgd
 from cktat.attacks.objectives import capped_margin, cross_entropy
@@ -98,13 +98,14 @@ def test_a_uniform_start_is_clipped_to_the_box_and_only_to_it() -> None:
     assert abs(float((draws[0] == x).float().mean()) - 0.5) < 0.03  # half of it would have left the box
 
 
-class Recording:
-    """A network that remembers which images it was shown."""
+class Recording(nn.Module):
+    """A network that remembers which images it was shown. A module, of which no batch statistics are suspected."""
 
     def __init__(self, model) -> None:
+        super().__init__()
         self.model, self.seen = model, []
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         self.seen.append(x.detach().clone())
         return self.model(x)
 

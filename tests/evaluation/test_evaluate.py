@@ -125,6 +125,40 @@ def test_logits_that_are_not_finite_under_attack_only_are_an_error_too(split) ->
         flags(Cliff(), split, Attack(), eps=0.1)
 
 
+class Raising(nn.Module):
+    def forward(self, x):
+        raise ValueError("no")
+
+
+class Detached(Brightness):
+    def forward(self, x):
+        return super().forward(x.detach())
+
+
+class BatchStatistics(Brightness):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+
+    def forward(self, x):
+        return super().forward(self.norm.train()(x))
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        (Raising, r"the model failed on float32 images \[8, 1, .*\]: ValueError: no"),
+        (Detached, "carry no gradient to the images"),
+        (BatchStatistics, "puts its BatchNorm in train mode"),
+        (lambda: torch.inference_mode()(Brightness)(), "made under torch.inference_mode"),
+    ],
+)
+def test_a_network_that_cannot_be_measured_is_one_clear_line(module, message: str, split) -> None:
+    with pytest.raises(CktatError, match=message) as caught:
+        flags(module(), split, Attack(), eps=0.1)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("attack", [None, Attack()])
 def test_answers_that_are_no_logits_and_labels_past_the_classes_are_errors(attack, split) -> None:
     class Two(Brightness):

@@ -121,3 +121,13 @@ def test_images_of_the_wrong_kind_do_not_broadcast() -> None:
             model(torch.rand(shape))
     with pytest.raises(CktatError, match="not 0 and 0"):
         Normalised(nn.Flatten(), [], [])
+
+
+def test_a_network_made_under_inference_mode_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "nets.py"
+    file.write_text(
+        "import torch\n\n\n@torch.inference_mode()\ndef net(classes, channels):\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, classes))\n"
+    )
+    with pytest.raises(CktatError, match=r"nets.py:net' is made under torch.inference_mode\(\)"):
+        build(f"{file}:net", **GREY)

@@ -311,3 +311,18 @@ def test_a_teacher_that_is_a_design_is_asked_for_its_output_and_not_for_its_own_
         assert len(calls) == STEPS + 1
         plain = adversarial(S, T(clean), start=gaussian(SIGMA))
         assert torch.equal(found[adv], views_of(only(plain), {S: modules[S], T: modules[teacher]})[0][plain])
+
+
+@pytest.mark.parametrize("name", ["pgd_at", "trades", "cktat"])
+def test_networks_that_work_in_place_give_the_views_of_those_that_do_not(name: str, networks, batch, views_of) -> None:
+    design, (x, _) = DESIGNS[name](), batch
+    before = x.clone()
+
+    def played(change: Callable[[Tensor], Tensor]) -> dict:
+        nets = {network: networks[S if network.trains else T] for network in (*design.learners, *design.frozen)}
+        return {network: lambda x, net=net: net(change(x)) for network, net in nets.items()}
+
+    in_place, careful = (views_of(design, played(change))[0] for change in (lambda x: x.mul_(0.5), lambda x: x * 0.5))
+    assert torch.equal(x, before)
+    assert in_place.keys() == careful.keys() and len(careful) > 1
+    assert all(torch.equal(in_place[view], careful[view]) for view in careful)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from cktat.attacks.ball import Ball
+from cktat.attacks.network import slope
 from cktat.errors import CktatError
 
 Objective = Callable[[Tensor], Tensor]
@@ -53,29 +53,7 @@ def ascend(
     for _ in range(steps):
         moved.requires_grad_(True)
         with torch.enable_grad():
-            (gradient,) = torch.autograd.grad(objective(moved).sum(), moved)
+            gradient = slope(objective(moved).sum(), moved)
         with torch.no_grad():
             moved = ball.project(moved + step * ball.steepest(direction(gradient)), x)
     return moved.detach()
-
-
-@contextmanager
-def attacked(*models: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Networks as an attack sees them: eval mode, so that running statistics stay, and no gradients for weights.
-
-    What was set before is set again afterwards.
-    """
-    modules = [part for model in models if isinstance(model, nn.Module) for part in model.modules()]
-    modes = [(part, part.training) for part in modules]
-    weights = [p for part in modules for p in part.parameters(recurse=False) if p.requires_grad]
-    for part in modules:
-        part.training = False
-    for weight in weights:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
-        for weight in weights:
-            weight.requires_grad_(True)

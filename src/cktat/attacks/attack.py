@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from cktat.attacks.ascent import Direction, ascend, attacked, plain
+from cktat.attacks.ascent import Direction, ascend, plain
 from cktat.attacks.ball import Ball, Box, Norm
+from cktat.attacks.network import HALVES, NOT_FINITE, Model, answer, attacked, require_alone
 from cktat.attacks.objectives import OfLogits, cross_entropy
 from cktat.errors import CktatError
 from cktat.seeds import generator
-
-Model = Callable[[Tensor], Tensor]
-"""Images [N, C, H, W] -> logits [N, K]; usually an nn.Module."""
-
-NOT_FINITE = "the network's logits or gradients are not finite under attack"
 
 StartAt = Literal["uniform", "image"]
 
@@ -61,21 +57,22 @@ class Attack:
     ) -> Tensor:
         """Adversarial images [N, C, H, W] for x (float, in the box) with labels y [N]; `step` overrides, in pixel units.
 
-        The model is attacked in eval mode and left as it was. Raises CktatError for images, labels, radii or answers of the
-        model that make no sense.
+        The model is attacked in eval mode and left as it was. Images in half precision move in fp32: the model is asked, and
+        the images are given back, in the type of x, and they never lie outside the ball or the box. Raises CktatError for
+        images, labels, radii or answers of the model that make no sense.
         """
         ball = Ball(eps, box, norm)
         step = self.step * eps if step is None else step
         if not math.isfinite(step) or step < 0 or (step == 0 and eps > 0):
             raise CktatError(f"an attack's step must be a finite number above 0, not {step}")
-        check_batch(x, y, box)
-        x = x.detach()
+        given, y = check_batch(x, y, box)
+        x = given.float() if given.dtype in HALVES else given
         draws = seed if isinstance(seed, torch.Generator) else generator(seed, "attack")
 
         highest, finite = int(y.max()), torch.tensor(True, device=x.device)
 
         def objective(images: Tensor) -> Tensor:
-            return self.objective(check_logits(model(images), len(images), highest), y)
+            return self.objective(answer(model, images.to(given.dtype), highest), y)
 
         def watched(direction: Direction) -> Direction:
             # the sign of NaN is 0: images would stay where they are, and the network would look robust
@@ -86,6 +83,7 @@ class Attack:
             return watching
 
         with attacked(model):
+            require_alone(model, given)
             best: Tensor | None = None
             for _restart in range(self.restarts):
                 begin = ball.uniform(x, draws) if self.start == "uniform" else x
@@ -93,10 +91,11 @@ class Attack:
                 found = ascend(objective, x, begin, ball=ball, step=step, steps=self.steps, direction=direction)
                 if not finite:
                     raise CktatError(NOT_FINITE)
+                found = ball.require(ball.rounded(found, given), given)
                 if self.restarts == 1:
                     return found
                 with torch.no_grad():
-                    logits = model(found)
+                    logits = answer(model, found, highest)
                     value, broken = self.objective(logits, y), logits.argmax(dim=1) != y
                 if best is None:
                     best, best_value, best_broken = found, value, broken
@@ -108,25 +107,37 @@ class Attack:
             return best
 
 
-def check_batch(x: Tensor, y: Tensor, box: Box | None) -> None:
-    """Raises CktatError unless x are float images in the box and y as many integer labels."""
+def check_batch(x: Tensor, y: Tensor, box: Box | None) -> tuple[Tensor, Tensor]:
+    """Images and labels as attacks take them: x without its graph, y in int64 on the device of x.
+
+    Raises CktatError unless x are float images in the box and y as many integer labels.
+    """
     for what, given in (("images", x), ("labels", y)):
         if not isinstance(given, Tensor):
             raise CktatError(f"attacks take {what} as a torch.Tensor, not a {type(given).__name__}")
+    if torch.is_inference_mode_enabled():
+        raise CktatError("attacks need gradients, which torch.inference_mode() forbids; call them outside of it")
     if not x.is_floating_point():
         raise CktatError(f"attacks take float images, not {x.dtype}; divide whole-number pixels by 255 first")
-    if y.is_floating_point() or y.dim() != 1 or len(y) != len(x):
-        raise CktatError(f"attacks take one integer label per image: got labels {tuple(y.shape)} for {len(x)} images")
+    if x.dim() < 2:
+        raise CktatError(f"attacks take a batch of images [N, ...], not {list(x.shape)}")
+    if y.is_floating_point() or y.is_complex() or y.dim() != 1 or len(y) != len(x):
+        raise CktatError(
+            f"attacks take one integer label per image: got labels {list(y.shape)} of {y.dtype} for {len(x)} images"
+        )
     if len(x) == 0:
         raise CktatError("attacks take at least one image, got none")
-    if y.dtype != torch.int64 or int(y.min()) < 0:
-        raise CktatError(f"attacks take labels of 0 or more as torch.int64, not {y.dtype} from {y.min().item()}")
-    x = x.detach()
+    # tensors of an inference mode that is over carry no gradient, their copies do
+    x, y = (given.clone() if given.is_inference() else given for given in (x.detach(), y))
+    y = y.to(x.device, torch.int64)
+    if int(y.min()) < 0:
+        raise CktatError(f"attacks take labels of 0 or more, not {int(y.min())}")
     if not bool(torch.isfinite(x).all()):
         raise CktatError("images contain NaN or infinite values")
     if box is not None and (float(x.min()) < box[0] or float(x.max()) > box[1]):
         low, high = float(x.min()), float(x.max())
         raise CktatError(f"images reach from {low:g} to {high:g}, outside the data's box {list(box)}")
+    return x, y
 
 
 def check_seed(seed: int) -> None:
@@ -139,47 +150,3 @@ def check_names(names: Sequence[str], what: str) -> None:
     """Raises CktatError for a single text, whose letters would be taken for names."""
     if isinstance(names, str):
         raise CktatError(f"{what} must be a list of names, such as [{names!r}], not the text {names!r}")
-
-
-def check_gradient(gradient: Tensor) -> Tensor:
-    """`gradient`, if it is finite. Raises CktatError otherwise: images would stay where they are, and look robust."""
-    if not bool(gradient.isfinite().all()):
-        raise CktatError(NOT_FINITE)
-    return gradient
-
-
-def check_logits(logits: Any, images: int, highest: int) -> Tensor:
-    """What a model answered, if it is logits [images, K] with K above the highest label. Raises CktatError otherwise.
-
-    Looks at type, shape and graph only, so that nothing waits for a GPU.
-    """
-    if not isinstance(logits, Tensor):
-        raise CktatError(
-            f"the model must return a tensor of logits [N, K], not a {type(logits).__name__}; if it returns several "
-            f"things, attack a function that picks the logits"
-        )
-    if not logits.is_floating_point():
-        raise CktatError(f"the model must return floating logits [N, K], not {logits.dtype}")
-    if logits.dim() != 2 or len(logits) != images or logits.shape[1] < 2:
-        raise CktatError(f"the model must return logits [N, K]; for {images} images it returned {list(logits.shape)}")
-    if torch.is_grad_enabled() and not logits.requires_grad:
-        raise CktatError("the model's logits carry no gradient to the images (no_grad, detach or NumPy inside it?)")
-    if highest >= logits.shape[1]:
-        raise CktatError(
-            f"a label is {highest}, but the model has {logits.shape[1]} classes (0 to {logits.shape[1] - 1}); "
-            f"these labels are of other data"
-        )
-    return logits
-
-
-@torch.no_grad()
-def logits_of(model: Model, x: Tensor, highest: int = 0) -> Tensor:
-    """Logits [N, K] of images x [N, C, H, W], without gradients; `highest` is the highest label among them.
-
-    Raises CktatError if the model answers with anything else, or if logits are not finite: an argmax over NaN would be a
-    number.
-    """
-    logits = check_logits(model(x), len(x), highest)
-    if not bool(torch.isfinite(logits).all()):
-        raise CktatError("the model gives logits that are not finite (NaN or infinity); nothing can be said of it")
-    return logits

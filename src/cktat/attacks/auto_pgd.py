@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cktat.attacks.attack import Model, check_gradient
 from cktat.attacks.ball import Ball, Norm
+from cktat.attacks.network import Model, check_finite, slope
 from cktat.attacks.search import Rows, aimed_at, direction, variant, wide
 from cktat.errors import unknown
 
@@ -149,9 +149,8 @@ class Apgd:
             with torch.enable_grad():
                 logits = model(at)
                 loss = LOSSES[self.loss](logits, rows.y, rows.target)
-                (ascent,) = torch.autograd.grad(loss.sum(), at)
-            gradient += ascent
-        gradient = check_gradient(gradient / self.eot)
+                gradient += slope(loss.sum(), at)
+        gradient = check_finite(gradient / self.eot)
         with torch.no_grad():
             loss, moved = loss.detach(), rows.moved
             wrong = logits.argmax(dim=1) != rows.y

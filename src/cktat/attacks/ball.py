@@ -58,6 +58,39 @@ class Ball:
         length = lengths(moved - x)
         return self.clip(torch.where(length <= self.eps, moved, x + (moved - x) * (self.eps / length)))
 
+    def rounded(self, moved: Tensor, x: Tensor) -> Tensor:
+        """Points `moved` of the ball around x, in the type of x. A pixel that rounding would take further from x is rounded
+        toward x instead, so that half precision does not leave the ball or the box.
+        """
+        if moved.dtype == x.dtype:
+            return moved
+        near, clean = moved.to(x.dtype), x.to(moved.dtype)
+        past = ((near > moved) & (moved > clean)) | ((near < moved) & (moved < clean))
+        # on the CPU, because a GPU does not know the next number of every type
+        back = torch.nextafter(near.cpu(), x.cpu()).to(x.device)
+        return torch.where(past, back, near)
+
+    def require(self, moved: Tensor, x: Tensor) -> Tensor:
+        """`moved`, if it lies in the ball around x and in the box, up to the rounding of fp32 in x + eps.
+
+        Raises CktatError otherwise: a number from such images would be of another problem.
+        """
+        if len(x) == 0:
+            return moved
+        exact = self.distance(moved.double(), x.double())
+        largest = max(float(x.abs().max()), self.eps)
+        # one unit in the last place of a pixel; a length adds up those of all pixels, and its own sum
+        pixels = 1 if self.norm == "Linf" else math.sqrt(x[0].numel())
+        rounding = 2**-23 * largest * pixels + (0 if self.norm == "Linf" else 2**-19 * self.eps)
+        if not bool((exact <= self.eps + rounding).all()):
+            raise CktatError(
+                f"an attack moved an image by {float(exact.max())} ({self.norm}), further than eps {self.eps}"
+            )
+        if self.box is not None and not bool(((moved >= self.box[0]) & (moved <= self.box[1])).all()):
+            low, high = float(moved.min()), float(moved.max())
+            raise CktatError(f"an attack moved pixels to {low:g} to {high:g}, out of the data's box {list(self.box)}")
+        return moved
+
     def steepest(self, gradient: Tensor) -> Tensor:
         """The direction of length 1 in `norm` that ascends most: the gradient's sign, or (L2) the gradient over its length.
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from cktat.attacks.attack import Model, check_gradient
 from cktat.attacks.ball import Norm
 from cktat.attacks.hyperplane import to_plane
+from cktat.attacks.network import Model, check_finite, slope
 from cktat.attacks.search import Rows, aimed_at, direction, variant, wide
 
 OVERSHOOT = 1.05
@@ -108,8 +108,8 @@ class Fab:
             logits = model(at)
             z_y, z_t = (logits.gather(1, k.unsqueeze(1)).squeeze(1) for k in (rows.y, rows.target))
             gap = -(z_y - z_t)
-            (normal,) = torch.autograd.grad(gap.sum(), at)
-        return gap.detach(), check_gradient(normal)
+            normal = slope(gap.sum(), at)
+        return gap.detach(), check_finite(normal)
 
     def _nearest(self, model: Model, rows: Approach) -> tuple[Tensor, Tensor]:
         """The same for the class whose boundary, linearised, is nearest; with a pass back for every class."""
@@ -117,10 +117,10 @@ class Fab:
         with torch.enable_grad():
             logits = model(at)
         each = torch.eye(logits.shape[1], dtype=logits.dtype, device=at.device).unsqueeze(1).expand(-1, len(at), -1)
-        slopes = torch.stack([torch.autograd.grad(logits, at, one, retain_graph=True)[0] for one in each], dim=1)
+        slopes = torch.stack([slope(logits, at, along=one) for one in each], dim=1)
         every, logits = torch.arange(len(at), device=at.device), logits.detach()
         gaps = logits - logits[every, rows.y].unsqueeze(1)
-        normals = check_gradient(slopes) - slopes[every, rows.y].unsqueeze(1)
+        normals = check_finite(slopes) - slopes[every, rows.y].unsqueeze(1)
         flat = normals.flatten(2)  # a boundary is as far as its gap over the dual norm of its normal
         steepness = flat.abs().sum(dim=2) if self.norm == "Linf" else flat.square().sum(dim=2).sqrt()
         gaps[every, rows.y] = torch.inf

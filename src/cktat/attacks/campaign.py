@@ -10,8 +10,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from cktat.attacks.ascent import attacked
-from cktat.attacks.attack import Model, check_logits, check_seed, logits_of
+from cktat.attacks.attack import check_seed
+from cktat.attacks.ball import Ball
+from cktat.attacks.network import Model, answer, attacked, logits_of, require_alone
 from cktat.attacks.search import Rows, Search, pursue
 
 Mode = Literal["exact", "packed"]
@@ -100,6 +101,7 @@ class Campaign:
     def run(self, searches: Sequence[Search[Any]]) -> Outcome:
         seconds = {}
         with attacked(self.given, self.quick):
+            require_alone(self.given, self.x[: self.batch_size].to(self.device))
             classes = self._unattacked()
             clean = self.robust.clone()
             for number, search in enumerate(searches):
@@ -111,7 +113,7 @@ class Campaign:
         return Outcome(self.robust, self.x_adv, tuple(self.broken_by), clean, seconds)
 
     def _model(self, x: Tensor) -> Tensor:
-        logits, images = check_logits(self.quick(x), len(x), 0), len(x)
+        logits, images = answer(self.quick, x).float(), len(x)
         self.clock.count(images)
         if logits.requires_grad:  # a pass back counts as two, and there may be several
             logits.register_hook(lambda _: self.clock.count(2 * images))
@@ -141,9 +143,10 @@ class Campaign:
             left = self.robust.nonzero().flatten()
             fallen = self._searched(search, left, classes, later)
             self._note(Entry(verdict, left, *self._confirmed(left, fallen)))
+        ball = Ball(search.eps, norm=search.norm)
         for entry in self.entries[verdict]:
             self.robust[entry.broken] = False
-            self.x_adv[entry.broken] = entry.x_adv
+            self.x_adv[entry.broken] = ball.require(entry.x_adv, self.x[entry.broken])
             for image in entry.broken.tolist():
                 self.broken_by[image] = search.name
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from cktat.attacks.ascent import momentum
-from cktat.attacks.attack import Attack, Model, StartAt
+from cktat.attacks.attack import Attack, StartAt
 from cktat.attacks.ball import Box, Norm
+from cktat.attacks.network import Model
 from cktat.attacks.objectives import capped_margin
 from cktat.errors import unknown
 

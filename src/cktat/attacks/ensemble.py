@@ -13,11 +13,12 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
-from cktat.attacks.attack import Model, check_batch, check_names
+from cktat.attacks.attack import check_batch, check_names
 from cktat.attacks.auto_pgd import Apgd, Loss
 from cktat.attacks.ball import Ball, Norm
 from cktat.attacks.boundary import Fab
 from cktat.attacks.campaign import Campaign, Entry, Mode, Outcome, Standing
+from cktat.attacks.network import Model
 from cktat.attacks.search import Search
 from cktat.attacks.squares import Square
 from cktat.errors import CktatError, unknown
@@ -85,7 +86,7 @@ def autoattack(
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise CktatError(f"AutoAttack's batch size must be a whole number of 1 or more, not {batch_size!r}")
     searches = [SEARCHES[name](eps, norm) for name in attacks]
-    _check(model, x, y, eps, norm)
+    x, y = _checked(model, x, y, eps, norm)
     campaign = Campaign(
         model, x, y, batch_size=batch_size, seed=seed, mode=mode, quick=quick, done=done, keep=keep, watch=watch
     )  # fmt: skip
@@ -146,19 +147,20 @@ def square(
 
 
 def _alone(search: Search[Any], model: Model, x: Tensor, y: Tensor, eps: float, norm: Norm, seed: int) -> Tensor:
-    _check(model, x, y, eps, norm)
+    x, y = _checked(model, x, y, eps, norm)
     return Campaign(model, x, y, batch_size=len(x), seed=seed).run([search]).x_adv.to(x.device)
 
 
-def _check(model: Model, x: Tensor, y: Tensor, eps: float, norm: Norm) -> None:
+def _checked(model: Model, x: Tensor, y: Tensor, eps: float, norm: Norm) -> tuple[Tensor, Tensor]:
     Ball(eps, (0.0, 1.0), norm)
-    check_batch(x, y, (0.0, 1.0))
+    x, y = check_batch(x, y, (0.0, 1.0))
     if x.dim() != 4:
         raise CktatError(f"AutoAttack's images are [N, C, H, W], not {list(x.shape)}")
     weights = getattr(model, "parameters", lambda: iter(()))()
     other = {str(w.dtype) for w in weights if w.is_floating_point() and w.dtype != torch.float32}
     if other:  # as its authors' does
         raise CktatError(f"AutoAttack computes in float32, and the model is of {', '.join(other)}; call model.float()")
+    return x, y
 
 
 def _count(number: int, what: str) -> int:

@@ -14,8 +14,8 @@ from typing import Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
-from cktat.attacks.attack import Model
 from cktat.attacks.ball import Norm
+from cktat.attacks.network import Model
 
 
 @dataclass
@@ -58,6 +58,12 @@ class Search(Protocol[R]):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def eps(self) -> float: ...
+
+    @property
+    def norm(self) -> Norm: ...
 
     @property
     def parting(self) -> bool:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from cktat.attacks.attack import Model
 from cktat.attacks.ball import Norm
+from cktat.attacks.network import Model, check_finite
 from cktat.attacks.objectives import margin
 from cktat.attacks.search import Rows, wide
 from cktat.errors import CktatError
@@ -100,7 +100,7 @@ class Square:
         else:
             guess = self._in_square(rows) if self.norm == "Linf" else self._moved_mass(rows)
             guess = torch.where(wide(first, guess), rows.best, guess)
-        found = -margin(model(guess), rows.y)
+        found = -margin(check_finite(model(guess)), rows.y)  # NaN is never better: the image would look robust
         better = first | (found < rows.margin)
         rows.margin = torch.where(better, found, rows.margin)
         rows.best = rows.found = torch.where(wide(better, guess), guess, rows.best)

@@ -10,7 +10,7 @@ import typer
 
 from cktat.cli import catalogue, knowledge, results, speed, tables, training
 from cktat.cli.theory import theory_app
-from cktat.errors import CktatError, one_line
+from cktat.errors import CktatError, one_line, out_of_memory
 
 app = typer.Typer(
     add_completion=False,
@@ -66,17 +66,10 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         print(f"cktat: out of memory; ask for less, such as a smaller batch: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written to
         print(f"cktat: {error}", file=sys.stderr)
         sys.exit(1)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    # by name, because torch is imported by the commands that need it; on a CPU it raises a plain RuntimeError
-    return (
-        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import torch
 from torch import nn
@@ -60,4 +61,8 @@ def _body(name: str, classes: int, channels: int) -> nn.Module:
         raise CktatError(f"model {name!r}: {call} failed: {type(error).__name__}: {reason}") from error
     if not isinstance(body, nn.Module):
         raise CktatError(f"model {name!r} must return an nn.Module, not a {type(body).__name__}")
+    if any(tensor.is_inference() for tensor in chain(body.parameters(), body.buffers())):
+        raise CktatError(
+            f"model {name!r} is made under torch.inference_mode(), so that it can be neither trained nor attacked"
+        )
     return body

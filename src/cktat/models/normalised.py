@@ -21,6 +21,8 @@ class Normalised(nn.Module):
 
     mean: Tensor
     std: Tensor
+    leaves_input = True
+    """The body is given a tensor of its own, so that one that works in place changes nobody's images."""
 
     def __init__(self, body: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()

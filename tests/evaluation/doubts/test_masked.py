@@ -131,8 +131,19 @@ def test_a_network_left_in_train_mode_is_examined_in_eval_mode_and_doubted(robus
 
 def test_a_function_that_changes_by_being_used_is_doubted(robust: nn.Module, digits: Images) -> None:
     net = copy.deepcopy(robust).train()
-    verdict = examine(lambda x: net(x), *digits, eps=EPS, images=32)
-    assert verdict_of(verdict, "deterministic").finding == "doubt"
+    seen = examine(lambda x: net(x), *digits, eps=EPS, images=32)
+    assert doubted(seen) == {"state"} and "came in train mode" in verdict_of(seen, "state").sentence
+
+    class Sealed:  # its network is where nobody looks
+        __slots__ = ("net",)
+
+        def __call__(self, x):
+            return self.net(x)
+
+    sealed = Sealed()
+    sealed.net = net
+    hidden = verdict_of(examine(sealed, *digits, eps=EPS, images=32), "deterministic")
+    assert hidden.finding == "doubt" and "other images of its batch" in hidden.sentence
 
     calls = []
 

@@ -61,8 +61,8 @@ def state(probe: Probe, training: int, altered: int) -> Finding:
     """The network came in eval mode and left as it came. Doubted from one module in train mode, one changed buffer, or a
     change of its logits over the examination by 1e-4 (3 times that of an immediate repetition, for a randomised one).
 
-    training: modules that were in train mode. altered: parameters and buffers that are not what they were. It is examined
-    in eval mode in any case; a plain function sets its own mode, and shows by its logits if an evaluation changes it.
+    training: modules that were in train mode. altered: parameters and buffers that are not what they were; of a function,
+    those that it is seen to use. It is examined in eval mode in any case.
     """
     now = probe.answers(probe.x)
     drift, noise = _change(probe.logits, now), _change(now, probe.answers(probe.x))

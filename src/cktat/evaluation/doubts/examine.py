@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from cktat.attacks import Ball, Box, Model, Norm, attacked, check_batch
+from cktat.attacks import Ball, Box, Model, Norm, attacked, check_batch, modules_of
 from cktat.errors import CktatError
 from cktat.evaluation.doubts import answers, beyond, effort, gradients
 from cktat.evaluation.doubts.finding import Finding, Verdict, not_checked
@@ -58,31 +59,34 @@ def examine(
     Raises CktatError for images, labels, radii or answers of the model that make no sense.
     """
     started = time.perf_counter()
-    check_batch(x, y, box)
+    x, y = check_batch(x, y, box)
     if isinstance(images, bool) or not isinstance(images, int) or images < 1:
         raise CktatError(f"cannot examine {images!r} images; give a whole number of 1 or more")
     flags = {name: torch.as_tensor(found, dtype=torch.bool).cpu() for name, found in results.items()}
     if len({found.shape for found in flags.values()}) > 1:
         raise CktatError("results of several attacks must be flags of the same images")
-    parts = list(model.modules()) if isinstance(model, nn.Module) else []
-    training = sum(part.training for part in parts)
+    training = sum(getattr(part, "training", False) for part in modules_of(model))
     before = _state(model)
-    x, y = x[:images].detach(), y[:images]
+    x, y = x[:images].float(), y[:images]
     probe = Probe(model, x, y, Ball(eps, box, norm), flags, other, seed, batch_size)
     with true_fp32(), attacked(model, *([other] if other is not None else [])), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive(seed, "doubts"))
         findings = [_named(check, check(probe)) for check in OF_ANSWERS]
         reason = probe.unattackable
         findings += [_named(check, not_checked(reason) if reason else check(probe)) for check in OF_ATTACKS]
-        altered = sum(not torch.equal(before[name], now) for name, now in _state(model).items())
+        altered = sum(name not in before or not torch.equal(before[name], now) for name, now in _state(model).items())
         findings.append(_named(answers.state, answers.state(probe, training, altered)))
     ball = {"norm": norm, "eps": eps, "box": None if box is None else list(box)}
     protocol = ball | {"images": len(x), "seed": seed, "results": sorted(flags), "transfer": other is not None}
     return Verdict(tuple(findings), protocol, round(time.perf_counter() - started, 3))
 
 
-def _state(model: Model) -> dict[str, Tensor]:
-    return {n: t.detach().clone() for n, t in model.state_dict().items()} if isinstance(model, nn.Module) else {}
+def _state(model: Model) -> dict[tuple[int, str], Tensor]:
+    return {
+        (number, name): tensor.detach().clone()
+        for number, part in enumerate(modules_of(model))
+        for name, tensor in chain(part.named_parameters(recurse=False), part.named_buffers(recurse=False))
+    }
 
 
 def _named(check: Callable[..., Finding], finding: Finding) -> Finding:

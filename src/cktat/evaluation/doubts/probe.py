@@ -9,7 +9,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from cktat.attacks import Ball, Model, OfLogits, ascend, check_logits, cross_entropy, logits_of, margin, plain
+from cktat.attacks import Ball, Model, OfLogits, answer, ascend, cross_entropy, logits_of, margin, plain, slope
 from cktat.seeds import generator
 
 STEPS = 100
@@ -81,8 +81,7 @@ class Probe:
         for x, y in self.parts(*self.aim):
             x = x.clone().requires_grad_(True)
             with torch.enable_grad():
-                value = objective(check_logits(self.model(x), len(x), int(y.max())), y).sum()
-                found.append(torch.autograd.grad(value, x)[0])
+                found.append(slope(objective(answer(self.model, x, int(y.max())), y).sum(), x))
         return torch.cat(found)
 
     def parts(self, *tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
@@ -106,7 +105,7 @@ class Probe:
             seen: list[Tensor] = []
 
             def watched(images: Tensor, labels: Tensor = labels, seen: list[Tensor] = seen) -> Tensor:
-                logits = check_logits(model(images), len(images), int(labels.max()))
+                logits = answer(model, images, int(labels.max()))
                 seen.append(margin(logits.detach(), labels))
                 return objective(logits, labels)
 
