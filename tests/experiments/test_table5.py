@@ -115,6 +115,40 @@ def test_counting_says_which_network_has_more() -> None:
     assert counted.at_others["many"] == {0.1: 8.0, 0.2: 8.0, 0.5: 0.0, 1.0: 0.0}
 
 
+def test_every_count_stands_in_its_row_and_column() -> None:
+    """Of 6 x 6 cells the middle is 4 x 4. The first network has 3 and 5 points inside and 1 outside of each image, the
+    second 2 and 2 and none; they lie 0.9 and 0.3 nats below the rest."""
+    first, second = torch.zeros(2, 6, 6), torch.zeros(2, 6, 6)
+    first[0, 1, 1:4] = first[1, 2, 1:4] = first[1, 3, 1:3] = -0.9
+    first[:, 0, 0] = -0.9
+    second[:, 4, 3:5] = -0.3
+    counted = count({"A": first, "B": second}, 0.2)
+    assert counted.rows() == [
+        (
+            "network",
+            "inside",
+            "outside",
+            "share inside",
+            "inside at 0.1",
+            "inside at 0.2",
+            "inside at 0.5",
+            "inside at 1",
+        ),
+        ("A", "4.0 ± 1.4", "1.0 ± 0.0", "80 %", "4.0", "4.0", "4.0", "0.0"),
+        ("B", "2.0 ± 0.0", "0.0 ± 0.0", "100 %", "2.0", "2.0", "0.0", "0.0"),
+    ]
+    record = counted.record()
+    assert record["networks"]["A"]["inside"] == [3, 5] and record["networks"]["A"]["outside"] == [1, 1]
+    assert record["networks"]["B"]["mean_inside_at_threshold"] == {"0.1": 2, "0.2": 2, "0.5": 0, "1": 0}
+    (difference,) = record["differences"]
+    assert (difference["of"], difference["mean"]) == (["B", "A"], -2)
+    (sentence,) = counted.sentences()
+    # t of 95 % and one degree of freedom is 12.706, and the deviation of -1 and -3 the root of 2
+    assert sentence == "B - A: -2.0 ± 1.4, 95 % interval -14.7 to +10.7 (undecided)"
+    many = count({"A": first.repeat(9, 1, 1), "B": second.repeat(9, 1, 1)}, 0.2)
+    assert many.sentences()[0].endswith("(fewer)")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

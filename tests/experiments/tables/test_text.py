@@ -88,6 +88,31 @@ def test_markdown_has_three_lines_for_a_row(table: Filled) -> None:
     assert "Holm's correction for all 41 comparisons" in text and "data digits; model small" in text
 
 
+def test_latex_has_the_lines_of_the_markdown(table: Filled) -> None:
+    def plain(text: str) -> list[str]:
+        return re.findall(r"[0-9]+\.[0-9]+|failed|paper|difference|ours|[−+]", text.replace("$-$", "−"))
+
+    body = latex(table).partition(r"\midrule")[2].partition(r"\bottomrule")[0]
+    rows = [line for line in body.splitlines() if "&" in line]
+    lines = [line for line in markdown(table).splitlines() if line.startswith("|")][2:]
+    assert len(rows) == len(lines)
+    for row, line in zip(rows, lines, strict=True):
+        shown, expected = row.removesuffix(r" \\").split("&"), cells_of(line)
+        assert [plain(cell) for cell in shown[1:]] == [plain(cell) for cell in expected[1:]]
+        assert shown[0].strip() == expected[0]
+
+
+def test_a_claim_stands_beside_the_paper_and_beside_ours(filled: Make) -> None:
+    def falling(row: str, column: str) -> float:
+        return 0.9 - 0.1 * int(row)
+
+    head, _, *rows = (cells_of(line) for line in claims_markdown([filled("3b", accuracy=falling)]).splitlines())
+    assert head == ["claim", "where", "on the paper's numbers", "on ours"]
+    ((sentence, section, paper, own),) = rows
+    assert sentence.startswith("Clean and robust accuracy rise with tau") and section == "5.1, Table 3b"
+    assert paper == "holds" and own.startswith("fails (10 of 10 at p") and own.count("not above") == 8
+
+
 def test_marks_are_those_of_the_numbers(table: Filled) -> None:
     lines = [cells_of(line) for line in markdown(table).splitlines() if line.startswith("|")]
     marks = set()
