@@ -34,7 +34,8 @@ def records_of(it: TableGrid, folder: Path) -> None:
         for seed in range(it.how.seeds):
             results = [
                 {
-                    "weights": weights, "attack": attack, "images": images, "robust": right(row.label, seed, weights, attack, images),
+                    "weights": weights, "attack": attack, "images": images,
+                    "robust": right(row.label, seed, weights, attack, images),
                     "protocol": {} if attack == "clean" else {"norm": "Linf", "eps": 0.1},
                 }
                 for weights in ("best", "last") for attack in ("clean", "pgd20", "aa") for images in (12, 30)
