@@ -275,6 +275,10 @@ class Shown:
         return {colour: tuple(values) for colour, values in found.items()}  # type: ignore[misc]
 
     @staticmethod
+    def hex(colour: Any) -> str:
+        return to_hex(colour)
+
+    @staticmethod
     def numbers(colours: list[str]) -> list[str]:
         """What the page's legends call these colours."""
         return [str(COLOURS.index(colour) + 1) for colour in colours]
