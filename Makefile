@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow check
+.PHONY: demo test test-slow mutants check
 
 # Trains, attacks and shows four designs on the embedded digits: minutes on a CPU.
 demo: .venv/installed
@@ -15,6 +15,10 @@ test: check
 test-slow: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,cluster]'
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
+
+# Plants the faults listed in tests/mutants and says which of them no test notices. ONLY="words" takes some of them.
+mutants: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run.py $(ONLY)
 
 check: .venv/installed
 	$(BIN)/ruff check .
