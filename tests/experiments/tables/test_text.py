@@ -133,6 +133,24 @@ def test_seeds_are_said_where_they_differ_and_one_has_no_spread(table: Filled) -
     assert "where there are several, seeds" in text
 
 
+def test_seeds_are_those_of_the_files_and_are_paired_by_their_number(table: Filled) -> None:
+    """Two rows that share seed 7 alone: it is compared, whatever its place."""
+    places = {row: table.cells[row, "clean"].measured for row in ("TRADES", "CKTAT beta=6")}
+    seeds = {"TRADES": (4, 7), "CKTAT beta=6": (7, 9, 11)}
+    cells = {
+        (row, "clean"): Cell(
+            tuple(replace(found, seed=seed) for found, seed in zip(places[row], seeds[row], strict=False))
+        )
+        for row in places
+    }
+    lines = {line["row"]: line for line in csv.DictReader(io.StringIO(csv_text(replace(table, cells=cells))))
+             if line["column"] == "clean" and line["n"]}  # fmt: skip
+    assert {row: line["seeds"] for row, line in lines.items()} == {"TRADES": "4 7", "CKTAT beta=6": "7 9 11"}
+    pair = compare_pair(places["TRADES"][1].robust, places["CKTAT beta=6"][0].robust)
+    assert float(lines["TRADES"]["against_difference"]) == pytest.approx(100 * pair.difference)
+    assert float(lines["TRADES"]["p"]) == pytest.approx(pair.p)
+
+
 def test_a_table_of_one_seed_says_what_its_test_is_of(filled: Make) -> None:
     text = markdown(filled("3c", seeds=1, against="6"))
     assert "of these networks" in text and "±" not in text and "against beta = 6" in text
