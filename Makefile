@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow faults check
+.PHONY: demo test test-slow mutants faults check
 
 # Trains, attacks and shows four designs on the embedded digits: minutes on a CPU.
 demo: .venv/installed
@@ -19,6 +19,10 @@ test-slow: .venv/installed
 # Breaks the product on purpose and says what held, an hour: kills, bad input, mutated and malicious files, full disks.
 faults: .venv/installed
 	$(BIN)/python -m tests.faults.run
+
+# Plants the faults listed in tests/mutants and says which of them no test notices. ONLY="words" takes some of them.
+mutants: .venv/installed
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutants/run.py $(ONLY)
 
 check: .venv/installed
 	$(BIN)/ruff check .

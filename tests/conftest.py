@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
 
+from cktat.evaluation.figures import COLOURS
 from cktat.experiments import Runner, Store, configure
 from cktat.labels import Design
 from cktat.training import RunFolder, World
@@ -212,3 +218,129 @@ def threads_stay() -> Iterator[None]:
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
+
+
+class Shown:
+    """What pages and drawings hold. figures: every drawing that was made while the test runs, in order."""
+
+    def __init__(self) -> None:
+        self.figures: list[Figure] = []
+
+    def figure(self, title: str) -> Figure:
+        """The one drawing of this title."""
+        (found,) = (figure for figure in self.figures if figure.get_label() == title)
+        return found
+
+    def lines(self, title: str) -> dict[str, list[tuple[float, float]]]:
+        """Points of the lines of a plot, by their colour; each line's number, of its colour, stands at its end."""
+        (axes,) = self.figure(title).axes
+        whole = [line for line in axes.lines if line.get_solid_capstyle() == "round" and line.get_fillstyle() == "full"]
+        found = {to_hex(line.get_color()): [(float(x), float(y)) for x, y in line.get_xydata()] for line in whole}
+        numbers = {to_hex(text.get_color()): text for text in axes.texts if text.get_text().isdigit()}
+        assert len(found) == len(whole) and numbers.keys() == found.keys()
+        assert {colour: text.xy for colour, text in numbers.items()} == {c: points[-1] for c, points in found.items()}
+        return found
+
+    def rings(self, title: str) -> dict[str, tuple[float, float]]:
+        """The marked point of each line that has one, by colour."""
+        (axes,) = self.figure(title).axes
+        rings = [line for line in axes.lines if line.get_fillstyle() == "none"]
+        return {to_hex(line.get_color()): tuple(map(float, line.get_xydata()[0])) for line in rings}
+
+    def bands(self, title: str) -> dict[str, list[tuple[float, float, float]]]:
+        """(x, low, high) of the bands around lines, by colour."""
+        (axes,) = self.figure(title).axes
+        found: dict[str, list[tuple[float, float, float]]] = {}
+        for band in axes.collections:
+            at: dict[float, list[float]] = {}
+            for x, y in band.get_paths()[0].vertices:
+                at.setdefault(float(x), []).append(float(y))
+            found[to_hex(band.get_facecolor()[0][:3])] = [(x, min(ys), max(ys)) for x, ys in at.items()]
+        return found
+
+    def discs(self, title: str) -> dict[str, tuple[float, float, float, float]]:
+        """(x, y, half of the bar along x, along y) of the discs of a scatter plot, by colour."""
+        (axes,) = self.figure(title).axes
+        discs = {to_hex(line.get_color()): line.get_xydata()[0] for line in axes.lines if line.get_markersize() == 9.5}
+        numbers = {text.xy: text.get_text() for text in axes.texts}
+        assert [numbers[tuple(place)] for place in discs.values()] == self.numbers(list(discs))
+        found = {colour: [float(x), float(y), 0.0, 0.0] for colour, (x, y) in discs.items()}
+        for bars in axes.collections:
+            (first, last) = bars.get_segments()[0]
+            place, colour = (last - first) / 2, to_hex(bars.get_color()[0])
+            assert tuple((first + last) / 2) == pytest.approx(tuple(discs[colour]))
+            along = int(place[1] != 0)
+            assert place[1 - along] == 0
+            found[colour][2 + along] = float(place[along])
+        return {colour: tuple(values) for colour, values in found.items()}  # type: ignore[misc]
+
+    @staticmethod
+    def hex(colour: Any) -> str:
+        return to_hex(colour)
+
+    @staticmethod
+    def numbers(colours: list[str]) -> list[str]:
+        """What the page's legends call these colours."""
+        return [str(COLOURS.index(colour) + 1) for colour in colours]
+
+    @staticmethod
+    def page(path: Path) -> Element:
+        """The page as a tree; every drawing in it stands below its own title."""
+        text = re.sub(r"<meta[^>]*>|<!doctype[^>]*>|<br>", "", path.read_text(encoding="utf-8"))
+        text = re.sub(r"(<img[^>]*[^/])>", r"\1/>", text).replace("xlink:href", "href")
+        return ElementTree.fromstring(re.sub(r"{#.*?#}", "", text).strip())
+
+    @staticmethod
+    def text(element: Element) -> str:
+        return " ".join(" ".join(element.itertext()).split())
+
+    @classmethod
+    def under(cls, page: Element, heading: str) -> list[Element]:
+        """The elements after this heading (h2 or h3), as far as the next of its kind."""
+        for parent in page.iter():
+            children = list(parent)
+            for place, child in enumerate(children):
+                if child.tag in ("h2", "h3") and cls.text(child) == heading:
+                    after = children[place + 1 :]
+                    end = next((i for i, other in enumerate(after) if other.tag in ("h2", child.tag)), len(after))
+                    return after[:end]
+        raise AssertionError(f"no heading {heading!r}")
+
+    @classmethod
+    def table(cls, elements: list[Element], number: int = 0) -> list[list[str]]:
+        """The texts of the cells of a table among these elements."""
+        tables = [table for element in elements for table in element.iter("table")]
+        return [[cls.text(cell) for cell in line if cell.tag in ("th", "td")] for line in tables[number].iter("tr")]
+
+    @classmethod
+    def legend(cls, elements: list[Element]) -> dict[str, str]:
+        """The colour of each name in the first legend; its number is that of the colour."""
+        found = {}
+        legend = next(div for element in elements for div in element.iter("div") if div.get("class") == "legend")
+        for entry in legend:
+            (tag,) = (span for span in entry if span.get("class") == "tag")
+            colour = (tag.get("style") or "").removeprefix("--c: ")
+            assert [cls.text(tag)] == cls.numbers([colour])
+            found[cls.text(entry).partition(" ")[2]] = colour
+        return found
+
+    @classmethod
+    def captions(cls, elements: list[Element]) -> list[str]:
+        """The captions of the drawings, each of which must be the title of its drawing."""
+        figures = [figure for element in elements for figure in element.iter("figure")]
+        captions = [cls.text(figure[0]) for figure in figures]
+        assert captions == [figure[1].get("aria-label") for figure in figures]
+        return captions
+
+
+@pytest.fixture
+def shown(monkeypatch: pytest.MonkeyPatch) -> Shown:
+    """Keeps the drawings of the test; see `Shown`."""
+    found, save = Shown(), Figure.savefig
+
+    def kept(figure: Figure, *args: Any, **options: Any) -> None:
+        found.figures.append(figure)
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", kept)
+    return found

@@ -50,7 +50,8 @@ def result() -> Callable[..., Result]:
 
 @pytest.fixture
 def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolder]:
-    """A run folder by name. measured: flags by result file, as in {"best-pgd20": "1100..."}; None leaves out results/."""
+    """A run folder by name. measured: flags by result file, as in {"best-pgd20": "1100..."}; None leaves out results/.
+    extras: 0 for none, otherwise a number that tells its curve and pictures from those of others."""
 
     def make(
         name: str = "one",
@@ -62,7 +63,8 @@ def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolde
         classes: Sequence[str] = CLASSES,
         measured: dict[str, str] | None = None,
         epochs: int = 2,
-        extras: bool = False,
+        seed: int = 3,
+        extras: int = 0,
         channels: int = 1,
     ) -> RunFolder:
         folder = RunFolder(tmp_path / name)
@@ -74,7 +76,7 @@ def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolde
             "model": "small",
             "recipe": recipe,
         }
-        config |= {"threat": {"eps": eps, "step": eps / 4, "steps": 10}, "seed": 3, "precision": "fp32"}
+        config |= {"threat": {"eps": eps, "step": eps / 4, "steps": 10}, "seed": seed, "precision": "fp32"}
         folder.write(
             identity=name,
             design={"name": design, "declared": {"is": "Design", "name": design}},
@@ -103,7 +105,7 @@ def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolde
             found = result(attack, flags, weights=pick[0] * 64, eps=eps, classes=tuple(classes))
             found.write(folder.results / f"{file}.json")
         if extras:
-            write_extras(folder, eps, channels)
+            write_extras(folder, eps, channels, int(extras))
         return folder
 
     return make
@@ -114,13 +116,16 @@ def write_card(folder: RunFolder, pick: str, card: dict[str, Any]) -> None:
     save_file({"weight": torch.zeros(1)}, folder.weights(pick), {"card": json.dumps(card)})
 
 
-def write_extras(folder: RunFolder, eps: float, channels: int) -> None:
+def write_extras(folder: RunFolder, eps: float, channels: int, number: int) -> None:
     """The best weights' accuracy curve and pictures."""
-    curve: dict[str, Any] = {"attack": "pgd20", "images": 10, "eps": [0.0, eps, 2 * eps], "correct": [9, 5, 0]}
+    correct = [10 - number, 6 - number, number - 1]
+    curve: dict[str, Any] = {"attack": "pgd20", "images": 10, "eps": [0.0, eps, 2 * eps], "correct": correct}
     write_json(folder.results / "best-curve.json", curve | {"weights_sha256": "b" * 64})
-    x = torch.rand(3, channels, 8, 8, generator=torch.Generator().manual_seed(0))
+    draws = torch.Generator().manual_seed(number)
+    x, change = (torch.rand(3, channels, 8, 8, generator=draws) for _ in range(2))
     y, after = torch.tensor([0, 1, 2]), torch.tensor([0, 2, 1])
-    tensors = {"x": x, "x_adv": (x + eps).clamp(max=1), "y": y, "before": y.clone(), "after": after, "index": y.clone()}
+    tensors = {"x": x, "x_adv": (x + eps * (2 * change - 1)).clamp(0, 1), "y": y, "before": y.clone(), "after": after}
+    tensors["index"] = torch.tensor([4, 7, 5]) + number
     save_file(tensors, folder.results / "best-pictures.safetensors", {"weights_sha256": "b" * 64})
 
 

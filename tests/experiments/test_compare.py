@@ -1,6 +1,8 @@
 """Designs side by side: the same numbers however many processes, a failing run in its place, nothing done twice."""
 
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean, median, stdev
 from typing import Any
 
 import pytest
@@ -40,6 +42,39 @@ def test_cells_are_mean_and_deviation_of_the_result_files(tiny: Any, tmp_path: P
     found = [Result.read(run.results / "best-pgd10.json").accuracy * 100 for run in Store(tmp_path).runs()]
     mean, half = sum(found) / 2, abs(found[0] - found[1]) / 2
     assert it.table()[1][4] == f"{mean:.1f} ± {half * 2**0.5:.1f}"
+
+
+def test_every_cell_is_of_its_design_weights_and_attack(tiny: Any, tmp_path: Path) -> None:
+    """After a real run results are put in their places of which no two are alike."""
+    from cktat.evaluation import Result
+
+    it = comparison(tiny, tmp_path, "trades", "pgd_at")
+    it.run(1, lambda text: None)
+    right = iter(range(1, 30))
+    expected = {}
+    for design in ("trades", "pgd_at"):
+        for pick in ("best", "last"):
+            for attack in ("clean", "pgd10"):
+                found = []
+                for seed in (0, 1):
+                    run = it._find(Entry.read(design), seed)
+                    assert run is not None and run.config().seed == seed and run.config().design == design
+                    path, n = run.results / f"{pick}-{attack}.json", next(right)
+                    replace(Result.read(path), robust="1" * n + "0" * (30 - n)).write(path)
+                    found.append(100 * n / 30)
+                expected[design, pick, attack] = f"{fmean(found):.1f} ± {stdev(found):.1f}"
+    header, *rows = it.table()
+    assert header == ("design", "weights", "n", "clean", "pgd10", "s/epoch")
+    assert [row[:2] for row in rows] == [("trades", "best"), ("", "last"), ("pgd_at", "best"), ("", "last")]
+    for place, row in enumerate(rows):
+        design = ("trades", "pgd_at")[place // 2]
+        assert row[2:5] == ("2", *(expected[design, row[1], attack] for attack in ("clean", "pgd10")))
+        runs = [run for seed in (0, 1) if (run := it._find(Entry.read(design), seed))]
+        pace = median(line["seconds"] for run in runs for line in run.history())
+        assert row[5] == (f"{pace:.2f}" if row[1] == "best" else "")
+    assert [(r["design"], r["seed"], r["config"]["seed"]) for r in it.record()] == [
+        (design, seed, seed) for design in ("trades", "pgd_at") for seed in (0, 1)
+    ]
 
 
 def test_cells_are_of_the_images_that_are_asked_for(tiny: Any, tmp_path: Path, runs: Any) -> None:

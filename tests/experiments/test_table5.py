@@ -18,7 +18,7 @@ from cktat.evaluation import load_subject
 from cktat.experiments.tables import entropies as measured
 from cktat.experiments.tables.counted import count
 from cktat.experiments.tables.table5 import table5
-from cktat.knowledge import Discarding
+from cktat.knowledge import Discarding, grad_cam, saliency
 from cktat.training import RunFolder
 
 HOW = Discarding(cells=6, steps=8, samples=4)
@@ -80,6 +80,45 @@ def test_the_pictured_are_the_first_of_their_class_that_all_know(pair: list[RunF
     assert [one["index"] for one in json.loads((made / "knowledge.json").read_text())["pictured"]] == expected
 
 
+def test_each_network_s_own_maps_stand_under_its_name(pair: list[RunFolder], shown: Any, tmp_path: Path) -> None:
+    table5(pair, tmp_path, pictured=["4", "0"], count_images=3, how=HOW)
+    drawn = {file: figure for file, figure in zip(("knowledge", "comparison"), shown.figures[::2], strict=True)}
+    subjects = [load_subject(run, "best", None, torch.device("cpu")) for run in pair]
+    test = subjects[0].data.test
+    inside = np.zeros((6, 6), bool)
+    inside[1:5, 1:5] = True
+    record = json.loads((tmp_path / "knowledge.json").read_text())
+    for file, kinds in (("knowledge", 2), ("comparison", 3)):
+        pictures = [axes for axes in drawn[file].axes if axes.images]
+        heads = [text.get_text() for text in drawn[file].texts if text.get_weight() == "bold"]
+        assert heads == ["PGD-AT", "TRADES"] and len(pictures) == 2 + 2 * 2 * kinds
+        for row, place in enumerate((4, 0)):
+            label = int(test.labels[place])
+            assert pictures[row].get_ylabel() == subjects[0].data.classes[label] == record["pictured"][row]["class"]
+            x = test.images[place : place + 1].float() / 255
+            assert np.asarray(pictures[row].images[0].get_array())[:, :, 0] == pytest.approx(x[0, 0].numpy())
+            for column, run in enumerate(pair):
+                at = pictures[2 + (2 * column + row) * kinds :][:kinds]
+                found = json.loads((tmp_path / "entropies" / f"{run.path.name}-best.json").read_text())["images"]
+                entropy = np.array(found[str(place)]["entropy"])
+                lower = entropy[~inside].mean() - entropy
+                assert np.asarray(at[{2: 0, 3: 2}[kinds]].images[0].get_array()) == pytest.approx(lower, abs=1e-5)
+                if kinds == 2:
+                    points = lower > 0.2
+                    counts = int(points[inside].sum()), int(points[~inside].sum())
+                    assert at[1].get_xlabel() == f"{counts[0]} inside, {counts[1]} outside"
+                    name = record["networks"][column]["name"]
+                    assert record["pictured"][row]["points"][name] == dict(
+                        zip(("inside", "outside"), counts, strict=True)
+                    )
+                else:
+                    y = test.labels[place : place + 1]
+                    gradient = saliency(subjects[column].module, x, y).amax(dim=1)[0]
+                    assert np.asarray(at[0].images[0].get_array()) == pytest.approx(gradient.numpy(), rel=1e-4)
+                    cam = grad_cam(subjects[column].module, record["networks"][column]["layer"], x, y)[0]
+                    assert np.asarray(at[1].images[0].get_array()) == pytest.approx(cam.numpy(), rel=1e-4, abs=1e-9)
+
+
 def test_what_is_measured_is_read_and_what_is_missing_measured_alike(
     pair: list[RunFolder], made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +152,40 @@ def test_counting_says_which_network_has_more() -> None:
     assert "many - few: +8.0" in counted.sentences()[0]
     assert [row[0] for row in counted.rows()] == ["network", "few", "many"]
     assert counted.at_others["many"] == {0.1: 8.0, 0.2: 8.0, 0.5: 0.0, 1.0: 0.0}
+
+
+def test_every_count_stands_in_its_row_and_column() -> None:
+    """Of 6 x 6 cells the middle is 4 x 4. The first network has 3 and 5 points inside and 1 outside of each image, the
+    second 2 and 2 and none; they lie 0.9 and 0.3 nats below the rest."""
+    first, second = torch.zeros(2, 6, 6), torch.zeros(2, 6, 6)
+    first[0, 1, 1:4] = first[1, 2, 1:4] = first[1, 3, 1:3] = -0.9
+    first[:, 0, 0] = -0.9
+    second[:, 4, 3:5] = -0.3
+    counted = count({"A": first, "B": second}, 0.2)
+    assert counted.rows() == [
+        (
+            "network",
+            "inside",
+            "outside",
+            "share inside",
+            "inside at 0.1",
+            "inside at 0.2",
+            "inside at 0.5",
+            "inside at 1",
+        ),
+        ("A", "4.0 ± 1.4", "1.0 ± 0.0", "80 %", "4.0", "4.0", "4.0", "0.0"),
+        ("B", "2.0 ± 0.0", "0.0 ± 0.0", "100 %", "2.0", "2.0", "0.0", "0.0"),
+    ]
+    record = counted.record()
+    assert record["networks"]["A"]["inside"] == [3, 5] and record["networks"]["A"]["outside"] == [1, 1]
+    assert record["networks"]["B"]["mean_inside_at_threshold"] == {"0.1": 2, "0.2": 2, "0.5": 0, "1": 0}
+    (difference,) = record["differences"]
+    assert (difference["of"], difference["mean"]) == (["B", "A"], -2)
+    (sentence,) = counted.sentences()
+    # t of 95 % and one degree of freedom is 12.706, and the deviation of -1 and -3 the root of 2
+    assert sentence == "B - A: -2.0 ± 1.4, 95 % interval -14.7 to +10.7 (undecided)"
+    many = count({"A": first.repeat(9, 1, 1), "B": second.repeat(9, 1, 1)}, 0.2)
+    assert many.sentences()[0].endswith("(fewer)")
 
 
 @pytest.mark.parametrize(

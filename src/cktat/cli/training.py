@@ -19,15 +19,9 @@ def demo(
     Run again, it goes on where it stopped.
     """
     from cktat.evaluation.table import text_table
-    from cktat.experiments import api
-    from cktat.experiments.demo import DESIGNS, OPTIONS
+    from cktat.experiments.demo import demo as demonstrate
 
-    runs = []
-    for design, hyper in DESIGNS:
-        run = api.train(design, store=out, set=hyper, ensure=True, **OPTIONS)
-        api.evaluate(run)
-        runs.append(run)
-    page = api.report(runs, out / "report.html")
+    runs, page = demonstrate(out)
     print(f"\n{text_table(runs)}\n\npage: {page}")
 
 

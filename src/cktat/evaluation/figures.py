@@ -60,7 +60,7 @@ def drawn(draw: Callable[[Figure], None], *, title: str, size: tuple[float, floa
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "cktat", "font.size": 8}):
-        figure = Figure(figsize=size, dpi=72)
+        figure = Figure(figsize=size, dpi=72, label=title)
         figure.patch.set_visible(False)
         draw(figure)
         buffer = io.StringIO()

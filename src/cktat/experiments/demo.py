@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+from cktat.experiments import api
+from cktat.training import RunFolder
 
 DESIGNS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("standard", {}),
@@ -14,3 +18,16 @@ DESIGNS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 OPTIONS: dict[str, Any] = {"data": "digits", "model": "small", "epochs": 20, "seed": 0}
 """Chosen on held-out digits; see docs/decisions.md."""
+
+
+def demo(out: Path, **changes: Any) -> tuple[list[RunFolder], Path]:
+    """Trains the designs, attacks them and writes a page on them; returns the runs and the page, which lie in `out`.
+
+    changes: of OPTIONS, for a smaller demonstration. The same call goes on where an earlier one stopped.
+    """
+    runs = []
+    for design, hyper in DESIGNS:
+        run = api.train(design, store=out, set=hyper, ensure=True, **OPTIONS | changes)
+        api.evaluate(run)
+        runs.append(run)
+    return runs, api.report(runs, out / "report.html")

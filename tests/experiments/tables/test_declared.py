@@ -63,6 +63,48 @@ def test_hyper_parameters_are_the_paper_s() -> None:
     assert parameters("4a", "LBGAT")["teacher"] is None, "only in Table 1 is its teacher a given clean one"
 
 
+def test_a_control_is_what_its_label_says() -> None:
+    def of(row: Row) -> dict[str, Any]:
+        return dict((make(row.design, **row.set).origin or ("", ()))[1])
+
+    controls = {row.label: row for row in TABLES["4a"].controls}
+    robust = {"ARD": "trades", "IAD": "pgd_at", "RSLAD": "trades", "KD-AT-Auto": "pgd_at"}  # as their authors have them
+    for name, theirs in robust.items():
+        assert of(controls[f"{name} (robust teacher)"])["teacher"] == theirs
+        assert of(controls[f"{name} (clean teacher)"])["teacher"] == "standard"
+        assert make(controls[f"{name} (clean teacher)"].design).name.lower() == name.lower()
+    for name in ("PGDAT", "TRADES"):
+        assert of(controls[f"{name} (clean initialization)"])["start"] == "standard"
+    assert of(controls["LTD"])["start"] is None and controls["Standard"].design == "standard"
+    assert of(controls["CKTAT beta=6, tau=auto"])["tau"] == "auto"
+    assert of(controls["CKTAT beta=6, inner self"])["inner"] == "self"
+    for beta in (0, 1):
+        found = of(controls[f"CKTAT beta={beta}, tau=1"])
+        assert (found["tau"], found["beta"]) == (1, beta)
+    for name, design in (("TRADES", "trades"), ("CKTAT beta=6", "cktat")):
+        row = controls[f"{name}, EMA and AWP"]
+        assert (row.design, dict(row.options)) == (design, {"ema": 0.995, "awp": 0.005})
+    assert all(not row.options for label, row in controls.items() if "EMA" not in label)
+
+
+def test_every_table_is_of_its_data_its_attacks_and_beside_its_row() -> None:
+    every = ("pgd20", "pgd100", "mim", "cw", "aa")
+    assert {name: (table.data, table.attacks, table.against, table.larger) for name, table in TABLES.items()} == {
+        "1a": ("cifar10", ("pgd20",), "PGDAT", True),
+        "1b": ("cifar10", ("pgd20",), "PGDAT", False),
+        "3a": ("cifar10", ("pgd20",), "nothing", False),
+        "3b": ("cifar10", ("pgd20",), "5", False),
+        "3c": ("cifar10", ("pgd20",), "6", False),
+        "4a": ("cifar10", every, "PGDAT", False),
+        "4b": ("cifar100", every, "PGDAT", False),
+        "5": ("cifar10", ("pgd20",), None, False),
+    }
+    for name in ("1a", "1b", "4a", "4b", "5"):
+        designs = {row.label: make(row.design, **row.set).name for row in TABLES[name].rows}
+        for label, design in designs.items():
+            assert label.split()[0] == design.replace("PGD-AT", "PGDAT").split()[0]
+
+
 def test_a_table_is_found_by_its_name_or_its_number() -> None:
     assert [table.name for table in tables("3", "digits")] == ["3a", "3b", "3c"]
     assert [table.name for table in tables("3b", "digits")] == ["3b"]
@@ -77,7 +119,11 @@ def test_a_table_is_found_by_its_name_or_its_number() -> None:
 
 def test_the_larger_network_is_the_paper_s_where_the_smaller_is() -> None:
     assert model_of(TABLES["1b"], "resnet18") == "resnet18"
-    assert model_of(TABLES["1a"], "resnet18") == "wrn34-10"
+    assert [model_of(TABLES["1a"], name) for name in ("small", "resnet18", "preactresnet18")] == [
+        "resnet18",
+        "wrn34-10",
+        "wrn34-10",
+    ]
     with pytest.raises(CktatError, match=r"larger network than 'mine\.py:net'"):
         model_of(TABLES["1a"], "mine.py:net")
 
@@ -85,7 +131,8 @@ def test_the_larger_network_is_the_paper_s_where_the_smaller_is() -> None:
 def test_rows_are_chosen_by_their_labels() -> None:
     table = TABLES["4a"].only(("TRADES", "LTD"))
     assert ([row.label for row in table.rows], table.against) == (["TRADES", "LTD"], None)
-    assert len(TABLES["4a"].with_controls().rows) == 9 + len(TABLES["4a"].controls)
+    assert TABLES["4a"].with_controls().rows == (*TABLES["4a"].rows, *TABLES["4a"].controls)
+    assert TABLES["4a"].only(("TRADES", "PGDAT")).against == "PGDAT"
     with pytest.raises(CktatError, match="did you mean 'TRADES'"):
         TABLES["4a"].only(("TRADE",))
 

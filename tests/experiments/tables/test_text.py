@@ -88,6 +88,31 @@ def test_markdown_has_three_lines_for_a_row(table: Filled) -> None:
     assert "Holm's correction for all 41 comparisons" in text and "data digits; model small" in text
 
 
+def test_latex_has_the_lines_of_the_markdown(table: Filled) -> None:
+    def plain(text: str) -> list[str]:
+        return re.findall(r"[0-9]+\.[0-9]+|failed|paper|difference|ours|[−+]", text.replace("$-$", "−"))
+
+    body = latex(table).partition(r"\midrule")[2].partition(r"\bottomrule")[0]
+    rows = [line for line in body.splitlines() if "&" in line]
+    lines = [line for line in markdown(table).splitlines() if line.startswith("|")][2:]
+    assert len(rows) == len(lines)
+    for row, line in zip(rows, lines, strict=True):
+        shown, expected = row.removesuffix(r" \\").split("&"), cells_of(line)
+        assert [plain(cell) for cell in shown[1:]] == [plain(cell) for cell in expected[1:]]
+        assert shown[0].strip() == expected[0]
+
+
+def test_a_claim_stands_beside_the_paper_and_beside_ours(filled: Make) -> None:
+    def falling(row: str, column: str) -> float:
+        return 0.9 - 0.1 * int(row)
+
+    head, _, *rows = (cells_of(line) for line in claims_markdown([filled("3b", accuracy=falling)]).splitlines())
+    assert head == ["claim", "where", "on the paper's numbers", "on ours"]
+    ((sentence, section, paper, own),) = rows
+    assert sentence.startswith("Clean and robust accuracy rise with tau") and section == "5.1, Table 3b"
+    assert paper == "holds" and own.startswith("fails (10 of 10 at p") and own.count("not above") == 8
+
+
 def test_marks_are_those_of_the_numbers(table: Filled) -> None:
     lines = [cells_of(line) for line in markdown(table).splitlines() if line.startswith("|")]
     marks = set()
@@ -106,6 +131,24 @@ def test_seeds_are_said_where_they_differ_and_one_has_no_spread(table: Filled) -
     line = next(line for line in text.splitlines() if line.startswith("|  | ours |"))
     assert re.search(r"\| \d\d\.\d (\\\*)?\(n = 1\) \|.*± \d\.\d \(n = 3\)", line) and "there is no spread" in text
     assert "where there are several, seeds" in text
+
+
+def test_seeds_are_those_of_the_files_and_are_paired_by_their_number(table: Filled) -> None:
+    """Two rows that share seed 7 alone: it is compared, whatever its place."""
+    places = {row: table.cells[row, "clean"].measured for row in ("TRADES", "CKTAT beta=6")}
+    seeds = {"TRADES": (4, 7), "CKTAT beta=6": (7, 9, 11)}
+    cells = {
+        (row, "clean"): Cell(
+            tuple(replace(found, seed=seed) for found, seed in zip(places[row], seeds[row], strict=False))
+        )
+        for row in places
+    }
+    lines = {line["row"]: line for line in csv.DictReader(io.StringIO(csv_text(replace(table, cells=cells))))
+             if line["column"] == "clean" and line["n"]}  # fmt: skip
+    assert {row: line["seeds"] for row, line in lines.items()} == {"TRADES": "4 7", "CKTAT beta=6": "7 9 11"}
+    pair = compare_pair(places["TRADES"][1].robust, places["CKTAT beta=6"][0].robust)
+    assert float(lines["TRADES"]["against_difference"]) == pytest.approx(100 * pair.difference)
+    assert float(lines["TRADES"]["p"]) == pytest.approx(pair.p)
 
 
 def test_a_table_of_one_seed_says_what_its_test_is_of(filled: Make) -> None:
