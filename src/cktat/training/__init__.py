@@ -24,8 +24,8 @@ from cktat.training.stopping import Stop, Stopped, Waiting, seconds
 from cktat.training.team import Team
 
 __all__ = [
-    "Busy", "Diverged", "Gone", "Recipe", "RunConfig", "RunFolder", "Stop", "Stopped", "Team", "Threat", "Training", "Waiting", "Watch",
-    "World", "checked", "commit", "device_of", "digest", "fit", "hardware", "identity", "load_weights", "locked", "looks_like",
-    "precision_of", "read_card", "read_json", "read_sealed", "read_yaml", "save_weights", "seconds", "sweep", "versions",
-    "write_atomic", "write_json", "write_sealed",
+    "Busy", "Diverged", "Gone", "Recipe", "RunConfig", "RunFolder", "Stop", "Stopped", "Team", "Threat", "Training",
+    "Waiting", "Watch", "World", "checked", "commit", "device_of", "digest", "fit", "hardware", "identity",
+    "load_weights", "locked", "looks_like", "precision_of", "read_card", "read_json", "read_sealed", "read_yaml",
+    "save_weights", "seconds", "sweep", "versions", "write_atomic", "write_json", "write_sealed",
 ]  # fmt: skip
