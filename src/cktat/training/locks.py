@@ -41,7 +41,7 @@ def locked(path: Path, does: str) -> Iterator[None]:
     own: list[os.stat_result] = []
     lock: BaseFileLock = (
         SoftFileLock(path)
-        if kind == "soft"
+        if KINDS[kind] is SoftFileLock  # the hard one is too where the system has none
         else FileLock(path, fallback_to_soft=False, on_acquired=lambda handle: own.append(_signed(handle, does)))
     )
     while not _taken(lock, path):
