@@ -65,7 +65,7 @@ def train(
         world.device(config.device)
         return config, data
 
-    with _prepared(prepare, world, stop, say) as (config, data):
+    with _prepared(prepare, world, stop) as (config, data):
         watch = Shown(console) if show else Silent()
         runner = Runner(Store(store), stop, watch, say, world)
         folder = RunFolder(Path(out)) if out else None
@@ -108,7 +108,7 @@ def evaluate(
         return subject
 
     with Meter(console) as meter:
-        with _prepared(load, world, stop, meter.say) as subject:
+        with _prepared(load, world, stop) as subject:
             results = measure(
                 subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
                 report=meter.standing, say=meter.say, stop=stop, world=world,
@@ -123,13 +123,13 @@ def evaluate(
 
 
 @contextmanager
-def _prepared(prepare: Callable[[], T], world: World, stop: Stop, say: Callable[[str], None]) -> Iterator[T]:
+def _prepared(prepare: Callable[[], T], world: World, stop: Stop) -> Iterator[T]:
     """What `prepare` makes in every process, and a `stop` that listens. One process ends at once where a signal comes before
     anything is begun; several listen from the first, so that all end alike."""
     with ExitStack() as listening:
         if world.size > 1:
             listening.enter_context(stop)
-        world.join(stop, say)
+        world.join(stop, partial(plain, Console(stderr=True)))  # of several processes any may be the one that waits
         made = world.together(prepare)
         if world.size == 1:
             listening.enter_context(stop)

@@ -52,12 +52,12 @@ def meet(rank: int, size: int, within: timedelta, stop: Stop, say: Callable[[str
         store: dist.Store = dist.TCPStore(
             host, port, size, is_master=keeps, timeout=within, wait_for_workers=False, multi_tenant=True
         )
+        store = dist.PrefixStore(f"attempt/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+        store.set(f"here/{rank}", "")
+        while missing := [other for other in range(size) if not store.check([f"here/{other}"])]:
+            pause(f"process {', '.join(map(str, missing[:4]))}{', ...' if missing[4:] else ''} of {size}, at {where}")
     except RuntimeError as error:
-        raise Lost(f"process {rank} of {size} cannot meet the others at {where}: {one_line(error)}") from None
-    store = dist.PrefixStore(f"attempt/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
-    store.set(f"here/{rank}", "")
-    while missing := [other for other in range(size) if not store.check([f"here/{other}"])]:
-        pause(f"process {', '.join(map(str, missing[:4]))}{', ...' if missing[4:] else ''} of {size}, at {where}")
+        raise Lost(f"process {rank} of {size} lost the others, whom it meets at {where}: {one_line(error)}") from None
     return store
 
 
