@@ -78,7 +78,7 @@ def both(runs: Any, folder: Path, work: Callable[[World], Any]) -> list[Ended]:
 
             Training.end_epoch = end_epoch
             try:
-                said.write_text(str(work(World.join())))
+                said.write_text(str(work(World.here().join())))
             except CktatError as error:
                 said.write_text(str(error))
                 os._exit(error.exit_code)
@@ -182,7 +182,7 @@ def test_a_world_of_one_is_no_world(runs: Any, tmp_path: Path, monkeypatch: pyte
     for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
         monkeypatch.setenv(name, value)
     with alone():
-        world = World.join()
+        world = World.here().join()
         assert world == World()
         assert runs.outcome(runs.train("trades", tmp_path / "with", world=world)) == before
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from types import FrameType
 
 import typer
 
@@ -43,9 +44,33 @@ app.add_typer(theory_app, name="theory")
 TOGETHER = ("train", "evaluate")
 """Commands that torchrun's processes carry out together."""
 
+STOPPING = ("demo", "train", "evaluate", "compare", "table")
+"""Commands that listen to signals once they have begun."""
+
+
+class Interrupted(BaseException):
+    """A signal came while nothing listened that would save and stop."""
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(number)
+
 
 def main() -> None:
-    """Entry point: a CktatError is one line on stderr and its exit code. Of torchrun's processes the first speaks."""
+    """Entry point: a CktatError is one line on stderr and its exit code. Of torchrun's processes the first speaks.
+
+    A signal that finds nobody who saves and stops ends with 130 or 143, as the shell counts.
+    """
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        _main()
+    finally:
+        if "LOCAL_RANK" not in os.environ:  # those of torchrun are to end with their own code whatever comes now
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _main() -> None:
     numbers = os.environ if "LOCAL_RANK" in os.environ else {}  # others than torchrun set a RANK, too
     rank, size = int(numbers.get("RANK", 0)), int(numbers.get("WORLD_SIZE", 1))
     if rank > 0:
@@ -62,6 +87,14 @@ def main() -> None:
         if rank == 0 or not error.shared:
             print(f"cktat: {' '.join(map(str.strip, str(error).splitlines()))}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Interrupted as error:
+        name = signal.Signals(error.args[0]).name
+        stopping = sys.modules.get("cktat.training.stopping")  # not imported for this: it would bring torch
+        begun = (stopping is not None and stopping.Stop.listened) or not {*sys.argv[1:2]} & {*STOPPING}
+        said = "ended before its end; the files that are there are whole" if begun else "nothing was begun"
+        if rank == 0:
+            print(f"cktat: received {name}: {said}", file=sys.stderr)
+        sys.exit(128 + error.args[0])
     except BrokenPipeError:  # the reader of a pipe has seen enough
         sys.stderr.close()
         sys.exit(0)

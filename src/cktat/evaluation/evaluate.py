@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from typing import Any
 import torch
 from safetensors.torch import save as to_safetensors
 
-from cktat.attacks import ATTACKS, SUITES, Attack, Mode, check_names, check_seed, named
+from cktat.attacks import ATTACKS, SUITES, Attack, Mode, Standing, check_names, check_seed, named
 from cktat.data import Split, ordered
 from cktat.errors import CktatError, unknown
 from cktat.evaluation.measure import flags, predict, true_fp32
 from cktat.evaluation.result import CLEAN, Result, ending
 from cktat.evaluation.subject import Subject
-from cktat.evaluation.suite import Report, fallen, forget
-from cktat.training import World, commit, hardware, locked, read_json, versions, write_atomic, write_json
+from cktat.evaluation.suite import Report, fallen, forget, is_of
+from cktat.training import Stop, Stopped, World, commit, hardware, locked, read_json, versions, write_atomic, write_json
 
 STANDARD_ATTACKS = ("pgd20", "pgd100", "mim", "cw")
 
@@ -43,6 +43,7 @@ def evaluate(
     watch: Watch = lambda *_: None,
     report: Report = lambda name, standing: None,
     say: Callable[[str], None] = lambda text: None,
+    stop: Stop = Stop(),
     wait: bool = True,
     world: World = World(),
 ) -> list[Result]:
@@ -51,8 +52,8 @@ def evaluate(
     eps None is the radius the run was trained for. mode: how AutoAttack and its parts run. Each result is written to the
     run's results/ as soon as it is there; one that is there already for the same weights and protocol is read instead, and
     AutoAttack goes on where it was stopped. Of several processes the first writes.
-    Another evaluation that is at the same file is waited for, and its result read; wait False raises BlockingIOError then.
-    Raises CktatError for unknown attacks and for files that were edited.
+    Another evaluation that is at the same file is waited for, and its result read; wait False raises Busy then.
+    Raises CktatError for unknown attacks and for files that were edited, and Stopped when asked to stop, after a batch.
     """
     # all names are known before the first minute is spent
     found = world.together(lambda: known_attacks(attacks))
@@ -65,22 +66,40 @@ def evaluate(
     split = data.test if examples is None else data.test.first(examples)
     radius = subject.card["eps"] if eps is None else eps
     results = []
+
+    def heed(attack: str, done: int, images: int) -> None:
+        if done < images and (reason := stop.now()):  # a result that is whole is written first
+            raise Stopped(
+                f"{reason}: stopped measuring {attack} of {subject.run.path}; results that are whole are kept, and the same "
+                f"command goes on"
+            )
+
+    def seen(attack: str, done: int, right: int, images: int) -> None:
+        watch(attack, done, right, images)
+        heed(attack, done, images)
+
+    def told(suite: str, standing: Standing) -> None:
+        report(suite, standing)
+        heed(suite, 0, 1)
+
     for name in (CLEAN, *found):
         attack = found.get(name)
+        world.together(partial(heed, name, 0, 1))
         protocol = {"test_images": len(split), "batch_size": batch_size, "seed": seed, "precision": "fp32"}
         protocol |= _protocol(attack, subject.norm, radius, mode, world)
         path = subject.run.results / f"{subject.pick}-{name}{ending_of(subject, eps, examples)}.json"
         with ExitStack() as held:
             result = world.once(partial(_measured, path, protocol, subject))
             if result is None:
-                take = partial(_lock, held, path)
-                world.patiently(take) if wait else world.once(partial(take, False))
+                take = partial(_lock, held, path, subject)
+                world.patiently(take, stop, say) if wait else world.once(take)
                 result = world.once(partial(_measured, path, protocol, subject))  # by whom this one waited for
             if result is not None:
                 say(f"{name}: measured already, in {path}")
+                world.once(partial(_tidy, path, protocol, subject))
             else:
-                result = _measure(subject, name, attack, split, protocol, path, watch, report, world)
-                world.once(partial(result.write, path))
+                result = _measure(subject, name, attack, split, protocol, path, seen, told, world)
+                world.once(partial(_write, result, path, subject))
                 world.once(partial(forget, _unfinished(path)))
         results.append(result)
     return results
@@ -115,9 +134,8 @@ def _measure(
     started = time.perf_counter()
     evidence: dict[str, Any] = {}
     if isinstance(attack, tuple):
-        owner = {key: subject.card[key] for key in ("weights_sha256", "data")}
         told = fallen(
-            subject.module, split, name, mode=protocol["mode"], folder=_unfinished(path), identity=protocol | owner,
+            subject.module, split, name, mode=protocol["mode"], folder=_unfinished(path), identity=_identity(protocol, subject),
             report=report, **common,
         )  # fmt: skip
         right, evidence = told.robust, {"broken_by": told.broken_by, "seconds_by_attack": told.seconds}
@@ -144,8 +162,27 @@ def _unfinished(path: Path) -> Path:
     return path.with_suffix(".part")
 
 
-def _lock(held: ExitStack, path: Path, wait: bool) -> None:
-    held.enter_context(locked(path.parent.parent / f".{path.stem}.lock", wait))
+def _identity(protocol: dict[str, Any], subject: Subject) -> dict[str, Any]:
+    """Whose progress it is that lies there."""
+    return protocol | {key: subject.card[key] for key in ("weights_sha256", "data")}
+
+
+def _tidy(path: Path, protocol: dict[str, Any], subject: Subject) -> None:
+    """Removes the progress that a kill left beside its result."""
+    with suppress(OSError), ExitStack() as held:  # Busy is one: another process is at it
+        if is_of(_unfinished(path), _identity(protocol, subject)):
+            _lock(held, path, subject)
+            forget(_unfinished(path))
+
+
+def _lock(held: ExitStack, path: Path, subject: Subject) -> None:
+    held.enter_context(locked(path.parent.parent / f".{path.stem}.lock", f"measures {path}"))
+    subject.run.sweep()
+
+
+def _write(result: Result, path: Path, subject: Subject) -> None:
+    subject.run.require_begun()
+    result.write(path)
 
 
 def _measured(path: Path, protocol: dict[str, Any], subject: Subject) -> Result | None:

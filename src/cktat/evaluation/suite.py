@@ -19,7 +19,7 @@ from cktat.data import Split
 from cktat.errors import CktatError
 from cktat.evaluation.measure import true_fp32
 from cktat.models import Normalised, folded
-from cktat.training import World, looks_like, read_json, write_atomic, write_json
+from cktat.training import Gone, World, looks_like, read_json, write_atomic, write_json
 
 Report = Callable[[str, Standing], None]
 """(name of the suite, how far it is)."""
@@ -43,7 +43,7 @@ class Journal:
 
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
         self.folder = folder
-        identity = json.loads(json.dumps(identity))
+        identity = _plain(identity)
         whose = folder / "whose.json"
         if whose.is_file():
             there = read_json(whose)
@@ -62,7 +62,9 @@ class Journal:
         self.entries = [self._read(path) for path in sorted(folder.glob("*.safetensors"))]
 
     def keep(self, entry: Entry) -> None:
-        """Writes an entry, whole or not at all."""
+        """Writes an entry, whole or not at all. Raises Gone if the folder was deleted: what is left would be no progress."""
+        if not (self.folder / "whose.json").is_file():
+            raise Gone(f"{self.folder} is gone: it was deleted or moved while this evaluation kept its progress there")
         tensors = {"images": entry.images, "broken": entry.broken, "x_adv": entry.x_adv.contiguous()}
         path = self.folder / f"{len(self.entries):06d}.safetensors"
         write_atomic(path, to_safetensors(tensors, {"stage": entry.stage}))
@@ -128,3 +130,14 @@ def fallen(
 def forget(folder: Path) -> None:
     """Removes the progress of an evaluation whose result is written."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_of(folder: Path, identity: dict[str, Any]) -> bool:
+    """Whether the folder holds the progress of this evaluation, and of no other."""
+    there = [read_json(path) for path in folder.glob("*/whose.json")]
+    return bool(there) and all(one == _plain(identity) for one in there)
+
+
+def _plain(identity: dict[str, Any]) -> Any:
+    """As it comes back from a file."""
+    return json.loads(json.dumps(identity))

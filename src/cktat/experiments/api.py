@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
 from cktat.attacks import Ball, Mode
+from cktat.data import Dataset
 from cktat.errors import CktatError
 from cktat.evaluation import STANDARD_ATTACKS, Result, Subject, doubts_of, for_report, load_subject
 from cktat.evaluation import evaluate as measure
@@ -16,8 +19,10 @@ from cktat.experiments.configure import configure
 from cktat.experiments.runs import Runner
 from cktat.experiments.store import Store
 from cktat.labels import Design
-from cktat.training import RunFolder, Stop, World, device_of, seconds
+from cktat.training import RunConfig, RunFolder, Stop, Stopped, World, device_of, seconds
 from cktat.training.progress import Meter, Shown, Silent, plain
+
+T = TypeVar("T")
 
 
 def train(
@@ -44,20 +49,25 @@ def train(
     """
     if isinstance(design, Design) and options.get("set"):
         raise CktatError(f"design {design.name!r} is made already; set= goes with a design's name")
-    world = World.join()
+    world, stop = World.here(), Stop(None if stop_after is None else seconds(stop_after))
     show = show and world.first
     console = Console(quiet=not show, stderr=False)
+    say = partial(plain, console)
     name, hyper = (design, {}) if isinstance(design, str) else (design.origin or (design.name, ()))
     if hyper and "set" not in options:
         options["set"] = dict(hyper)
     made = design if isinstance(design, Design) else None
     if made is not None and made.origin is None and options.get("recipe", "common") != "common":
         raise CktatError(f"design {made.name!r} was made by hand: only --recipe common is for it")
-    config, data = world.together(lambda: configure(design=name, **options))
-    world.together(lambda: world.device(config.device))
-    with Stop(None if stop_after is None else seconds(stop_after)) as stop:
+
+    def prepare() -> tuple[RunConfig, Dataset]:
+        config, data = configure(design=name, **options)
+        world.device(config.device)
+        return config, data
+
+    with _prepared(prepare, world, stop) as (config, data):
         watch = Shown(console) if show else Silent()
-        runner = Runner(Store(store), stop, watch, lambda text: plain(console, text), world)
+        runner = Runner(Store(store), stop, watch, say, world)
         folder = RunFolder(Path(out)) if out else None
         return runner.train(config, data, design=made, folder=folder, resume=resume, ensure=ensure)
 
@@ -88,7 +98,7 @@ def evaluate(
     whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
     it. Under `torchrun` its processes share the images. Raises CktatError for unknown attacks or weights that do not fit.
     """
-    world = World.join()
+    world, stop = World.here(), Stop()
     console = Console(quiet=not (show and world.first))
 
     def load() -> Subject:
@@ -97,12 +107,12 @@ def evaluate(
         Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
         return subject
 
-    subject = world.together(load)
     with Meter(console) as meter:
-        results = measure(
-            subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
-            report=meter.standing, say=meter.say, world=world,
-        )  # fmt: skip
+        with _prepared(load, world, stop) as subject:
+            results = measure(
+                subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
+                report=meter.standing, say=meter.say, stop=stop, world=world,
+            )  # fmt: skip
         if doubts:
             meter.say(
                 doubts_of(subject, examples=examples, eps=eps, batch_size=batch_size, seed=seed, world=world).text()
@@ -110,6 +120,24 @@ def evaluate(
         if draw:
             for_report(subject, batch_size=batch_size, seed=seed, world=world)
     return results
+
+
+@contextmanager
+def _prepared(prepare: Callable[[], T], world: World, stop: Stop) -> Iterator[T]:
+    """What `prepare` makes in every process, and a `stop` that listens. One process ends at once where a signal comes before
+    anything is begun; several listen from the first, so that all end alike."""
+    with ExitStack() as listening:
+        if world.size > 1:
+            listening.enter_context(stop)
+        world.join(stop, partial(plain, Console(stderr=True)))  # of several processes any may be the one that waits
+        made = world.together(prepare)
+        if world.size == 1:
+            listening.enter_context(stop)
+        if reason := world.any(stop.now()):
+            stopped = Stopped(f"{reason}: nothing was begun")
+            stopped.shared = True
+            raise stopped
+        yield made
 
 
 def report(

@@ -50,7 +50,7 @@ def import_network(
     }
     for pick in ("last", "best"):
         save_weights(folder.weights(pick), weights, card)
-    folder.write(
+    folder.begin(
         identity=name,
         design={"name": design.name, "declared": canonical(design)},
         config=config.model_dump(mode="json"),

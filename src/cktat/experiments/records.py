@@ -39,7 +39,7 @@ def card_of(config: RunConfig, data: Dataset, design: Design, name: str) -> Card
 
 
 def begin(folder: RunFolder, config: RunConfig, design: Design, data: Dataset, name: str, world: World) -> None:
-    folder.write(
+    folder.begin(
         identity=name,
         design={"name": design.name, "declared": canonical(design)},
         config=config.model_dump(mode="json"),

@@ -54,12 +54,12 @@ class Runner:
         asking - as for the teachers and starts of other runs. wait: for another process that trains this run.
 
         Raises CktatError if the folder holds another run or an unfinished one that was not to be resumed, Stopped when
-        asked to stop, and BlockingIOError if it was not to wait and would have to.
+        asked to stop, and Busy if it was not to wait and would have to.
         """
         made = self.world.together(lambda: design or make(config.design, **config.set))
         with ExitStack() as lock:
             enter = partial(self._enter, config, data, made, folder, lock, resume, ensure)
-            place, name, going = self.world.patiently(enter) if wait else self.world.once(partial(enter, False))
+            place, name, going = self.world.patiently(enter, self.stop, self.say) if wait else self.world.once(enter)
             if going is not None:
                 self._train(going, data, made, place, name)
         return place
@@ -73,7 +73,6 @@ class Runner:
         lock: ExitStack,
         resume: bool,
         ensure: bool,
-        wait: bool,
     ) -> tuple[RunFolder, str, RunConfig | None]:
         """The folder of a run, locked and begun; the run's identity; how it is to go on, None if it is finished."""
         name = identity_of(config, data, design)
@@ -83,7 +82,7 @@ class Runner:
             if resume:
                 raise CktatError(f"there is nothing to resume in {folder.path}; start without --resume")
             self._check(config, data, design)
-        lock.enter_context(folder.locked(wait))
+        lock.enter_context(folder.locked("trains"))
         if not folder.exists:
             torch.set_num_threads(config.threads)
             begin(folder, config, design, data, name, self.world)

@@ -144,7 +144,7 @@ def _one_of(
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     torch.set_num_threads(1)
     training = training_of(
-        design, random_images(batch_size), model, batch_size, "cpu", precision, World.join(), threads=1
+        design, random_images(batch_size), model, batch_size, "cpu", precision, World.here().join(), threads=1
     )
     batches: Iterable[Batch] = (batch for epoch in range(trials + 1) for batch in training.batches.epoch(epoch))
     seconds = [timed(lambda batch=batch: training.step(batch), training.device) for batch in batches]  # type: ignore[misc]

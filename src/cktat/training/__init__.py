@@ -5,7 +5,6 @@ from cktat.training.distributed import World
 from cktat.training.files import (
     digest,
     load_weights,
-    locked,
     looks_like,
     read_card,
     read_json,
@@ -16,15 +15,17 @@ from cktat.training.files import (
     write_sealed,
 )
 from cktat.training.fit import fit
-from cktat.training.folder import RunFolder
+from cktat.training.folder import Gone, RunFolder
 from cktat.training.hardware import commit, device_of, hardware, precision_of, versions
+from cktat.training.leftovers import sweep
+from cktat.training.locks import Busy, locked
 from cktat.training.loop import Diverged, Training, Watch
-from cktat.training.stopping import Stop, Stopped, seconds
+from cktat.training.stopping import Stop, Stopped, Waiting, seconds
 from cktat.training.team import Team
 
 __all__ = [
-    "Diverged", "Recipe", "RunConfig", "RunFolder", "Stop", "Stopped", "Team", "Threat", "Training", "Watch", "World",
-    "checked", "commit", "device_of", "digest", "fit", "hardware", "identity", "load_weights", "locked", "looks_like",
-    "precision_of", "read_card", "read_json", "read_sealed", "read_yaml", "save_weights", "seconds", "versions",
-    "write_atomic", "write_json", "write_sealed",
+    "Busy", "Diverged", "Gone", "Recipe", "RunConfig", "RunFolder", "Stop", "Stopped", "Team", "Threat", "Training",
+    "Waiting", "Watch", "World", "checked", "commit", "device_of", "digest", "fit", "hardware", "identity",
+    "load_weights", "locked", "looks_like", "precision_of", "read_card", "read_json", "read_sealed", "read_yaml",
+    "save_weights", "seconds", "sweep", "versions", "write_atomic", "write_json", "write_sealed",
 ]  # fmt: skip

@@ -24,17 +24,18 @@ from torch import Tensor
 
 from cktat.errors import CktatError, one_line
 from cktat.seeds import Part
+from cktat.training.locks import Busy
+from cktat.training.meeting import Lost, meet
+from cktat.training.stopping import Stop, Stopped, Waiting
 
 T = TypeVar("T")
+Say = Callable[[str], None]
 
 TIMEOUT = timedelta(minutes=10)
 """How long a process waits for the others. One that was killed is noticed at once, one that hangs after this."""
 
-
-class Lost(CktatError):
-    """Another process of the run ended or does not answer."""
-
-    exit_code = 1
+PAUSE = 0.5
+"""Seconds between two attempts to take a lock."""
 
 
 @dataclass(frozen=True)
@@ -49,22 +50,29 @@ class World:
     local: int = 0
 
     @classmethod
-    def join(cls) -> World:
-        """The processes that `torchrun` started, this one among them; a world of one without it.
-
-        CPU tensors travel by gloo, a GPU's by nccl. The processes stay connected until they end.
-        Raises Lost if the others do not come.
-        """
+    def here(cls) -> World:
+        """The processes that `torchrun` started, this one among them; a world of one without it. See `join`."""
         named = [os.environ.get(name) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK")]
         if None in named or int(named[1] or 1) == 1:
             return cls()
-        world = cls(*(int(number or 0) for number in named))
-        if not dist.is_initialized():
+        return cls(*(int(number or 0) for number in named))
+
+    def join(self, stop: Stop = Stop(), say: Say = lambda text: None) -> World:
+        """Connects the processes; to be done before anything else is asked of them. They stay connected until they end.
+
+        CPU tensors travel by gloo, a GPU's by nccl. Raises Stopped when asked to stop while it waits for the others, Lost if
+        they do not come, and CktatError where the port that they meet at cannot be had.
+        """
+        if self.size > 1 and not dist.is_initialized():
+            store = meet(self.rank, self.size, TIMEOUT, stop, say)
             cuda = torch.cuda.is_available() and dist.is_nccl_available()
-            with world._speaking():
-                dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=TIMEOUT)
+            with self._speaking():
+                dist.init_process_group(
+                    "cpu:gloo,cuda:nccl" if cuda else "gloo",
+                    store=store, rank=self.rank, world_size=self.size, timeout=TIMEOUT,
+                )  # fmt: skip
             atexit.register(dist.destroy_process_group)
-        return world
+        return self
 
     @property
     def first(self) -> bool:
@@ -154,14 +162,22 @@ class World:
             raise error
         return value
 
-    def patiently(self, take: Callable[[bool], T]) -> T:
-        """`take(wait)` in the first process only, for a lock that another run may hold. It may wait where it is alone;
-        others must not wait for it longer than processes wait for each other, so there it is asked again and again."""
+    def patiently(self, take: Callable[[], T], stop: Stop, say: Say) -> T:
+        """`take()` in the first process only, again and again while another run holds the lock that it takes.
+
+        All wait together, and nobody inside of a lock, where no signal would be heard. Raises Stopped when asked to stop.
+        """
+        waiting = Waiting(say)
         while True:
             try:
-                return self.once(lambda: take(self.size == 1))
-            except BlockingIOError:
-                time.sleep(1)
+                return self.once(take)
+            except Busy as busy:
+                if reason := self.any(stop.now()):
+                    stopped = Stopped(f"{reason}: no longer waiting for {busy}; nothing was begun")
+                    stopped.shared = True
+                    raise stopped from None
+                waiting.note(str(busy))
+            time.sleep(PAUSE)
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from cktat.errors import CktatError, one_line
+from cktat.training.leftovers import temporary
 
 _UMASK = os.umask(0)
 os.umask(_UMASK)  # the only way to read it is to set it
@@ -30,7 +29,7 @@ Card = dict[str, Any]
 def write_atomic(path: Path, content: bytes) -> None:
     """`content` at `path`, whole or not at all, whenever the process or the machine stops."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=temporary(path))
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -75,33 +74,6 @@ def read_sealed(path: Path) -> dict[str, Any]:
 
 def _sum(fields: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-
-
-@contextmanager
-def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Only one process at a time is in here with this lock file, which is removed at the end. The lock goes with its
-    process, however that ends.
-
-    Raises BlockingIOError instead of waiting if asked to, and OSError where there can be no such file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with path.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not _is_at(path, file.fileno()):  # whoever held it has removed it: this is the lock of nothing
-                continue
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
-
-
-def _is_at(path: Path, handle: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(handle))
-    except FileNotFoundError:
-        return False
 
 
 def digest(tensors: Mapping[str, Tensor]) -> str:

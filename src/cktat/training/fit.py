@@ -19,7 +19,8 @@ def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch:
 
     After every epoch: last weights, best weights, state and log, each written atomically, in an order in which a kill
     between two of them is undone by training that epoch again. Of several processes the first alone touches the folder,
-    and all stop after the same step. Raises Stopped, Diverged, or Lost where another process ended.
+    and all stop after the same step. Raises Stopped, Diverged, Lost where another process ended, or Gone where the folder was
+    deleted.
     """
     world = training.world
     _resume(training, folder)
@@ -58,6 +59,7 @@ def _resume(training: Training, folder: RunFolder) -> None:
 
 
 def _save(training: Training, folder: RunFolder, card: Card, record: Mapping[str, Any]) -> None:
+    folder.require_begun()
     weights = training.team.deployed.state_dict()
     card = card | {"epoch": record["epoch"], "held_out": record["held_out"]}
     if training.is_best(record):
@@ -69,6 +71,7 @@ def _save(training: Training, folder: RunFolder, card: Card, record: Mapping[str
 
 def _stop(training: Training, folder: RunFolder, reason: str) -> None:
     training.require_finite()
+    folder.require_begun()
     save_state(folder.state, training.state())
     raise Stopped(
         f"{reason}: saved after step {training.steps} of {training.total_steps} in {folder.path}; "

@@ -13,10 +13,18 @@ from torch import Tensor
 
 from cktat.errors import CktatError
 from cktat.training.config import RunConfig, checked
-from cktat.training.files import Card, load_weights, locked, read_json, write_atomic, write_json
+from cktat.training.files import Card, load_weights, read_json, write_atomic, write_json
+from cktat.training.leftovers import sweep
+from cktat.training.locks import Busy, locked
 
 LOGGED, HELD_OUT = ("epoch", "loss", "seconds", "held_out"), ("images", "clean", "pgd")
 """What every line of a log holds, and its held_out: what others read of it."""
+
+
+class Gone(CktatError):
+    """A run's folder was deleted or moved while a process was at it."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True)
@@ -72,9 +80,22 @@ class RunFolder:
     def finished(self) -> bool:
         return self.exists and self.read().get("finished") is not None
 
+    def begin(self, **fields: Any) -> None:
+        """Writes run.json, atomically: all of it, where there is none yet."""
+        write_json(self.run_json, fields)
+
     def write(self, **fields: Any) -> None:
-        """Changes fields of run.json, atomically."""
-        write_json(self.run_json, (self.read() if self.exists else {}) | fields)
+        """Changes fields of run.json, atomically. Raises Gone if it is not there any more."""
+        self.require_begun()
+        write_json(self.run_json, self.read() | fields)
+
+    def require_begun(self) -> None:
+        """Raises Gone where run.json is not: what is written into the folder now would be of no run."""
+        if not self.exists:
+            raise Gone(
+                f"{self.run_json} is gone: the run's folder was deleted or moved while this process was at it; "
+                f"nothing more is written there"
+            )
 
     def history(self) -> list[dict[str, Any]]:
         """One record per finished epoch."""
@@ -96,19 +117,25 @@ class RunFolder:
         write_atomic(self.path / "log.jsonl", "".join(json.dumps(line) + "\n" for line in history).encode())
 
     @contextmanager
-    def locked(self, wait: bool = True) -> Iterator[None]:
-        """Only one run trains in a folder: another waits. The lock goes with its process, however that ends.
+    def locked(self, does: str) -> Iterator[None]:
+        """Only one process at a time trains in a folder. What killed ones left there is swept.
 
-        Raises CktatError where there can be no folder, and BlockingIOError instead of waiting if asked to.
+        does: said to those who wait. Raises Busy if another process is at it, and CktatError where there can be no folder.
         """
         with ExitStack() as held:
             try:
-                held.enter_context(locked(self.path / ".lock", wait))
-            except BlockingIOError:
+                held.enter_context(locked(self.path / ".lock", f"{does} {self.path}"))
+            except Busy:
                 raise
             except OSError as error:
                 raise CktatError(f"{self.path} cannot be the folder of a run: {error.strerror}") from None
+            self.sweep()
             yield
+
+    def sweep(self) -> None:
+        """Removes what killed processes left in the folder."""
+        sweep(self.path)
+        sweep(self.results)
 
 
 def _holds(value: Any, keys: tuple[str, ...]) -> bool:

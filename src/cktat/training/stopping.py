@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
+from typing import ClassVar
 
 from cktat.errors import CktatError
 
@@ -22,6 +24,9 @@ class Stop:
     As a context it takes over the two signals and gives them back.
     """
 
+    listened: ClassVar[bool] = False
+    """Whether one listened in this process: from then on something may have been begun."""
+
     def __init__(self, after: float | None = None) -> None:
         self.deadline = None if after is None else time.monotonic() + after
         self.reason: str | None = None
@@ -29,6 +34,7 @@ class Stop:
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Stop:
+        Stop.listened = True
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
                 self._before[number] = signal.signal(number, self._heard)
@@ -57,6 +63,22 @@ class Stop:
         if self.reason is None and self.deadline is not None and time.monotonic() >= self.deadline:
             self.reason = "the time given with --stop-after is over"
         return self.reason
+
+
+class Waiting:
+    """Says for whom a process waits: after some seconds, and then seldom."""
+
+    SOON, SELDOM = 3.0, 600.0
+    """Seconds until it is said for the first time, and until it is said again."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say, self._next = say, time.monotonic() + self.SOON
+
+    def note(self, whom: str) -> None:
+        """It still waits for `whom`."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + self.SELDOM
+            self._say(f"waiting for {whom}")
 
 
 def seconds(text: str) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cktat.errors import one_line
 from cktat.experiments.grid.tasks import Ended, Key, Task
 from cktat.experiments.grid.workers import workers
-from cktat.training import Stop
+from cktat.training import Stop, Waiting
 
 ATTEMPTS = 3
 """How often a task is begun whose worker was killed."""
@@ -41,6 +41,7 @@ def execute(
     running: dict[Future[Ended], Task] = {}
     failures: dict[Key, str] = {}
     deaths: Counter[Key] = Counter()
+    waits: dict[Key, Waiting] = {}
     reason: str | None = None
     if not waiting:
         return Outcome({})
@@ -63,6 +64,8 @@ def execute(
                     reason = reason or ended.text
                 elif ended.how == "busy":
                     waiting[task.key] = task  # after all the others
+                    if ended.text:
+                        waits.setdefault(task.key, Waiting(say)).note(f"{ended.text} ({task.label})")
                 else:
                     finished += 1
                     if ended.how == "failed":

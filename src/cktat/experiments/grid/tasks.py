@@ -16,7 +16,7 @@ from cktat.evaluation import evaluate, load_subject, measured
 from cktat.experiments.grid.graph import Measurement, graph
 from cktat.experiments.runs import Runner
 from cktat.experiments.store import Store
-from cktat.training import RunConfig, Stop, Stopped, device_of
+from cktat.training import Busy, RunConfig, Stop, Stopped, device_of
 from cktat.training.config import Threat
 from cktat.training.progress import Silent
 
@@ -57,9 +57,9 @@ def work(task: Task, stop: Stop) -> Ended:
     try:
         torch.set_num_threads(task.root.threads)
         _train_or_measure(task, stop)
-    except BlockingIOError:
+    except Busy as busy:
         time.sleep(1)  # before this task, or another, is tried again
-        return Ended("busy")
+        return Ended("busy", str(busy))
     except Stopped as error:
         return Ended("stopped", str(error))
     except CktatError as error:
@@ -90,16 +90,11 @@ def _train_or_measure(task: Task, stop: Stop) -> None:
             f"{folder.path} is a run beside {subject.norm}, to be measured in {ball.norm}; use another --store"
         )
 
-    def watch(*_: object) -> None:
-        if reason := stop.now():
-            raise Stopped(f"{reason}: stopped measuring {task.label}")
-
     # what is there under another protocol (AutoAttack in its authors' batches) counts, and stays
     there = partial(measured, folder, measurement.pick, images=images, eps=ball.eps, norm=ball.norm)
     missing = [name for name in measurement.attacks if there(name) is None]
     evaluate(
-        subject, missing, examples=images, eps=ball.eps, batch_size=BATCH_SIZE, mode="packed", watch=watch,
-        report=watch, wait=False,
+        subject, missing, examples=images, eps=ball.eps, batch_size=BATCH_SIZE, mode="packed", stop=stop, wait=False,
     )  # fmt: skip
 
 

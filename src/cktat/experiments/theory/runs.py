@@ -62,7 +62,7 @@ def trained(task: Task, watch: Callable[[RunFolder], Silent]) -> RunFolder:
     made, store = make(entry.design, **entry.set), Store(task.out / "runs")
     folder = store.place(config, identity_of(config, dataset, made))
     with Stop() as stop:
-        runner = Runner(store, stop, watch(folder), lambda text: None)
+        runner = Runner(store, stop, watch(folder), partial(print, flush=True))
         return runner.train(config, dataset, design=made, folder=folder, ensure=True)
 
 
