@@ -186,3 +186,22 @@ def test_dead_images_are_doubted_where_a_black_box_breaks_them(
     assert found.evidence["dead_and_left"] > 8
     assert ("zero gradients" in doubted(verdict)) == ("black box" in doubted(verdict)) == (not certified)
     assert (found.evidence["falling"] == 0) == certified
+
+
+class Lured(nn.Module):
+    """Of classes 0, 1 and 2: class 1 lies near and rises with the mean, but never passes class 0; class 2 lies far, rises as
+    the mean falls, and passes class 0 at eps 0.1. The steepest way at first leads nowhere."""
+
+    def forward(self, x):
+        mean = x.flatten(1).mean(dim=1) - 0.5
+        near, far = -0.05 - 0.1 * (1 - torch.tanh(20 * mean)), -1 - 12 * mean
+        return 20 * torch.stack([0 * mean, near, far], dim=1)
+
+
+def test_a_network_that_lures_attacks_to_a_class_they_never_reach_is_doubted() -> None:
+    x = 0.5 + torch.linspace(-1e-3, 1e-3, 20).view(-1, 1, 1, 1).expand(20, 1, 8, 8)
+    verdict = examine(Lured(), x, torch.zeros(20, dtype=torch.int64), eps=0.1)
+    found = verdict_of(verdict, "targeted")
+    assert found.finding == "doubt" and found.evidence["only_by_targets"] == 1
+    assert verdict_of(verdict, "more steps").evidence["broken_by_100"] == 0
+    assert {"other objective", "restarts"}.isdisjoint(doubted(verdict)), "no other attack finds the way"

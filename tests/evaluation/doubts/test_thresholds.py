@@ -182,3 +182,39 @@ def test_pgd_100_at_22_percent_beside_a_screening_at_14_is_a_doubt(probe) -> Non
 @pytest.mark.parametrize("names", [("pgd20", "cw"), ("aa", "square"), ()])
 def test_a_stronger_attack_needs_both_kinds_of_results(names: tuple[str, ...], probe) -> None:
     assert effort.stronger_attacks(probe({name: marked(9) for name in names})).finding == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("more", "images", "finding"), [(6, 50, "ok"), (7, 50, "doubt"), (10, 200, "ok"), (11, 200, "doubt")]
+)
+def test_more_steps_that_find_more(more: int, images: int, finding: str, probe) -> None:
+    """From 7 images on, and above 5 %."""
+    results = {"pgd20": ~marked(20, images), "pgd100": ~marked(20 + more, images)}
+    assert effort.more_steps(probe(results)).finding == finding
+
+
+@pytest.mark.parametrize(
+    ("more", "images", "finding"), [(6, 50, "ok"), (7, 50, "doubt"), (20, 200, "ok"), (21, 200, "doubt")]
+)
+def test_restarts_and_another_objective_that_find_more(more: int, images: int, finding: str, probe) -> None:
+    """From 7 images on, and above 10 %."""
+    assert effort.restarts(probe(images=images, by_restarts=marked(more, images))).finding == finding
+    results = {"pgd20": ~marked(20, images), "cw": ~marked(20 + more, images)}
+    assert effort.other_objective(probe(results)).finding == finding
+
+
+@pytest.mark.parametrize(("by_noise", "finding"), [(2, "ok"), (3, "doubt")])
+def test_an_attack_that_breaks_no_more_than_noise(by_noise: int, finding: str, probe) -> None:
+    made = probe(images=50, by_noise=marked(by_noise, 50), broken=marked(by_noise, 50))
+    assert beyond.noise(made).finding == finding
+
+
+@pytest.mark.parametrize(("missed", "finding"), [(2, "ok"), (3, "doubt")])
+def test_another_network_whose_images_break_more(missed: int, finding: str, probe) -> None:
+    """Its images end on the other side of the boundary at 0.5 for so many of those that attacks left."""
+    made = probe(other=torch.nn.Identity(), broken=marked(0))
+    object.__setattr__(
+        made, "course", lambda x, *_, **__: (None, torch.where(marked(missed).view(-1, 1, 1, 1), 0.4, x))
+    )
+    found = beyond.transfer(made)
+    assert (found.finding, found.evidence["missed"]) == (finding, missed / N)

@@ -79,16 +79,17 @@ class Probe:
     @cached_property
     def said(self) -> tuple[Tensor, Tensor]:
         """Classes [M] that the network says of the counted images, and their labels [M]."""
-        if self.counted is None:
-            return self.logits.argmax(dim=1), self.y
-        x, y = self.counted
-        return torch.cat([logits_of(self.model, some, int(y.max())) for some in x.split(self.batch_size)]).argmax(
-            dim=1
-        ), y
+        x, y = self.counted or (self.x, self.y)
+        return self.answers(x).argmax(dim=1), y
+
+    @cached_property
+    def highest(self) -> int:
+        """The highest label there is."""
+        return int((self.counted or (self.x, self.y))[1].max())
 
     def answers(self, x: Tensor) -> Tensor:
         """Logits without gradients [N, K]."""
-        return torch.cat([logits_of(self.model, part, int(self.y.max())) for part in x.split(self.batch_size)])
+        return torch.cat([logits_of(self.model, part, self.highest) for part in x.split(self.batch_size)])
 
     def margins(self, x: Tensor, y: Tensor) -> Tensor:
         """Above 0 where x is misclassified [N]."""
@@ -211,7 +212,7 @@ class Probe:
 
 
 def toward(aimed: Tensor) -> OfLogits:
-    """The margin of the classes `aimed` [N] at over the true ones."""
+    """The margin of the classes `aimed` at [N] over the true ones."""
 
     def over(logits: Tensor, y: Tensor) -> Tensor:
         return (logits.gather(1, aimed.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))).squeeze(1)
