@@ -636,9 +636,23 @@ def test_evaluate_says_its_doubts_unless_told_not_to(cktat, run) -> None:
     assert not (run.results / "best-verdict.json").exists()
     done = cktat(*words)
     verdict = json.loads((run.results / "best-verdict.json").read_text())
-    assert re.search(r"^(no doubts|\d+ doubts?): 1\d checks on 30 images, [\d.]+ s$", done.out, re.MULTILINE)
-    assert ("no doubts" in done.out) == verdict["clean"]
-    assert verdict["protocol"]["results"] == ["fgsm"] and verdict["protocol"]["eps"] == 0.1
+    assert re.search(r"^(no doubts|\d+ doubts?): \d+ of \d+ checks on 30 images, [\d.]+ s$", done.out, re.MULTILINE)
+    assert ("no doubts" in done.out) == (verdict["state"] == "no doubts")
+    assert list(verdict["protocol"]["results"]) == ["fgsm"] and verdict["protocol"]["eps"] == 0.1
+
+
+def test_evaluate_answers_a_claim(cktat, run) -> None:
+    words = ["evaluate", run.path, "--attacks", "fgsm,pgd20", "--examples", 20, "--no-doubts"]
+    done = cktat(*words, "--claimed", "100")
+    assert re.search(
+        r"^worst case: [\d.]+ % \[[\d.]+, [\d.]+\] of 20 images, over fgsm, pgd20$", done.out, re.MULTILINE
+    )
+    assert re.search(r"^claimed 100\.0, found at most [\d.]+ \[[\d.]+, [\d.]+\]: \w", done.out, re.MULTILINE)
+    assert json.loads((run.results / "best-claimed-first20.json").read_text())["claimed"] == 100
+    for given, message in (("0.56", "in percent"), ("half", "claimed must be a number"), ("101", "in percent")):
+        done = cktat(*words, "--claimed", given)
+        assert done.code == 2 and message in done.err and done.err.count("\n") == 1
+    assert "name at least one" in cktat("evaluate", run.path, "--attacks", "", "--claimed", "56").err
 
 
 def test_evaluate_on_some_images_or_another_radius_prints_these_numbers(cktat, run) -> None:

@@ -119,13 +119,17 @@ def test_doubts_stand_beside_the_numbers_they_are_of(run: Make, tmp_path: Path) 
 
     fine = Finding("ok", "Nothing found.", {"share": 0.0}, 0.05, "zero gradients")
     bad = Finding("doubt", f"{EVIL} moves nothing.", {"accuracy": 0.95}, 0.2, "large eps")
+    lost = Finding("not checked", "Too few images.", check="restarts")
+    half = of("e", "b" * 64, fine, lost)
     runs = [of("a", "b" * 64, fine), of("b", "b" * 64, fine, bad), of("c", "0" * 64, bad), run("d", measured=MEASURED)]
-    page = Page(write_report(runs, tmp_path / "r.html"))
+    page = Page(write_report([*runs, half], tmp_path / "r.html"))
     assert page.text.count("✗ doubted, see below") == 1
-    assert "✓ no doubts: 1 check on 128 images, 4.1 s" in page.text
-    assert f"✗ 1 doubt: 2 checks on 128 images, 4.1 s Large eps. {EVIL} moves nothing." in page.text
+    assert page.text.count("✗ not examined, see below") == 1
+    assert "✗ not examined: 1 of 2 checks not made on 128 images, 4.1 s Not checked: restarts." in page.text
+    assert "✓ no doubts: 1 of 1 checks on 128 images, 4.1 s" in page.text
+    assert f"✗ 1 doubt: 2 of 2 checks on 128 images, 4.1 s Large eps. {EVIL} moves nothing." in page.text
     assert "accuracy 0.95 (threshold 0.2)" in page.text
-    assert page.text.count("not examined") == 2, "one of other weights, one of none"
+    assert page.text.count("not examined, so its numbers") == 2, "one of other weights, one of none"
     assert page.count("script") == 0
     assert "Doubts" not in Page(write_report(runs[3:], tmp_path / "none.html")).text
 

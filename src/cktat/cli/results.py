@@ -27,6 +27,10 @@ def evaluate(
         Literal["exact", "packed"], Option(help="AutoAttack: exact, in its authors' batches, or packed, quicker.")
     ] = "exact",
     doubts: Annotated[bool, Option(help="Examine whether the numbers can be believed.")] = True,
+    claimed: Annotated[
+        str | None,
+        Option(help="An accuracy under attack that is claimed, in percent: is it refuted?", metavar="PERCENT"),
+    ] = None,
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     root: RootOption = None,
     store: StoreOption = None,
@@ -36,6 +40,7 @@ def evaluate(
     \b
     Example:
       cktat evaluate runs/trades-digits-small-s0-1a2b3c4d --attacks pgd20,cw
+      cktat evaluate RUN --attacks pgd100,aa-fast --claimed 56.0
     """
     from cktat.attacks import SCREENING
     from cktat.evaluation.table import text_table
@@ -46,7 +51,8 @@ def evaluate(
     wanted = names(attacks)
     results = api.evaluate(
         run, wanted, weights=weights, examples=examples, eps=number("eps", eps), batch_size=batch_size, seed=seed,
-        mode=mode, doubts=doubts, device=device, root=None if root is None else str(root), store=store,
+        mode=mode, doubts=doubts, claimed=number("claimed", claimed), device=device,
+        root=None if root is None else str(root), store=store,
     )  # fmt: skip
     if examples is None and eps is None:
         print(text_table([Store(store).open(run)], weights))

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from cktat.errors import CktatError
 from cktat.evaluation.figures import Line, plot
+from cktat.evaluation.lowest import lowest_text
 from cktat.evaluation.page import environment, template_of
 from cktat.evaluation.paired import Paired, compare_pair
 from cktat.evaluation.reported import Reported, flat, read
@@ -50,7 +51,7 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") ->
     made = environment()
     made.globals |= {
         "accuracy": accuracy, "interval": interval, "eps_text": eps_text, "not_evaluated": not_evaluated, "flat": flat,
-        "number": number, "chance": chance, "CLEAN": CLEAN, "WORST": WORST,
+        "number": number, "chance": chance, "lowest_text": lowest_text, "CLEAN": CLEAN, "WORST": WORST,
     }  # fmt: skip
     page = made.from_string(template_of("cktat.evaluation", "report.html.jinja")).render(
         runs=reported,

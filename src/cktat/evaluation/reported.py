@@ -14,6 +14,7 @@ import safetensors
 from cktat.errors import CktatError
 from cktat.evaluation.doubts import Verdict, verdict_of
 from cktat.evaluation.figures import colour, picture
+from cktat.evaluation.lowest import Claim, claim_of
 from cktat.evaluation.result import Result
 from cktat.evaluation.table import PICKS, Row, card_of, is_of, result_files, row_of
 from cktat.training import RunFolder, read_json
@@ -24,7 +25,8 @@ class Reported:
     """What the folder of run `number` (from 1) holds.
 
     rows: best and last weights, as far as they are evaluated. shown: the row of the weights the report was asked for; card,
-    verdict, curve and pictures are of these. files: every result file, and whether it is of the weights in the folder now.
+    verdict, claim, curve and pictures are of these. files: every result file, and whether it is of the weights in the
+    folder now.
     """
 
     number: int
@@ -35,6 +37,7 @@ class Reported:
     rows: list[Row]
     shown: Row
     verdict: Verdict | None
+    claim: Claim | None
     curve: dict[str, Any] | None
     pictures: dict[str, Any] | None
     files: list[tuple[Path, Result, bool]]
@@ -75,6 +78,7 @@ def read(number: int, folder: RunFolder, pick: str) -> Reported:
         rows=rows or [shown],
         shown=shown,
         verdict=verdict_of(folder, pick),
+        claim=claim_of(folder, pick),
         curve=_read_curve(folder, pick, cards[pick]),
         pictures=_read_pictures(folder, pick, cards[pick]),
         files=[

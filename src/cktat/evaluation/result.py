@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,10 @@ class Result:
     def interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of the accuracy."""
         return wilson(self.correct, self.images)
+
+    def first(self, images: int) -> Result:
+        """The same of the first so many of its images."""
+        return replace(self, robust=self.robust[:images], labels=self.labels[:images])
 
     def per_class(self) -> dict[str, tuple[int, int]]:
         """(rightly classified, images) of every class."""

@@ -25,7 +25,7 @@ def card_of(run: RunFolder, pick: str) -> dict[str, Any]:
 
 def result_files(run: RunFolder, pick: str) -> list[tuple[Path, Result]]:
     """Every result file of the run for `pick`, whatever weights it is of. Raises CktatError if one is broken."""
-    others = (f"{pick}-curve", f"{pick}-verdict")
+    others = (f"{pick}-curve", f"{pick}-verdict", f"{pick}-claimed")
     paths = sorted(run.results.glob(f"{pick}-*.json"))
     return [(path, Result.read(path)) for path in paths if not path.name.startswith(others)]
 

@@ -13,7 +13,16 @@ from rich.console import Console
 from cktat.attacks import Ball, Mode
 from cktat.data import Dataset
 from cktat.errors import CktatError
-from cktat.evaluation import STANDARD_ATTACKS, Result, Subject, doubts_of, for_report, load_subject
+from cktat.evaluation import (
+    STANDARD_ATTACKS,
+    Result,
+    Subject,
+    check_claimed,
+    doubts_of,
+    for_report,
+    headline,
+    load_subject,
+)
 from cktat.evaluation import evaluate as measure
 from cktat.experiments.configure import configure
 from cktat.experiments.runs import Runner
@@ -88,6 +97,7 @@ def evaluate(
     show: bool = True,
     draw: bool = True,
     doubts: bool = True,
+    claimed: float | None = None,
 ) -> list[Result]:
     """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
 
@@ -96,7 +106,11 @@ def evaluate(
     mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken.
     draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. doubts: examine
     whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
-    it. Under `torchrun` its processes share the images. Raises CktatError for unknown attacks or weights that do not fit.
+    it. claimed: an accuracy under attack in percent that somebody claims, held against the lowest found, written and said
+    (`cktat.evaluation.Claim`). The lowest counts an image as broken if any result in the folder that is of these weights,
+    radius and images says so. Under `torchrun` its processes share the images.
+
+    Raises CktatError for unknown attacks or weights that do not fit.
     """
     world, stop = World.here(), Stop()
     console = Console(quiet=not (show and world.first))
@@ -105,6 +119,10 @@ def evaluate(
         folder = run if isinstance(run, RunFolder) else Store(store).open(run)
         subject = load_subject(folder, weights, root, world.device(str(device_of(device))))
         Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
+        if claimed is not None:
+            check_claimed(claimed)
+            if not attacks:
+                raise CktatError("a claimed accuracy is held against attacks; name at least one")
         return subject
 
     with Meter(console) as meter:
@@ -113,6 +131,8 @@ def evaluate(
                 subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
                 report=meter.standing, say=meter.say, stop=stop, world=world,
             )  # fmt: skip
+        for line in world.once(lambda: headline(subject, examples, eps, claimed)):
+            meter.say(line)
         if doubts:
             meter.say(
                 doubts_of(subject, examples=examples, eps=eps, batch_size=batch_size, seed=seed, world=world).text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -98,15 +99,15 @@ def undefended() -> nn.Module:
 
 @pytest.fixture
 def probe() -> Callable[..., Probe]:
-    """A probe of 100 images of one pixel that a linear network classifies rightly; attributes that are computed once may
-    be given."""
+    """A probe of 100 images of one pixel, or more or fewer, that a linear network classifies rightly; attributes that are
+    computed once may be given."""
 
-    def make(results: dict[str, Tensor] | None = None, **known: Tensor) -> Probe:
-        x = torch.linspace(0.6, 1, 100).view(-1, 1, 1, 1)
+    def make(results: dict[str, Tensor] | None = None, images: int = 100, **known: Any) -> Probe:
+        x = torch.linspace(0.6, 1, images).view(-1, 1, 1, 1)
         line = nn.Linear(1, 2)
         line.weight.data, line.bias.data = torch.tensor([[-1.0], [1.0]]), torch.tensor([0.5, -0.5])
         model = nn.Sequential(nn.Flatten(), line).requires_grad_(False)
-        made = Probe(model, x, torch.ones(100, dtype=torch.int64), Ball(0.1), results or {}, None, 0, 30)
+        made = Probe(model, x, torch.ones(images, dtype=torch.int64), Ball(0.1), results or {}, None, 0, 30)
         made.__dict__.update(known)
         return made
 

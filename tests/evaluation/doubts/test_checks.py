@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cktat.evaluation.doubts import beyond, effort, gradients
+from cktat.evaluation.doubts import beyond, blind, effort, gradients
 
 N = 100
 
@@ -103,7 +103,7 @@ def test_random_search_reaches_the_best_of_a_linear_network(probe) -> None:
     made = probe()
     made.x[:50] = torch.linspace(0.51, 0.7, 50).view(-1, 1, 1, 1)
     x, y = made.aim
-    moved = beyond.random_search(made, x, y)
+    moved = blind.random_search(made.margins, made.ball, x, y, made.draws("black box"))
     assert torch.allclose(moved, torch.maximum(x - 0.1, torch.zeros(())), atol=1e-6)
     assert torch.equal(made.margins(moved, y) > 0, x.flatten() < 0.6)
 

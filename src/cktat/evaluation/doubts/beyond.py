@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
 
-from cktat.attacks import Ball, cross_entropy, margin
-from cktat.evaluation.doubts.effort import CROSS_ENTROPY, MARGINS
+from cktat.attacks import Ball, cross_entropy
+from cktat.evaluation.doubts.effort import BOTH, CROSS_ENTROPY, MARGINS
 from cktat.evaluation.doubts.finding import Finding, judged, not_checked
 from cktat.evaluation.doubts.probe import SHORT, Probe, percent, share
 
 MISSED = 0.02
 FEW = 3
 """One or two images on the boundary fall to anything."""
-QUERIES = 200
-DRAWS = 10
 BLACK_BOX = ("square",)
 """Attacks without gradients, where an evaluation has results of them."""
 
@@ -28,15 +25,13 @@ def black_box(probe: Probe) -> Finding:
     something (Athalye et al., ICML 2018; AutoAttack warns from 0.2 % after all of its attacks). The evaluation's own
     black-box result is taken if it is there; otherwise a random search of 200 queries.
     """
-    white = [probe.results[name] for name in (*CROSS_ENTROPY, *MARGINS) if name in probe.results]
+    white = [probe.results[name] for name in (*CROSS_ENTROPY, *MARGINS, *BOTH) if name in probe.results]
     black = [probe.results[name] for name in BLACK_BOX if name in probe.results]
     if white and black:
         left = torch.stack(white).all(dim=0)
         missed, images = int((left & ~torch.stack(black).all(dim=0)).sum()), len(left)
     else:
-        x, y = probe.left
-        found = [probe.margins(random_search(probe, *part), part[1]) for part in probe.parts(x, y)] if len(y) else []
-        missed, images = sum(int((each > 0).sum()) for each in found), probe.images
+        missed, images = int(probe.by_black_box.sum()), probe.images
     return _missed(missed, images, "A black-box search")
 
 
@@ -44,13 +39,9 @@ def noise(probe: Probe) -> Finding:
     """Attacks break more than uniform noise in the same ball does. Doubted if 10 draws of noise break 2 % of the images
     (and 3) that the attacks left, or if the attacks leave images and break no more than noise does.
     """
-    x, y = probe.aim
-    draws, broken = probe.draws("noise"), torch.zeros_like(probe.broken)
-    for _draw in range(DRAWS):
-        broken |= probe.margins(probe.ball.uniform(x, draws), y) > 0
-    by_noise, by_attack = int(broken.sum()), int(probe.broken.sum())
-    missed = int((broken & ~probe.broken).sum())
-    useless = _too_many(by_noise, probe.images) and by_attack <= by_noise and by_attack < len(y)
+    by_noise, by_attack = int(probe.by_noise.sum()), int(probe.broken.sum())
+    missed = int((probe.by_noise & ~probe.broken).sum())
+    useless = _too_many(by_noise, probe.images) and by_attack <= by_noise and by_attack < len(probe.broken)
     finding = _missed(missed, probe.images, "Random noise", by_noise=by_noise, by_attack=by_attack)
     if useless and finding.finding == "ok":
         sentence = (
@@ -95,34 +86,6 @@ def transfer(probe: Probe) -> Finding:
         return _missed(0, probe.images, "PGD on the other network")
     _, moved = probe.course(x, y, cross_entropy, SHORT, draws=probe.draws("transfer"), model=probe.other)
     return _missed(int((probe.margins(moved, y) > 0).sum()), probe.images, "PGD on the other network")
-
-
-def random_search(probe: Probe, x: Tensor, y: Tensor) -> Tensor:
-    """Images of random search on the margin: squares of random signs in the L_inf ball (in L2, projected), kept where they
-    help; a small relative of Square (Andriushchenko et al., ECCV 2020)."""
-    ball, draws = probe.ball, probe.draws("black box")
-    height, width = x.shape[-2:]
-    rows, columns = torch.arange(height).view(-1, 1), torch.arange(width)
-
-    def signs(*shape: int) -> Tensor:
-        return (2 * torch.randint(0, 2, shape, generator=draws) - 1).to(x)
-
-    best = ball.project(x + 2 * ball.eps * signs(len(x), x.shape[1], 1, width), x)  # stripes, as Square begins
-    value = probe.margins(best, y)
-    for query in range(QUERIES):
-        todo = (value <= 0).nonzero().flatten()
-        if not len(todo):
-            break
-        n, size = len(todo), max(1, round(0.6 * (1 - query / QUERIES) * min(height, width)))
-        top = torch.randint(0, height - size + 1, (n, 1, 1, 1), generator=draws)
-        left = torch.randint(0, width - size + 1, (n, 1, 1, 1), generator=draws)
-        inside = (rows >= top) & (rows < top + size) & (columns >= left) & (columns < left + size)
-        changed = x[todo] + 2 * ball.eps * signs(n, x.shape[1], 1, 1)
-        tried = ball.project(torch.where(inside.to(x.device), changed, best[todo]), x[todo])
-        found = margin(probe.answers(tried), y[todo])
-        better = found > value[todo]
-        best[todo[better]], value[todo[better]] = tried[better], found[better]
-    return best
 
 
 def _missed(missed: int, images: int, by: str, **evidence: float) -> Finding:

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from cktat.evaluation.doubts.finding import Finding, judged
-from cktat.evaluation.doubts.probe import RESTARTS, SHORT, STEPS, Probe, percent, share
+from cktat.attacks import ATTACKS
+from cktat.evaluation.doubts.finding import Finding, judged, not_checked
+from cktat.evaluation.doubts.probe import RESTARTS, SHORT, STEPS, TARGETS, Probe, percent, share
 
 RISING = 0.1
 STRONGER = 0.05
@@ -16,10 +17,14 @@ LUCK = 0.1
 OBJECTIVES = 0.1
 FEW = 7
 """Fewer images in favour of one attack and none of the other happen by chance more often than once in 100 (2 ** -7)."""
+BEYOND = 0.05
+SOME = 3
+"""Images that only the stronger attack breaks: no chance is in them, but one or two lie on the boundary of anything."""
 
 CROSS_ENTROPY = ("fgsm", "pgd10", "pgd20", "pgd100", "mim", "mim10", "apgd-ce", "apgd-ce-x5", "apgd-ce-eot20")
 MARGINS = ("cw", "apgd-dlr", "apgd-dlr-x5", "apgd-dlr-eot20", "apgd-t", "fab", "fab-x5", "fab-t")
-"""Attacks by what they follow, where an evaluation has results of them."""
+BOTH = ("aa-fast", "aa-rand")
+"""Attacks by what they follow, where an evaluation has results of them; all see the gradient."""
 
 
 def still_rising(probe: Probe) -> Finding:
@@ -94,6 +99,49 @@ def other_objective(probe: Probe) -> Finding:
     return judged(
         doubted, sentence, OBJECTIVES, gap=gap, broken_by_cross_entropy=entropy, broken_by_margin=margins, images=images
     )
+
+
+def targeted(probe: Probe) -> Finding:
+    """An attack that aims at the likeliest wrong classes breaks hardly more than the usual ones. Doubted from 5 % of the
+    images (and 3) that PGD-100 and the same ascent on the margin both left.
+
+    Honest networks lose about 1 point to it. It is what APGD-T adds in AutoAttack, in short.
+    """
+    part, doubted = _beyond(int(probe.by_targets.sum()), probe.images)
+    sentence = (
+        f"An attack aimed at the {TARGETS} likeliest wrong classes breaks {percent(part)} of {probe.images} images that "
+        f"PGD-{STEPS} and the same attack on the margin left"
+        + (": these say too much. Report AutoAttack's number (`aa`)." if doubted else ".")
+    )
+    return judged(doubted, sentence, BEYOND, only_by_targets=part, images=probe.images)
+
+
+def stronger_attacks(probe: Probe) -> Finding:
+    """The evaluation's AutoAttack, or a part of it, breaks hardly more than its FGSM, PGD, MIM and CW. Doubted from 5 % of
+    the images (and 3) that all of these left.
+
+    Both are worst cases over the evaluation's results. Honest networks lose 1 to 3 points.
+    """
+    usual = _broken(probe, [name for name in probe.results if name in ATTACKS])
+    strong = _broken(probe, [name for name in probe.results if name not in ATTACKS])
+    if usual is None or strong is None:
+        return not_checked("The evaluation has no results of both the usual attacks and AutoAttack or a part of it.")
+    found, images = int((strong & ~usual).sum()), len(usual)
+    part, doubted = _beyond(found, images)
+    names = ", ".join(name for name in probe.results if name not in ATTACKS)
+    sentence = f"{names} breaks {percent(part)} of {images} images that the usual attacks left" + (
+        ": their numbers say too much. Report the worst case." if doubted else "."
+    )
+    left = images - int((usual | strong).sum())
+    return judged(
+        doubted, sentence, BEYOND, only_by_stronger=part, left_by_usual=images - int(usual.sum()), left_by_all=left,
+        images=images,
+    )  # fmt: skip
+
+
+def _beyond(count: int, images: int) -> tuple[float, bool]:
+    """The share of images that only a stronger attack breaks, and whether it is too large."""
+    return share(count, images), count >= SOME and count > BEYOND * images
 
 
 def _broken(probe: Probe, names: Iterable[str]) -> Tensor | None:

@@ -10,6 +10,7 @@ from cktat.errors import CktatError
 from cktat.training import read_json, write_json
 
 Kind = Literal["ok", "doubt", "not checked"]
+State = Literal["no doubts", "doubts", "not examined"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Finding:
     """What one check found.
 
     sentence: what it means and what to do. evidence: the numbers it rests on; the first is the one that is held against
-    the threshold. check: its name, given by `examine`.
+    the threshold. check: its name, and essential: whether there is no verdict without it; both given by `examine`.
     """
 
     finding: Kind
@@ -25,6 +26,7 @@ class Finding:
     evidence: dict[str, float] = field(default_factory=dict)
     threshold: float | None = None
     check: str = ""
+    essential: bool = True
 
 
 def judged(doubted: bool, sentence: str, threshold: float, **evidence: float) -> Finding:
@@ -47,29 +49,49 @@ class Verdict:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def state(self) -> State:
+        """ "doubts" if there is one. "no doubts" only if every essential check was made; otherwise "not examined"."""
+        if self.doubts:
+            return "doubts"
+        return "not examined" if any(found.essential for found in self.missing) else "no doubts"
+
+    @property
     def clean(self) -> bool:
-        """Whether nothing is doubted. What was not checked is no doubt, and no evidence either."""
-        return not self.doubts
+        """Whether doubts were looked for and none was found."""
+        return self.state == "no doubts"
 
     @property
     def doubts(self) -> tuple[Finding, ...]:
         return tuple(found for found in self.findings if found.finding == "doubt")
 
     @property
+    def missing(self) -> tuple[Finding, ...]:
+        """What was not checked: neither a doubt nor evidence against one."""
+        return tuple(found for found in self.findings if found.finding == "not checked")
+
+    @property
     def headline(self) -> str:
-        """Such as "no doubts: 13 checks on 128 images, 4.1 s"."""
-        checked = sum(found.finding != "not checked" for found in self.findings)
+        """Such as "no doubts: 17 of 21 checks on 128 images, 4.1 s" or "not examined: 13 of 21 checks not made, ..."."""
+        checks, missing = len(self.findings), len(self.missing)
+        on = f"on {self.protocol['images']} images, {self.seconds:.1f} s"
+        if self.state == "not examined":
+            return f"not examined: {missing} of {checks} checks not made {on}"
         number = {0: "no doubts", 1: "1 doubt"}.get(len(self.doubts), f"{len(self.doubts)} doubts")
-        checks = "1 check" if checked == 1 else f"{checked} checks"
-        return f"{number}: {checks} on {self.protocol['images']} images, {self.seconds:.1f} s"
+        return f"{number}: {checks - missing} of {checks} checks {on}"
 
     def text(self) -> str:
-        """The headline, and a line for each doubt."""
-        return "\n".join([self.headline, *(f"  {found.check}: {found.sentence}" for found in self.doubts)])
+        """The headline, a line for each doubt, and for each reason why an essential check was not made."""
+        reasons: dict[str, list[str]] = {}
+        for found in self.missing:
+            if found.essential:
+                reasons.setdefault(found.sentence, []).append(found.check)
+        lines = [f"  {found.check}: {found.sentence}" for found in self.doubts]
+        lines += [f"  not checked: {', '.join(checks)}: {reason}" for reason, checks in reasons.items()]
+        return "\n".join([self.headline, *lines])
 
     def write(self, path: Path) -> None:
         """Writes it as JSON, atomically."""
-        write_json(path, {"clean": self.clean} | asdict(self))
+        write_json(path, {"state": self.state} | asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> Verdict:
@@ -82,8 +104,8 @@ class Verdict:
                 float(fields["seconds"]),
                 dict(fields["provenance"]),
             )
-            if fields["clean"] != verdict.clean or {f.finding for f in verdict.findings} - set(get_args(Kind)):
+            if fields["state"] != verdict.state or {f.finding for f in verdict.findings} - set(get_args(Kind)):
                 raise ValueError
         except (KeyError, TypeError, ValueError):
-            raise CktatError(f"{path} is not a verdict of `cktat evaluate`") from None
+            raise CktatError(f"{path} is not a verdict of `cktat evaluate`; remove it, and it is made anew") from None
         return verdict

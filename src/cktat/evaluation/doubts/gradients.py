@@ -10,24 +10,41 @@ from cktat.evaluation.doubts.finding import Finding, judged, not_checked
 from cktat.evaluation.doubts.probe import FEWEST, Probe, percent, share
 
 VANISHING = 0.05
+FALLING = 0.1
+MOST = 0.5
 AGREEING = 2 / 3
 FACTOR = 10.0
 
 
 def zero_gradients(probe: Probe) -> Finding:
-    """The margin has a gradient at the images. Doubted where it vanishes for more than 5 %.
+    """The margin has a gradient at the images. Doubted where it vanishes for more than 5 % of them and a search without
+    gradients breaks more than 1 in 10 of those that white-box attacks left, or where it vanishes for more than half.
 
-    Vanishing is below fp32's smallest normal number at every pixel. An honest network has a dead region now and then; a
-    rounding layer has nothing else. The margin is taken because no softmax can hide its gradient.
+    Vanishing is below fp32's smallest normal number at every pixel. The margin is taken because no softmax can hide its
+    gradient. A certified network, or one with saturated units, is flat at some images and right all around them: there
+    random search and noise find nothing either. Behind a rounding layer they do. Where half of the images are flat, the
+    attacks that follow gradients have measured too little for a short search to make up for.
     """
-    vanished = share(int(_vanishes(probe.gradients(margin)).sum()), len(probe.aim[1]))
-    sentence = (
-        f"The margin's gradient vanishes at {percent(vanished)} of the images, where attacks that follow it stand still. Look "
-        f"for rounding, argmax or a detach; attack a smooth stand-in of that layer (BPDA), or by black-box."
-        if vanished > VANISHING
-        else f"The margin's gradient vanishes at {percent(vanished)} of the images."
-    )
-    return judged(vanished > VANISHING, sentence, VANISHING, vanishing=vanished)
+    dead = _vanishes(probe.gradients(margin))
+    vanished = share(int(dead.sum()), len(dead))
+    if vanished <= VANISHING:
+        sentence = f"The margin's gradient vanishes at {percent(vanished)} of the images."
+        return judged(False, sentence, VANISHING, vanishing=vanished)
+    left = dead & ~probe.broken
+    found, standing = int(((probe.by_black_box | probe.by_noise) & left).sum()), int(left.sum())
+    falling = share(found, standing)
+    sentence = f"The margin's gradient vanishes at {percent(vanished)} of the images, where attacks on it stand still. "
+    if falling > FALLING or vanished > MOST:
+        sentence += (
+            f"Searches without gradients break {found} of the {standing} that these attacks left. Look for rounding, argmax or "
+            f"a detach; attack a smooth stand-in of that layer (BPDA), or by black-box."
+        )
+    else:
+        sentence += (
+            f"Searches without gradients break {found} of the {standing} that these attacks left, too: they are flat."
+        )
+    evidence = {"vanishing": vanished, "falling": falling, "dead_and_left": standing}
+    return judged(falling > FALLING or vanished > MOST, sentence, VANISHING, **evidence)
 
 
 def saturated_softmax(probe: Probe) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from cktat.attacks import Ball, Model, OfLogits, answer, ascend, cross_entropy, logits_of, margin, plain, slope
+from cktat.data import Dataset
+from cktat.evaluation.doubts.blind import noise_breaks, random_search
 from cktat.seeds import generator
 
 STEPS = 100
@@ -18,6 +21,8 @@ SHORT = 20
 MARGIN_STEPS = 40
 RESTARTS = 4
 """Starts of SHORT steps after the first."""
+TARGETS = 3
+"""Likeliest wrong classes that are aimed at, SHORT steps each."""
 FEWEST = 10
 """With fewer images to attack, a count is an anecdote."""
 
@@ -31,7 +36,8 @@ class Probe:
 
     Attacks are on the images it classifies rightly, `aim`; their flags are of those, in that order. results: flags of
     whole evaluations by attack, True where an image stayed right, all of the same images. other: a network to transfer
-    from. batch_size: images at a time.
+    from. batch_size: images at a time. counted: more images and labels, on which accuracy is counted; None: x and y. data:
+    whose test images they are, if that is known; unseen: whether its held-out images are no training images of the network.
     """
 
     model: Model
@@ -42,6 +48,9 @@ class Probe:
     other: Model | None
     seed: int
     batch_size: int
+    counted: tuple[Tensor, Tensor] | None = None
+    data: Dataset | None = None
+    unseen: bool = True
 
     @property
     def images(self) -> int:
@@ -67,9 +76,20 @@ class Probe:
             return f"Only {len(self.aim[1])} of {self.images} images are classified rightly; {FEWEST} are needed. Give more."
         return None
 
+    @cached_property
+    def said(self) -> tuple[Tensor, Tensor]:
+        """Classes [M] that the network says of the counted images, and their labels [M]."""
+        x, y = self.counted or (self.x, self.y)
+        return self.answers(x).argmax(dim=1), y
+
+    @cached_property
+    def highest(self) -> int:
+        """The highest label there is."""
+        return int((self.counted or (self.x, self.y))[1].max())
+
     def answers(self, x: Tensor) -> Tensor:
         """Logits without gradients [N, K]."""
-        return torch.cat([logits_of(self.model, part, int(self.y.max())) for part in x.split(self.batch_size)])
+        return torch.cat([logits_of(self.model, part, self.highest) for part in x.split(self.batch_size)])
 
     def margins(self, x: Tensor, y: Tensor) -> Tensor:
         """Above 0 where x is misclassified [N]."""
@@ -143,15 +163,60 @@ class Probe:
         return found
 
     @cached_property
+    def by_usual(self) -> Tensor:
+        """Bool [N]: broken where PGD of STEPS steps ends, or where the ascent of the margin does."""
+        return (self.by_cross_entropy[-1] > 0) | (self.by_margin[-1] > 0)
+
+    @cached_property
+    def by_targets(self) -> Tensor:
+        """Bool [N]: broken, where usual attacks break nothing, on the way to one of the likeliest wrong classes.
+
+        Each climbs the margin of its class over the true one, so that a class which is far at first is not given up for one
+        that is near and never reached (Gowal et al., 2019).
+        """
+        (x, y), found, draws = self.aim, torch.zeros_like(self.by_usual), self.draws("targets")
+        wrong = self.answers(x).scatter(1, y.unsqueeze(1), -math.inf).argsort(dim=1, descending=True)
+        for place in range(min(TARGETS, wrong.shape[1] - 1)):
+            todo = (~self.by_usual & ~found).nonzero().flatten()
+            for rows in todo.split(self.batch_size) if len(todo) else ():
+                margins, _ = self.course(x[rows], y[rows], toward(wrong[rows, place]), SHORT, draws=draws)
+                found[rows] = (margins > 0).any(dim=0)
+        return found
+
+    @cached_property
     def broken(self) -> Tensor:
         """Bool [N]: broken at any iterate of any of these white-box attacks - more than an evaluation would count."""
-        return self.by_restarts | (torch.cat([self.by_cross_entropy, self.by_margin]) > 0).any(dim=0)
+        anywhere = (torch.cat([self.by_cross_entropy, self.by_margin]) > 0).any(dim=0)
+        return self.by_restarts | self.by_targets | anywhere
 
     @property
     def left(self) -> tuple[Tensor, Tensor]:
         """Images and labels that no white-box attack broke."""
         x, y = self.aim
         return x[~self.broken], y[~self.broken]
+
+    @cached_property
+    def by_black_box(self) -> Tensor:
+        """Bool [N]: broken by random search, where no white-box attack broke them."""
+        found, draws = torch.zeros_like(self.broken), self.draws("black box")
+        if not bool(self.broken.all()):
+            ends = [random_search(self.margins, self.ball, x, y, draws) for x, y in self.parts(*self.left)]
+            found[~self.broken] = self.margins(torch.cat(ends), self.left[1]) > 0
+        return found
+
+    @cached_property
+    def by_noise(self) -> Tensor:
+        """Bool [N]: broken by noise, whatever else breaks them."""
+        return noise_breaks(self.margins, self.ball, *self.aim, self.draws("noise"))
+
+
+def toward(aimed: Tensor) -> OfLogits:
+    """The margin of the classes `aimed` at [N] over the true ones."""
+
+    def over(logits: Tensor, y: Tensor) -> Tensor:
+        return (logits.gather(1, aimed.unsqueeze(1)) - logits.gather(1, y.unsqueeze(1))).squeeze(1)
+
+    return over
 
 
 def share(part: float, whole: int) -> float:

@@ -9,12 +9,14 @@ from typing import Any
 import torch
 
 from cktat.data import ordered
-from cktat.evaluation.doubts.examine import IMAGES, examine, names
+from cktat.evaluation.doubts.examine import IMAGES, examine, names, sums
 from cktat.evaluation.doubts.finding import Verdict
+from cktat.evaluation.doubts.splits import COUNTED
 from cktat.evaluation.evaluate import ending_of
+from cktat.evaluation.lowest import measured_on
 from cktat.evaluation.result import CLEAN
 from cktat.evaluation.subject import Subject
-from cktat.evaluation.table import card_of, group_of, is_of, result_files
+from cktat.evaluation.table import card_of, group_of, is_of
 from cktat.training import RunFolder, World, commit, hardware, versions
 
 
@@ -29,8 +31,9 @@ def doubts_of(
 ) -> Verdict:
     """The verdict on what `evaluate` measured with the same `examples`, `eps` and `seed`: read, or examined and written.
 
-    The first test images are examined; results that lie in the run's folder are taken into account, and others than before
-    are a reason to examine anew. Of several processes the first works.
+    The first test images are examined. Every result of these weights in this ball that lies in the run's folder is taken
+    into account, as far as it is of the images evaluated; others than before are a reason to examine anew. Of several
+    processes the first works.
     """
 
     def work() -> Verdict:
@@ -38,24 +41,23 @@ def doubts_of(
         tested = len(data.test) if examples is None else examples
         radius, ending = card["eps"] if eps is None else eps, ending_of(subject, eps, examples)
         path = subject.run.results / _file(subject.pick, ending)
-        found = {
-            result.attack: torch.tensor([flag == "1" for flag in result.robust])
-            for file, result in result_files(subject.run, subject.pick)
-            if file.name == f"{subject.pick}-{result.attack}{ending}.json"
-            and result.attack != CLEAN
-            and is_of(result.provenance, card)
-        }
+        found: dict[str, torch.Tensor] = {}
+        for result in measured_on(subject.run, subject.pick, tested, eps=radius, norm=subject.norm):
+            if result.attack != CLEAN:  # an image that any of several results under one name broke is broken
+                right = torch.tensor([flag == "1" for flag in result.robust])
+                found[result.attack] = right & found.get(result.attack, right)
         images = min(IMAGES, tested)
         old = Verdict.read(path) if path.is_file() else None
         if old is not None and is_of(old.provenance, card) and [each.check for each in old.findings] == names():
-            now = {"eps": radius, "images": images, "seed": seed, "results": sorted(found)}
+            now = {"eps": radius, "images": images, "seed": seed, "results": sums(found)}
             if now.items() <= old.protocol.items():
                 return old
         device = next(subject.module.parameters()).device
-        batch = next(iter(ordered(data.test.first(images), images, levels=data.levels, device=device)))
+        counted = data.test.first(min(COUNTED, tested))
+        batch = next(iter(ordered(counted, len(counted), levels=data.levels, device=device)))
         verdict = examine(
             subject.module.float(), batch.x, batch.y, eps=radius, norm=subject.norm, box=data.box, results=found,
-            seed=seed, images=images, batch_size=batch_size,
+            data=data, unseen=not subject.run.read().get("imported"), seed=seed, images=images, batch_size=batch_size,
         )  # fmt: skip
         about: dict[str, Any] = {"commit": commit(), "versions": versions(), "hardware": hardware(device)}
         verdict = replace(verdict, provenance=subject.provenance() | about)

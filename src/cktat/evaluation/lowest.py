@@ -1,0 +1,128 @@
+"""The lowest accuracy found, over all that was measured of the same weights in the same ball, and a claim held against it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from cktat.errors import CktatError
+from cktat.evaluation.evaluate import ending_of
+from cktat.evaluation.result import CLEAN, Result, worst_case
+from cktat.evaluation.subject import Subject
+from cktat.evaluation.table import card_of, group_of, in_ball, in_order, is_of, result_files
+from cktat.training import RunFolder, read_sealed, write_sealed
+
+Answer = Literal["refuted", "undecided", "not refuted under these attacks"]
+
+
+def measured_on(run: RunFolder, pick: str, images: int, *, eps: float, norm: str) -> list[Result]:
+    """Every result of the `pick`ed weights now in the folder, in that ball and without an attack, on the first `images` test
+    images: those of more images are cut to them, those of fewer are left out.
+
+    Raises CktatError if a file is broken.
+    """
+    card = card_of(run, pick)
+    return [
+        result.first(images)
+        for _, result in result_files(run, pick)
+        if is_of(result.provenance, card) and in_ball(result.protocol, eps, norm) and result.images >= images
+    ]
+
+
+def lowest(results: Sequence[Result]) -> Result | None:
+    """The worst case over results of the same images, None if no attack is among them."""
+    return worst_case(results) if any(result.attack != CLEAN for result in results) else None
+
+
+def lowest_text(found: Result) -> str:
+    """Such as "14.0 % [9.9, 19.5] of 200 images, over pgd20, aa-fast"."""
+    low, high = (100 * end for end in found.interval)
+    attacks = in_order({name: None for name in found.protocol["worst_of"] if name != CLEAN})
+    return f"{100 * found.accuracy:.1f} % [{low:.1f}, {high:.1f}] of {found.images} images, over {', '.join(attacks)}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An accuracy under attack that somebody claims, in percent, beside the lowest that was found."""
+
+    claimed: float
+    found: Result
+
+    def __post_init__(self) -> None:
+        check_claimed(self.claimed)
+
+    @property
+    def says(self) -> Answer:
+        """Whether the claim stands.
+
+        What attacks leave bounds the accuracy under all attacks from above, so a claim can be refuted and never confirmed.
+        It is refuted where the upper end of Wilson's 95 % interval of the worst case lies below it: that end alone is a
+        one-sided bound at 97.5 %, so that a true claim is refuted at most once in 40 times by the choice of test images.
+        It is undecided where less was found than is claimed, but that end does not lie below it.
+        """
+        if 100 * self.found.interval[1] < self.claimed:
+            return "refuted"
+        return "undecided" if 100 * self.found.accuracy < self.claimed else "not refuted under these attacks"
+
+    def __str__(self) -> str:
+        low, high = self.found.interval
+        found = f"{100 * self.found.accuracy:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+        return f"claimed {self.claimed:.1f}, found at most {found}: {self.says}"
+
+    def write(self, path: Path) -> None:
+        """Writes it as JSON with a sum of the content."""
+        found: dict[str, Any] = {"accuracy": self.found.accuracy, "interval": list(self.found.interval)}
+        found |= {
+            "correct": self.found.correct,
+            "images": self.found.images,
+            "worst_of": self.found.protocol["worst_of"],
+        }
+        of = {"weights_sha256": self.found.provenance["weights_sha256"]}
+        write_sealed(path, {"claimed": self.claimed, "says": self.says, "found": found} | of)
+
+
+def check_claimed(claimed: float) -> float:
+    """A claimed accuracy in percent. Raises CktatError for anything else, a share between 0 and 1 included."""
+    if isinstance(claimed, bool) or not isinstance(claimed, int | float) or not 1 < claimed <= 100:
+        raise CktatError(f"a claimed accuracy is in percent, above 1 and at most 100 (56.0, not 0.56); got {claimed!r}")
+    return float(claimed)
+
+
+def _claim_file(run: RunFolder, pick: str, ending: str) -> Path:
+    """Where a claim about results whose files end so is kept."""
+    return run.results / f"{pick}-claimed{ending}.json"
+
+
+def claim_of(run: RunFolder, pick: str) -> Claim | None:
+    """The last claim about the results that tables show of the `pick`ed weights, held against what is there now; None if
+    there is none of these weights. Raises CktatError if a file is broken.
+    """
+    ending, results = group_of(run, pick)
+    path, found = _claim_file(run, pick, ending), lowest(list(results.values()))
+    if found is None or not path.is_file():
+        return None
+    fields = read_sealed(path)
+    if not is_of(fields, card_of(run, pick)):
+        return None
+    try:
+        return Claim(fields["claimed"], found)
+    except KeyError:
+        raise CktatError(f"{path} is not a claim of `cktat evaluate`; remove it, and it is made anew") from None
+
+
+def headline(subject: Subject, examples: int | None, eps: float | None, claimed: float | None = None) -> list[str]:
+    """What an evaluation of so many images at that radius comes to, in lines: the lowest accuracy found, and what becomes of
+    a claim, which is written. Nothing where no attack was measured. Raises CktatError for a claim that is no percentage."""
+    images = len(subject.data.test) if examples is None else examples
+    radius = subject.card["eps"] if eps is None else eps
+    found = lowest(measured_on(subject.run, subject.pick, images, eps=radius, norm=subject.norm))
+    if found is None:
+        return []
+    said = [f"worst case: {lowest_text(found)}"]
+    if claimed is not None:
+        claim = Claim(claimed, found)
+        claim.write(_claim_file(subject.run, subject.pick, ending_of(subject, eps, examples)))
+        said.append(str(claim))
+    return said
