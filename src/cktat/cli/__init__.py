@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from traceback import print_exception
+from typing import Annotated
 
 import typer
+from typer import Option
 
 from cktat.cli import catalogue, knowledge, results, speed, tables, training
 from cktat.cli.theory import theory_app
-from cktat.errors import CktatError, one_line
+from cktat.errors import CktatError, one_line, out_of_memory
+from cktat.usercode import blamed
 
 app = typer.Typer(
     add_completion=False,
@@ -40,12 +44,26 @@ app.add_typer(data_app, name="data")
 app.add_typer(theory_app, name="theory")
 
 
+@app.callback()
+def everywhere(
+    traceback: Annotated[
+        bool, Option("--traceback", help="After an error, show where it came from. Stands anywhere in a command.")
+    ] = False,
+) -> None:
+    """What every command has. `main` takes --traceback out beforehand: it stands here to be shown by --help."""
+
+
 TOGETHER = ("train", "evaluate")
 """Commands that torchrun's processes carry out together."""
 
 
 def main() -> None:
-    """Entry point: a CktatError is one line on stderr and its exit code. Of torchrun's processes the first speaks."""
+    """Entry point: a CktatError is one line on stderr and its exit code. Of torchrun's processes the first speaks.
+
+    --traceback, anywhere among the words, shows what lies behind the line, too.
+    """
+    shown = "--traceback" in sys.argv[1:]
+    sys.argv = [sys.argv[0], *(word for word in sys.argv[1:] if word != "--traceback")]
     numbers = os.environ if "LOCAL_RANK" in os.environ else {}  # others than torchrun set a RANK, too
     rank, size = int(numbers.get("RANK", 0)), int(numbers.get("WORLD_SIZE", 1))
     if rank > 0:
@@ -55,10 +73,13 @@ def main() -> None:
             refusal = CktatError(f"torchrun is for {' and '.join(TOGETHER)}; start `cktat {sys.argv[1]}` without it")
             refusal.shared = True
             raise refusal
-        app()
+        with blamed():
+            app()
     except CktatError as error:
         if size > 1:  # torchrun ends the others as soon as one has ended, but all are to end with their own code
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if shown:
+            print_exception(error)
         if rank == 0 or not error.shared:
             print(f"cktat: {' '.join(map(str.strip, str(error).splitlines()))}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -66,17 +87,10 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         print(f"cktat: out of memory; ask for less, such as a smaller batch: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:  # a full disk, a folder that may not be written to
         print(f"cktat: {error}", file=sys.stderr)
         sys.exit(1)
-
-
-def _out_of_memory(error: Exception) -> bool:
-    # by name, because torch is imported by the commands that need it; on a CPU it raises a plain RuntimeError
-    return (
-        isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "allocate memory" in str(error)
-    )

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from cktat.cli.output import RootOption, StoreOption, names, print_table
+from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
 from cktat.errors import CktatError, unknown
+from cktat.usercode import allow, is_file_function
 
 
 def demo(
@@ -57,6 +58,7 @@ def train(
     compile: Annotated[bool, Option("--compile", help="Let torch.compile work on the networks.")] = False,
     stop_after: Annotated[str | None, Option(help="Save and stop after this long, such as 9m.")] = None,
     resume: Annotated[bool, Option("--resume", help="Go on with an unfinished run.")] = False,
+    trust_code: TrustOption = False,
 ) -> None:
     """Train a design; the networks it needs are found in the store or trained first.
 
@@ -74,6 +76,8 @@ def train(
     for key in options:
         if key not in OPTIONS:
             raise unknown(f"key in {config}", key, OPTIONS)
+    if config:
+        _allow(options, config, trust_code)
     given = dict(
         data=data, root=root and str(root), model=model, recipe=recipe, epochs=epochs, batch_size=batch_size, lr=lr,
         examples=examples, eps=eps, step=step, steps=steps, ema=ema, awp=awp, seed=seed, device=device,
@@ -88,6 +92,14 @@ def train(
     hyper |= dict(map(assignment, set_ or []))
     run = api.train(design, store=store, out=out, resume=resume, stop_after=stop_after, set=hyper, **options)
     print(f"run: {run.path}")
+
+
+def _allow(options: dict[str, Any], config: Path, trust: bool) -> None:
+    """Raises CktatError for code that a configuration names and its reader has neither named himself nor trusts."""
+    hyper = options.get("set")
+    for text in (*options.values(), *(hyper.values() if isinstance(hyper, dict) else ())):
+        if isinstance(text, str) and is_file_function(text):
+            allow(text, config, trust)
 
 
 def compare(

@@ -44,7 +44,8 @@ class Dataset:
     name: what `load` was asked for. levels: the integer that stands for 1.0 (255, or 16 for digits).
     mean, std: per channel, of the training images in [0, 1]. box: (0.0, 1.0), or None if inputs have no bounds.
     eps: default radius of the adversary, a fraction of the pixel range. augment: "crop-flip" (zero-pad by 4, random
-    crop, random horizontal flip) or "none".
+    crop, random horizontal flip) or "none". code: sha256 of a user's text that chose what does not follow from the images
+    (mean, std, box, augment), "" where there is none.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Dataset:
     box: tuple[float, float] | None
     eps: float
     augment: str
+    code: str = ""
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:

@@ -18,8 +18,10 @@ from cktat.experiments.store import Store
 from cktat.labels import Design
 from cktat.training import RunFolder, Stop, World, device_of, seconds
 from cktat.training.progress import Meter, Shown, Silent, plain
+from cktat.usercode import blamed
 
 
+@blamed()
 def train(
     design: str | Design = "cktat",
     *,
@@ -62,6 +64,7 @@ def train(
         return runner.train(config, data, design=made, folder=folder, resume=resume, ensure=ensure)
 
 
+@blamed()
 def evaluate(
     run: RunFolder | str | Path,
     attacks: Sequence[str] = STANDARD_ATTACKS,
@@ -78,6 +81,7 @@ def evaluate(
     show: bool = True,
     draw: bool = True,
     doubts: bool = True,
+    trust_code: bool = False,
 ) -> list[Result]:
     """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
 
@@ -86,14 +90,15 @@ def evaluate(
     mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken.
     draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. doubts: examine
     whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
-    it. Under `torchrun` its processes share the images. Raises CktatError for unknown attacks or weights that do not fit.
+    it. trust_code: let a `file.py:function` run that the run names and you have not named yourself, after you have read it.
+    Under `torchrun` its processes share the images. Raises CktatError for unknown attacks or weights that do not fit.
     """
     world = World.join()
     console = Console(quiet=not (show and world.first))
 
     def load() -> Subject:
         folder = run if isinstance(run, RunFolder) else Store(store).open(run)
-        subject = load_subject(folder, weights, root, world.device(str(device_of(device))))
+        subject = load_subject(folder, weights, root, world.device(str(device_of(device))), trust_code=trust_code)
         Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
         return subject
 

@@ -18,11 +18,13 @@ from cktat.experiments.needs import needed, of_other_runs
 from cktat.experiments.records import begin, card_of, go_on_with, identity_of, kept, now, require_free, require_same
 from cktat.experiments.store import Store
 from cktat.labels import Design, Frozen, Learner, Network
+from cktat.labels.walk import canonical
 from cktat.models import Normalised, build, check
 from cktat.seeds import derive
-from cktat.training import RunConfig, RunFolder, Stop, Training, Watch, World, fit
+from cktat.training import RunConfig, RunFolder, Stop, Training, Watch, World, code_of, fit
 from cktat.training.calibrate import calibrate, tempered_teacher
 from cktat.training.team import State
+from cktat.usercode import pinned
 
 Say = Callable[[str], None]
 
@@ -57,11 +59,13 @@ class Runner:
         asked to stop, and BlockingIOError if it was not to wait and would have to.
         """
         made = self.world.together(lambda: design or make(config.design, **config.set))
-        with ExitStack() as lock:
-            enter = partial(self._enter, config, data, made, folder, lock, resume, ensure)
+        code = self.world.together(lambda: code_of(config, canonical(made)))
+        with ExitStack() as held:
+            held.enter_context(pinned(code))  # a teacher may train for days before a user's file is read again
+            enter = partial(self._enter, config, data, made, code, folder, held, resume, ensure)
             place, name, going = self.world.patiently(enter) if wait else self.world.once(partial(enter, False))
             if going is not None:
-                self._train(going, data, made, place, name)
+                self._train(going, data, made, code, place, name)
         return place
 
     def _enter(
@@ -69,6 +73,7 @@ class Runner:
         config: RunConfig,
         data: Dataset,
         design: Design,
+        code: dict[str, str],
         folder: RunFolder | None,
         lock: ExitStack,
         resume: bool,
@@ -86,9 +91,9 @@ class Runner:
         lock.enter_context(folder.locked(wait))
         if not folder.exists:
             torch.set_num_threads(config.threads)
-            begin(folder, config, design, data, name, self.world)
+            begin(folder, config, design, data, name, code, self.world)
             return folder, name, config
-        require_same(folder, config, name)
+        require_same(folder, config, name, code)
         if folder.finished:
             if not ensure:
                 self.say(f"{folder.path} is finished already: nothing to do")
@@ -99,7 +104,9 @@ class Runner:
         there = folder.config()
         return folder, name, config.model_copy(update={"threads": there.threads, "threat": there.threat})
 
-    def _train(self, config: RunConfig, data: Dataset, design: Design, folder: RunFolder, name: str) -> None:
+    def _train(
+        self, config: RunConfig, data: Dataset, design: Design, code: dict[str, str], folder: RunFolder, name: str
+    ) -> None:
         given, inputs = self._given(config, data, design)
         torch.set_num_threads(config.threads)  # a teacher that was resumed just now set those of its own record
         calibrated = self.world.once(lambda: go_on_with(folder, inputs))
@@ -114,7 +121,7 @@ class Runner:
             design, config, data, lambda model, number: self._module(config, data, model or config.model, number),
             given, self.world,
         )  # fmt: skip
-        card = card_of(config, data, design, name)
+        card = card_of(config, data, design, name, code)
         started = time.time()
         fit(training, folder, card, stop=self.stop, watch=self.watch)
         seconds = round(time.time() - started, 1)
