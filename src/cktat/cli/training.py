@@ -76,30 +76,28 @@ def train(
     for key in options:
         if key not in OPTIONS:
             raise unknown(f"key in {config}", key, OPTIONS)
-    if config:
-        _allow(options, config, trust_code)
     given = dict(
         data=data, root=root and str(root), model=model, recipe=recipe, epochs=epochs, batch_size=batch_size, lr=lr,
         examples=examples, eps=eps, step=step, steps=steps, ema=ema, awp=awp, seed=seed, device=device,
         precision=precision, threads=threads, compile=compile or None,
     )  # fmt: skip
-    options |= {name: value for name, value in given.items() if value is not None}
+    named = {name: value for name, value in given.items() if value is not None}
     hyper = options.pop("set", {})
     if not isinstance(hyper, dict):
         raise CktatError(f"{config}: set must hold names and values, such as tau: 3")
     if options.pop("design", design) != design:
         raise CktatError(f"{config} is for another design than {design!r}")
-    hyper |= dict(map(assignment, set_ or []))
+    chosen = dict(map(assignment, set_ or []))
+    if config:  # what it names and the command does not
+        of_file = [
+            value for all_, own in ((options, named), (hyper, chosen)) for key, value in all_.items() if key not in own
+        ]
+        for value in of_file:
+            if isinstance(value, str) and is_file_function(value):
+                allow(value, config, trust_code)
+    options, hyper = options | named, hyper | chosen
     run = api.train(design, store=store, out=out, resume=resume, stop_after=stop_after, set=hyper, **options)
     print(f"run: {run.path}")
-
-
-def _allow(options: dict[str, Any], config: Path, trust: bool) -> None:
-    """Raises CktatError for code that a configuration names and its reader has neither named himself nor trusts."""
-    hyper = options.get("set")
-    for text in (*options.values(), *(hyper.values() if isinstance(hyper, dict) else ())):
-        if isinstance(text, str) and is_file_function(text):
-            allow(text, config, trust)
 
 
 def compare(
