@@ -313,3 +313,102 @@ def test_the_traceback_is_shown_where_it_is_asked_for(place, cktat, tmp_path) ->
     assert done.code == 2 and done.err.endswith(plain.err)
     assert "Traceback" in done.err and "ValueError: oh" in done.err and 'mine.py", line 2' in done.err
     assert "--traceback" in cktat("--help").out
+
+
+NETWORK = """
+from torch import nn
+
+
+class Net(nn.Module):
+    passes = 0
+
+    def __init__(self, classes):
+        super().__init__()
+        self.linear = nn.Linear(36, classes)
+
+    def forward(self, x):
+        z = self.linear(x.flatten(1))
+        {body}
+        return z
+
+
+def net(classes, channels):
+    return {made}
+"""
+OWN = "Net(classes)"
+
+
+@pytest.mark.parametrize(
+    ("body", "made", "said"),
+    [
+        ("if self.training: return z, z", OWN, "in train mode the model must return floating logits [N, 3], not a tuple"),
+        ("if self.training: raise ValueError('oh')", OWN, "in train mode and fp32, forth and back on images [12, 1, 6, 6]: "
+         "ValueError: oh (mine.py, line 14, in forward)"),
+        ("if len(z) > 2: import sys; sys.exit(0)", OWN, "in eval mode and fp32, forth and back on images [12, 1, 6, 6]: "
+         "SystemExit: 0 (mine.py, line 14, in forward)"),
+        ("", "Net(classes).double()", "linear.weight is torch.float64"),
+        ("", "nn.Sequential(nn.Flatten(), nn.LazyLinear(classes))", "1.weight is lazy"),
+    ],
+)  # fmt: skip
+def test_a_network_that_cannot_be_trained_is_refused_before_anything_is_written(
+    body, made, said, cktat, tiny, runs, tmp_path
+) -> None:
+    (tmp_path / "mine.py").write_text(NETWORK.format(body=body or "pass", made=made))
+    before = runs.tree(tmp_path)
+    # a teacher's network is tried, too
+    for words in (["standard", "--model", "mine.py:net"], ["ltd", "--set", "teacher_model=mine.py:net"]):
+        done = cktat("train", words[0], *tiny.flags, *words[1:])
+        assert done.code == 2 and done.err.count("\n") == 1 and "Traceback" not in done.err, done
+        assert "model 'mine.py:net': " in done.err and said in done.err
+        after = runs.tree(tmp_path)
+        assert {name: content for name, content in after.items() if not name.startswith("state")} == before
+
+
+def test_a_batch_of_one_image_is_tried_as_such(cktat, tiny, tmp_path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from torch import nn\ndef net(classes, channels):\n    return nn.Sequential("
+        "nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(channels), nn.Flatten(), nn.Linear(channels, classes))\n"
+    )
+    words = ["train", "standard", *tiny.flags, "--model", "mine.py:net", "--epochs", 1]
+    done = cktat(*words, "--batch-size", 1)
+    assert done.code == 2 and "Expected more than 1 value per channel" in done.err and not (tmp_path / "runs").exists()
+    assert cktat(*words, "--batch-size", 2).code == 0
+
+
+def test_a_design_whose_loss_fails_is_refused_before_anything_is_written(cktat, tiny, tmp_path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from cktat.labels import Design, Learner, Schedule, Term, clean, y\ndef weight(moment):\n    return moment.nothing\n"
+        "def mine():\n    S = Learner('S')\n    return Design('Mine', (Term(S(clean), y, Schedule(weight)),))\n"
+    )
+    done = cktat("train", "mine.py:mine", *tiny.flags)
+    assert done.code == 2 and done.err.count("\n") == 1 and not (tmp_path / "runs").exists()
+    assert "design 'mine.py:mine': its loss failed on random logits: AttributeError: " in done.err
+    assert "(mine.py, line 3, in weight)" in done.err
+
+
+def test_a_network_that_fails_later_is_one_line_and_its_run_goes_on(cktat, tiny, runs, tmp_path, monkeypatch) -> None:
+    body = "import os; Net.passes += self.training\n        if 'BROKEN' in os.environ and Net.passes == 6: 1 / 0"
+    (tmp_path / "mine.py").write_text(NETWORK.format(body=body, made=OWN))
+    words = ["train", "pgd_at", *tiny.flags, "--model", "mine.py:net", "--out", "run"]
+    monkeypatch.setenv("BROKEN", "1")
+    done = cktat(*words)
+    assert done.code == 2 and done.err == (
+        f"cktat: the code in {tmp_path}/mine.py failed: ZeroDivisionError: division by zero (mine.py, line 15, in forward)\n"
+    )
+    monkeypatch.delenv("BROKEN")
+    assert cktat(*words, "--resume").code == 0
+    twin = runs.train("pgd_at", tmp_path / "twin", model="mine.py:net")
+    assert runs.outcome(RunFolder(tmp_path / "run")) == runs.outcome(twin)
+
+
+def test_a_network_that_fails_under_evaluation_is_one_line(cktat, network, tmp_path, monkeypatch) -> None:
+    text = NET.replace(
+        "        return self", "        import os; 1 / ('BROKEN' not in os.environ)\n        return self"
+    )
+    (tmp_path / "net.py").write_text(text)
+    run = network(0.5)
+    monkeypatch.setenv("BROKEN", "1")
+    done = cktat("evaluate", run.path, *EVALUATE)
+    assert done.code == 2 and done.err == (
+        f"cktat: the code in {tmp_path}/net.py failed: ZeroDivisionError: division by zero (net.py, line 13, in forward)\n"
+    )

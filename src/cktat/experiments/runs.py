@@ -13,17 +13,18 @@ import torch
 from cktat.attacks import Ball
 from cktat.data import Batches, Dataset
 from cktat.designs import make
-from cktat.errors import CktatError
+from cktat.errors import CktatError, naming
 from cktat.experiments.needs import needed, of_other_runs
 from cktat.experiments.records import begin, card_of, go_on_with, identity_of, kept, now, require_free, require_same
 from cktat.experiments.store import Store
 from cktat.labels import Design, Frozen, Learner, Network
 from cktat.labels.walk import canonical
-from cktat.models import Normalised, build, check
+from cktat.models import Normalised, build
 from cktat.seeds import derive
 from cktat.training import RunConfig, RunFolder, Stop, Training, Watch, World, code_of, fit
 from cktat.training.calibrate import calibrate, tempered_teacher
 from cktat.training.team import State
+from cktat.training.trial import trial, trial_of_loss
 from cktat.usercode import pinned
 
 Say = Callable[[str], None]
@@ -87,7 +88,7 @@ class Runner:
             require_free(folder)
             if resume:
                 raise CktatError(f"there is nothing to resume in {folder.path}; start without --resume")
-            self._check(config, data, design)
+            self._check(config, data, design, set())
         lock.enter_context(folder.locked(wait))
         if not folder.exists:
             torch.set_num_threads(config.threads)
@@ -127,18 +128,25 @@ class Runner:
         seconds = round(time.time() - started, 1)
         self.world.once(lambda: folder.write(finished={"at": now(), "seconds_this_session": seconds}))
 
-    def _check(self, config: RunConfig, data: Dataset, design: Design) -> None:
-        """Raises CktatError for anything wrong with the networks of a run, or of the runs that it needs."""
+    def _check(self, config: RunConfig, data: Dataset, design: Design, tried: set[str]) -> None:
+        """Raises CktatError for anything wrong with the networks of a run, or of the runs that it needs. tried: those that
+        need not be tried again."""
+        images = Batches(data.train, config.recipe.batch_size, part=self.world.part).batch_size // self.world.size
         for model in {config.model, *(learner.model or config.model for learner in design.learners)}:
+            if model in tried:
+                continue
+            tried.add(model)
             module = self._module(config, data, model, 0)
-            check(module, (data.channels, *data.size), len(data.classes), to_train=True)
-        Batches(data.train, config.recipe.batch_size, part=self.world.part)
+            with naming(f"model {model!r}"):
+                trial(module, config, data, images=images, device=self.world.device(config.device))
         if design.open:
             tempered_teacher(design)
+        with naming(f"design {config.design!r}"):
+            trial_of_loss(design, len(data.classes))
         for network in of_other_runs(design):
             theirs, made = needed(config, network)
             if made is not None:
-                self._check(theirs, data, made)
+                self._check(theirs, data, made, tried)
             elif (there := self.store.imported(theirs.design).config()).model != theirs.model:
                 raise CktatError(f"{theirs.design} is of model {there.model!r}, and {network} is {theirs.model!r}")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,6 +80,14 @@ def source_of(spec: str, what: str = "code") -> Source:
                     parts[inner] = found
                     left.append(inner)
     return Source(parts)
+
+
+def sum_of_function(function: Callable[..., object]) -> str:
+    """sha256 of the lines that define a Python function; "" where there are none to be found."""
+    try:
+        return _sum(inspect.getsource(function).encode())
+    except (OSError, TypeError):
+        return ""
 
 
 def _imports(part: Part, name: str) -> Iterator[str]:
