@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,9 @@ import pytest
 import torch
 
 from cktat.cli import main
+from cktat.errors import CktatError
 from cktat.experiments import Store
+from cktat.experiments.theory.measure import network as theory_network
 from cktat.training import RunFolder, load_weights, save_weights
 from cktat.usercode import source_of, trust
 
@@ -213,6 +216,17 @@ def test_data_of_a_relative_path_are_found_from_another_working_directory(cktat,
     assert cktat("evaluate", tmp_path / "run", *EVALUATE).code == 0
 
 
+def test_an_imported_teacher_is_found_by_its_text_not_by_its_path(network, cktat, tiny, tmp_path, monkeypatch) -> None:
+    name = f"standard@{network(0.5).read()['identity'][:8]}"
+    words = ["train", "ltd", *tiny.flags, "--epochs", 1, "--set", f"teacher={name}", "--store", tmp_path / "runs"]
+    (tmp_path / "deeper").mkdir()
+    monkeypatch.chdir(tmp_path / "deeper")
+    assert cktat(*words, "--model", "../net.py:net").code == 0
+    (tmp_path / "scale.py").write_text("MEAN = 5.0\n")
+    done = cktat(*words, "--model", "../net.py:net")
+    assert done.code == 2 and f"{name} is of model '{tmp_path}/net.py:net' as its text was" in done.err
+
+
 # Code that a file names
 
 
@@ -270,6 +284,20 @@ def test_reports_lists_and_tables_run_nothing(network, cktat, stranger, tmp_path
     for words in (("runs",), ("report", run.path)):
         assert cktat(*words).code == 0
     assert not (tmp_path / "canary").exists()
+
+
+def test_what_a_run_in_the_store_names_does_not_run_in_a_comparison(cktat, tiny, tmp_path) -> None:
+    words = ["--data", tiny.data, "--model", tiny.model, "--epochs", "1", "--seeds", "1", "--attacks", "fgsm"]
+    words = ["compare", "standard", "--precision", "fp32", *words]
+    assert cktat(*words).code == 0
+    (run,) = Store(tmp_path / "runs").runs()
+    shutil.rmtree(run.results)
+    planted(run, tmp_path, "card", with_sum=True)
+    done = cktat(*words)
+    assert done.code == 2 and "names code that you have not named yourself" in done.err
+    with pytest.raises(CktatError, match="is not run"):
+        theory_network(run)
+    assert not (tmp_path / "canary").exists() and not run.results.exists()
 
 
 @pytest.mark.parametrize("line", ["model: evil.py:net", "data: evil.py:net", "set:\n  teacher: evil.py:net"])

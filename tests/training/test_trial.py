@@ -82,8 +82,6 @@ def too_large(self: nn.Module, z: Tensor) -> Tensor:
         (Answers(leaving), "the network failed in train mode .*SystemExit: 0$"),
         (Answers(too_large), "the network failed in eval mode .*ValueError: two at a time"),
         (net().double(), r"1\.weight is torch\.float64; a run trains torch\.float32"),
-        (nn.Sequential(nn.Flatten(), nn.LazyLinear(3)), r"1\.weight is lazy: .*give the layer its size"),
-        (nn.Sequential(nn.LazyBatchNorm2d(), nn.Flatten(), nn.Linear(36, 3)), "is lazy"),
     ],
 )
 def test_what_cannot_is_one_line_that_says_how_it_failed(body: nn.Module, said: str, tiny: Any) -> None:

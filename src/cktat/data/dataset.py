@@ -101,6 +101,11 @@ class Dataset:
                 digest.update(tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
         return digest.hexdigest()
 
+    @property
+    def content(self) -> str:
+        """All that it is made of: the fingerprint, and the sum of a user's text where that chose anything."""
+        return f"{self.fingerprint} {self.code}".rstrip()
+
     def subset(self, examples: int | None) -> Dataset:
         """The same data set with only its first `examples` training images (None: all); held-out and test stay.
 

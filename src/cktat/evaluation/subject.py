@@ -32,9 +32,10 @@ class Subject:
 
     @property
     def code(self) -> dict[str, str]:
-        """sha256 of the user's text behind the network, by what is its; {} where all is the package's own."""
-        model = self.card["model"]
-        return {"model": self.card["code"][absolute(model)]} if is_file_function(model) else {}
+        """sha256 of the user's text behind the network and the data, {} where all is the package's own or content."""
+        model, data = self.card["model"], self.data.code
+        own = {"model": self.card["code"][absolute(model)]} if is_file_function(model) else {}
+        return own | ({"data": data} if data else {})
 
     def provenance(self) -> dict[str, Any]:
         return {
@@ -67,7 +68,8 @@ def load_subject(
     if not run.weights(pick).is_file():
         raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
     weights, card = run.load(pick)
-    with recorded(run.weights(pick), card.get("code") or {}, trust_code):
+    code = card.get("code")
+    with recorded(run.weights(pick), code if isinstance(code, dict) else {}, trust_code):
         data = data or load(config.data, root or config.root).subset(config.examples)
         module = build(
             card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]

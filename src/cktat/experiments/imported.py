@@ -45,7 +45,7 @@ def import_network(
     check(module, (data.channels, *data.size), len(data.classes))
     weights = module.state_dict()
     code = code_of(config, canonical(design))
-    content = [digest(weights), by_content(config.model), data.fingerprint]
+    content = [digest(weights), by_content(config.model), data.content]
     name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     folder = store.named("imported", config.design, name[:8])
     card = card_of(config, data, design, name, code) | {

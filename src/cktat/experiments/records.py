@@ -21,8 +21,7 @@ from cktat.usercode import absolute, is_file_function
 
 def identity_of(config: RunConfig, data: Dataset, design: Design) -> str:
     """The identity of the run that trains `design` so."""
-    content = f"{data.fingerprint} {data.code}".rstrip()
-    return identity(config, canonical(design), content, adversarial=design.adversarial)
+    return identity(config, canonical(design), data.content, adversarial=design.adversarial)
 
 
 def located(config: RunConfig) -> RunConfig:

@@ -21,11 +21,11 @@ from cktat.labels import Design, Frozen, Learner, Network
 from cktat.labels.walk import canonical
 from cktat.models import Normalised, build
 from cktat.seeds import derive
-from cktat.training import RunConfig, RunFolder, Stop, Training, Watch, World, code_of, fit
+from cktat.training import RunConfig, RunFolder, Stop, Training, Watch, World, by_content, code_of, fit
 from cktat.training.calibrate import calibrate, tempered_teacher
 from cktat.training.team import State
 from cktat.training.trial import trial, trial_of_loss
-from cktat.usercode import pinned
+from cktat.usercode import absolute, pinned
 
 Say = Callable[[str], None]
 
@@ -147,8 +147,14 @@ class Runner:
             theirs, made = needed(config, network)
             if made is not None:
                 self._check(theirs, data, made, tried)
-            elif (there := self.store.imported(theirs.design).config()).model != theirs.model:
-                raise CktatError(f"{theirs.design} is of model {there.model!r}, and {network} is {theirs.model!r}")
+                continue
+            there = self.store.imported(theirs.design)
+            model = there.config().model
+            if by_content(model, there.read().get("code", {})) != by_content(theirs.model):
+                was = "as its text was" if absolute(model) == absolute(theirs.model) else ""
+                raise CktatError(
+                    f"{theirs.design} is of model {model!r}{was and f' {was}'}, and {network} is {theirs.model!r}"
+                )
 
     def _calibrate(
         self, config: RunConfig, data: Dataset, design: Design, given: dict[Network, State]

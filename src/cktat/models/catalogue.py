@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from cktat.errors import CktatError, unknown
 from cktat.models.normalised import Normalised
@@ -55,4 +56,9 @@ def _body(name: str, classes: int, channels: int) -> nn.Module:
     body = load_file_function(name, "model")(classes=classes, channels=channels)
     if not isinstance(body, nn.Module):
         raise CktatError(f"model {name!r} must return an nn.Module, not a {type(body).__name__}")
+    for part, weight in (*body.named_parameters(), *body.named_buffers()):
+        if is_lazy(weight):
+            raise CktatError(
+                f"model {name!r}: {part} is lazy: it gets its shape from the first images; give it its size"
+            )
     return body

@@ -117,15 +117,16 @@ def code_of(config: RunConfig, design: Any) -> dict[str, str]:
     return {absolute(text): source_of(text).sha256 for text in sorted(named) if is_file_function(text)}
 
 
-def by_content(node: Any) -> Any:
+def by_content(node: Any, code: Mapping[str, str] | None = None) -> Any:
     """JSON values with every `file.py:function` replaced by the function and the sum of its text: an edited network is
-    another."""
+    another. code: the sums to take (see `code_of`); None is those of the files as they are now."""
     if isinstance(node, dict):
-        return {key: by_content(value) for key, value in node.items()}
+        return {key: by_content(value, code) for key, value in node.items()}
     if isinstance(node, list):
-        return [by_content(part) for part in node]
+        return [by_content(part, code) for part in node]
     if isinstance(node, str) and is_file_function(node):
-        return f"{node.rpartition(':')[2]} in {source_of(node).sha256}"
+        total = source_of(node).sha256 if code is None else code.get(absolute(node))
+        return f"{node.rpartition(':')[2]} in {total}"
     return node
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
 
 from cktat.data import Dataset, ordered
 from cktat.errors import CktatError, out_of_memory
@@ -22,9 +21,9 @@ def trial(module: nn.Module, config: RunConfig, data: Dataset, *, images: int, d
     `images` training images, in the run's precision and memory format. The module is used up: its statistics change.
 
     Raises CktatError, naming the mode, for a network that fails, that answers with anything but finite logits [N, classes]
-    that depend on a weight, or whose weights are not ready to be trained: lazy, or of another type than float32.
+    that depend on a weight, or whose weights are of another type than float32.
     """
-    _require_ready(module)
+    _require_float32(module)
     check(module, (data.channels, *data.size), len(data.classes), to_train=True)
     module = module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     batch = next(ordered(data.train, images, levels=data.levels, device=device))
@@ -65,10 +64,8 @@ def trial_of_loss(design: Design, classes: int) -> None:
         raise CktatError(f"its loss failed on random logits: {said(error)}") from error
 
 
-def _require_ready(module: nn.Module) -> None:
+def _require_float32(module: nn.Module) -> None:
     for name, weight in (*module.named_parameters(), *module.named_buffers()):
         name = name.removeprefix("body.")
-        if is_lazy(weight):
-            raise CktatError(f"{name} is lazy: it gets its shape from the first images; give the layer its size")
         if (weight.is_floating_point() or weight.is_complex()) and weight.dtype != torch.float32:
             raise CktatError(f"{name} is {weight.dtype}; a run trains torch.float32 (call .float() on the network)")

@@ -49,7 +49,9 @@ def require(spec: str, source: Source) -> None:
     reading, pin = _reading.get(), _pins.get().get(absolute(spec))
     if reading is None:
         if pin not in (None, source.sha256):
-            raise CktatError(f"{source} was changed while it was in use (sha256 {pin} before); start again")
+            raise CktatError(
+                f"{source} was changed while it was in use; bring the text of sum {pin} back, or start anew"
+            )
         return _remember(spec, source)
     where, trust = reading
     if pin is None:
@@ -78,7 +80,7 @@ def _allow(spec: str, source: Source, where: Path, trust: bool) -> None:
     if not trust:
         raise CktatError(
             f"{where} names code that you have not named yourself: function {spec.rpartition(':')[2]} of {source}. "
-            f"Read it; then allow it with --trust-code, in Python trust_code=True"
+            f"Read it; evaluate, knowledge and train then run it with --trust-code, in Python with trust_code=True"
         )
     print(f"runs function {spec.rpartition(':')[2]} of {source}, which {where} names", flush=True)
 
