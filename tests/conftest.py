@@ -86,6 +86,14 @@ class Tiny:
         return [part for key, value in self.options.items() for part in (f"--{key.replace('_', '-')}", str(value))]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def nothing_named_before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What tests name as a user's code is kept in a folder of theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     folder = tmp_path_factory.mktemp("tiny")

@@ -17,6 +17,7 @@ SOURCE = Path(cktat.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = [
+    {"usercode"},
     {"labels", "attacks", "models", "theory"},
     {"designs", "data"},
     {"training", "evaluation", "knowledge"},

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class CktatError(Exception):
@@ -29,43 +27,24 @@ def unknown(what: str, name: object, known: Iterable[str], hint: str = "") -> Ck
     return CktatError(f"unknown {what} {name!r}{guess} known: {', '.join(known)}{'; ' + hint if hint else ''}")
 
 
-def is_file_function(spec: str) -> bool:
-    """Whether `spec` has the form `file.py:function`, a user's own design, model or data."""
-    return ".py:" in spec
-
-
-def load_file_function(spec: str, what: str) -> Callable[..., Any]:
-    """The function that `file.py:function` names. `what` is said in errors ("design", "model", "data").
-
-    Raises CktatError if the file is missing, fails while it runs, or has no such function.
-    """
-    path_text, _, name = spec.rpartition(":")
-    path = Path(path_text).expanduser()
-    if not path.is_file():
-        raise CktatError(f"{what} {spec!r}: there is no file {path.resolve()}")
-    module_spec = importlib.util.spec_from_file_location(f"cktat_user_{path.stem}", path)
-    assert module_spec is not None and module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    try:
-        module_spec.loader.exec_module(module)
-    except Exception as error:  # any failure of the user's own file is reported in one line, not as our traceback
-        raise CktatError(
-            f"{what} {spec!r}: {path} failed to load: {type(error).__name__}: {one_line(error)}"
-        ) from error
-    function = getattr(module, name, None)
-    if not callable(function):
-        functions = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
-        raise unknown(f"function in {path}", name, functions or ["(none)"])
-    return function
-
-
 def one_line(error: BaseException) -> str:
     """The first line of an error's text, for errors that go on over several."""
     return (str(error).splitlines() or [""])[0]
 
 
+@contextmanager
+def naming(what: str) -> Iterator[None]:
+    """A CktatError raised in here begins with `what`, unless it names it already."""
+    try:
+        yield
+    except CktatError as error:
+        if type(error) is not CktatError or what in str(error):
+            raise
+        raise CktatError(f"{what}: {error}") from error
+
+
 def out_of_memory(error: BaseException) -> bool:
-    """Whether there was too little memory, of whichever kind."""
-    # by name, because torch is imported by the commands that need it; on a CPU it raises a plain RuntimeError
+    """Whether an error says that memory is short, of the machine or of a GPU."""
+    # by name, because not every command imports torch; on a CPU it raises a plain RuntimeError
     kinds = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return kinds or "allocate memory" in str(error)

@@ -15,6 +15,7 @@ from cktat.data import Split
 from cktat.errors import CktatError
 from cktat.evaluation import Result, evaluate, flags, for_report, load_subject
 from cktat.training import RunFolder, read_json, save_weights
+from cktat.usercode import own, source_of
 
 
 class Brightness(nn.Module):
@@ -274,7 +275,8 @@ def test_best_and_last_weights_have_files_of_their_own(subject, folder) -> None:
 
 def test_a_result_carries_its_protocol_and_where_it_came_from(subject, folder) -> None:
     clean, attacked = evaluate(subject, ("pgd10",), batch_size=7, seed=3)
-    settings = {"test_images": 30, "batch_size": 7, "seed": 3, "precision": "fp32"}
+    model = {"model": next(iter(subject.card["code"].values()))}  # the network's text
+    settings = {"test_images": 30, "batch_size": 7, "seed": 3, "precision": "fp32", "code": model}
     assert clean.protocol == settings
     ball = {"norm": "Linf", "eps": 0.1, "step": 0.025, "steps": 10, "start": "uniform", "restarts": 1}
     assert attacked.protocol == settings | ball
@@ -349,8 +351,9 @@ def test_a_subject_is_what_its_card_says(subject, folder) -> None:
 
 
 def test_weights_that_do_not_fit_their_card_are_refused(folder, tiny) -> None:
-    weights, card = folder.load("best")
-    save_weights(folder.weights("best"), weights, card | {"model": f"{tiny.file}:wide"})
+    (weights, card), wide = folder.load("best"), f"{tiny.file}:wide"
+    save_weights(folder.weights("best"), weights, card | {"model": wide, "code": {wide: source_of(wide).sha256}})
+    own(wide)
     with pytest.raises(CktatError, match=r"does not fit the network .*wide with 3 classes"):
         load_subject(folder, "best", None, torch.device("cpu"))
 

@@ -86,8 +86,10 @@ def test_users_own_network(user_file: Callable[[str], str]) -> None:
     ("body", "message"),
     [
         ("    return [1]\n", "must return an nn.Module, not a list"),
-        ("    return 1 / 0\n", r"function\(classes=10, channels=1\) failed: ZeroDivisionError"),
-        ("    raise ValueError('one\\ntwo')\n", "failed: ValueError: one$"),
+        ("    return nn.Sequential(nn.Flatten(), nn.LazyLinear(10))\n", r"1\.weight is lazy: .*give it its size"),
+        ("    return nn.Sequential(nn.LazyBatchNorm2d(affine=False), nn.Flatten())\n", r"0\.running_mean is lazy"),
+        ("    return 1 / 0\n", r"function failed: ZeroDivisionError: .*\(mine\.py, line 3, in net\)"),
+        ("    raise ValueError('one\\ntwo')\n", r"failed: ValueError: one \(mine\.py, line 3, in net\)$"),
     ],
 )
 def test_users_bad_network(user_file: Callable[[str], str], body: str, message: str) -> None:

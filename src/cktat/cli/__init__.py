@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from traceback import print_exception
 from types import FrameType
+from typing import Annotated
 
 import typer
+from typer import Option
 
 from cktat.cli import catalogue, knowledge, results, speed, tables, training
 from cktat.cli.theory import theory_app
 from cktat.errors import CktatError, one_line, out_of_memory
+from cktat.usercode import blamed
 
 app = typer.Typer(
     add_completion=False,
@@ -41,6 +45,15 @@ app.add_typer(data_app, name="data")
 app.add_typer(theory_app, name="theory")
 
 
+@app.callback()
+def everywhere(
+    traceback: Annotated[
+        bool, Option("--traceback", help="After an error, show where it came from. Stands anywhere in a command.")
+    ] = False,
+) -> None:
+    """What every command has. `main` takes --traceback out beforehand: it stands here to be shown by --help."""
+
+
 TOGETHER = ("train", "evaluate")
 """Commands that torchrun's processes carry out together."""
 
@@ -59,7 +72,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 def main() -> None:
     """Entry point: a CktatError is one line on stderr and its exit code. Of torchrun's processes the first speaks.
 
-    A signal that finds nobody who saves and stops ends with 130 or 143, as the shell counts.
+    A signal that finds nobody who saves and stops ends with 130 or 143, as the shell counts. --traceback, anywhere among
+    the words, shows what lies behind the line, too.
     """
     before = {number: signal.signal(number, _interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -71,6 +85,8 @@ def main() -> None:
 
 
 def _main() -> None:
+    shown = "--traceback" in sys.argv[1:]
+    sys.argv = [sys.argv[0], *(word for word in sys.argv[1:] if word != "--traceback")]
     numbers = os.environ if "LOCAL_RANK" in os.environ else {}  # others than torchrun set a RANK, too
     rank, size = int(numbers.get("RANK", 0)), int(numbers.get("WORLD_SIZE", 1))
     if rank > 0:
@@ -80,10 +96,13 @@ def _main() -> None:
             refusal = CktatError(f"torchrun is for {' and '.join(TOGETHER)}; start `cktat {sys.argv[1]}` without it")
             refusal.shared = True
             raise refusal
-        app()
+        with blamed():
+            app()
     except CktatError as error:
         if size > 1:  # torchrun ends the others as soon as one has ended, but all are to end with their own code
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if shown:
+            print_exception(error)
         if rank == 0 or not error.shared:
             print(f"cktat: {' '.join(map(str.strip, str(error).splitlines()))}", file=sys.stderr)
         sys.exit(error.exit_code)

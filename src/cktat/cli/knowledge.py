@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from rich.console import Console
 from typer import Argument, Option
 
-from cktat.cli.output import RootOption, StoreOption, names, print_table
+from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
 
 
 def knowledge(
@@ -29,6 +29,7 @@ def knowledge(
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     root: RootOption = None,
     store: StoreOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Find the parts of images that networks depend on, as pictures and as counts (Table 5). Run again, it goes on.
 
@@ -42,7 +43,7 @@ def knowledge(
     pictured(
         runs, out, pictured=names(images), layer=layer, count_images=count_images, weights=weights, threshold=threshold,
         how=Discarding(cells=cells, steps=steps, seed=seed), device=device, root=None if root is None else str(root),
-        store=store,
+        store=store, trust_code=trust_code,
     )  # fmt: skip
 
 

@@ -13,6 +13,11 @@ from typer import Option
 StoreOption = Annotated[Path | None, Option(help="Where runs lie (default: CKTAT_STORE or ./runs).", metavar="DIR")]
 RootOption = Annotated[Path | None, Option(help="Where data sets lie (default: CKTAT_DATA).", metavar="DIR")]
 
+TrustOption = Annotated[
+    bool,
+    Option("--trust-code", help="Run the file.py:function that a file names, where it is not your own. Read it first."),
+]
+
 
 def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], markdown: bool) -> None:
     console = Console()

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-from cktat.cli.output import RootOption, StoreOption, names, print_table
+from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
 
 
 def evaluate(
@@ -34,6 +34,7 @@ def evaluate(
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     root: RootOption = None,
     store: StoreOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Attack a run on test images, in fp32; every attack's result is a JSON file in the run's results/.
 
@@ -52,7 +53,7 @@ def evaluate(
     results = api.evaluate(
         run, wanted, weights=weights, examples=examples, eps=number("eps", eps), batch_size=batch_size, seed=seed,
         mode=mode, doubts=doubts, claimed=number("claimed", claimed), device=device,
-        root=None if root is None else str(root), store=store,
+        root=None if root is None else str(root), store=store, trust_code=trust_code,
     )  # fmt: skip
     if examples is None and eps is None:
         print(text_table([Store(store).open(run)], weights))

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from cktat.cli.output import RootOption, StoreOption, names, print_table
+from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
 from cktat.errors import CktatError, unknown
+from cktat.usercode import allow, is_file_function
 
 
 def demo(
@@ -51,6 +52,7 @@ def train(
     compile: Annotated[bool, Option("--compile", help="Let torch.compile work on the networks.")] = False,
     stop_after: Annotated[str | None, Option(help="Save and stop after this long, such as 9m.")] = None,
     resume: Annotated[bool, Option("--resume", help="Go on with an unfinished run.")] = False,
+    trust_code: TrustOption = False,
 ) -> None:
     """Train a design; the networks it needs are found in the store or trained first.
 
@@ -73,13 +75,21 @@ def train(
         examples=examples, eps=eps, step=step, steps=steps, ema=ema, awp=awp, seed=seed, device=device,
         precision=precision, threads=threads, compile=compile or None,
     )  # fmt: skip
-    options |= {name: value for name, value in given.items() if value is not None}
+    named = {name: value for name, value in given.items() if value is not None}
     hyper = options.pop("set", {})
     if not isinstance(hyper, dict):
         raise CktatError(f"{config}: set must hold names and values, such as tau: 3")
     if options.pop("design", design) != design:
         raise CktatError(f"{config} is for another design than {design!r}")
-    hyper |= dict(map(assignment, set_ or []))
+    chosen = dict(map(assignment, set_ or []))
+    if config:  # what it names and the command does not
+        of_file = [
+            value for all_, own in ((options, named), (hyper, chosen)) for key, value in all_.items() if key not in own
+        ]
+        for value in of_file:
+            if isinstance(value, str) and is_file_function(value):
+                allow(value, config, trust_code)
+    options, hyper = options | named, hyper | chosen
     run = api.train(design, store=store, out=out, resume=resume, stop_after=stop_after, set=hyper, **options)
     print(f"run: {run.path}")
 

@@ -44,7 +44,8 @@ class Dataset:
     name: what `load` was asked for. levels: the integer that stands for 1.0 (255, or 16 for digits).
     mean, std: per channel, of the training images in [0, 1]. box: (0.0, 1.0), or None if inputs have no bounds.
     eps: default radius of the adversary, a fraction of the pixel range. augment: "crop-flip" (zero-pad by 4, random
-    crop, random horizontal flip) or "none".
+    crop, random horizontal flip) or "none". code: sha256 of a user's text that chose what does not follow from the images
+    (mean, std, box, augment), "" where there is none.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Dataset:
     box: tuple[float, float] | None
     eps: float
     augment: str
+    code: str = ""
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:
@@ -108,6 +110,11 @@ class Dataset:
     def _sums(split: Split) -> list[bytes]:
         images = split.images.cpu().contiguous().numpy()
         return [hashlib.blake2b(image.data, digest_size=16).digest() for image in images.reshape(len(images), -1)]
+
+    @property
+    def content(self) -> str:
+        """All that it is made of: the fingerprint, and the sum of a user's text where that chose anything."""
+        return f"{self.fingerprint} {self.code}".rstrip()
 
     def subset(self, examples: int | None) -> Dataset:
         """The same data set with only its first `examples` training images (None: all); held-out and test stay.

@@ -13,7 +13,8 @@ from cktat.data.folders import read_folder
 from cktat.data.multiview import read_multiview
 from cktat.data.own import from_arrays, read_npz
 from cktat.data.sparse_coding import read_sparse_coding
-from cktat.errors import CktatError, is_file_function, load_file_function, unknown
+from cktat.errors import CktatError, unknown
+from cktat.usercode import absolute, is_file_function, load_file_function, source_of
 
 DATASETS = {
     "digits": "1,797 handwritten digits, 8 x 8 grey; UCI, comes with the package",
@@ -50,16 +51,19 @@ def load(spec: str, root: str | Path | None = None) -> Dataset:
     raise unknown("data", spec, DATASETS, forms)
 
 
+def located(spec: str) -> str:
+    """`spec` with the whole path of a user's file or folder, so that it means the same in any working directory."""
+    if is_file_function(spec):
+        return absolute(spec)
+    own = spec.partition(":")[0] not in DATASETS and Path(spec).expanduser().exists()
+    return str(Path(spec).expanduser().resolve()) if own else spec
+
+
 def _call(spec: str) -> Dataset:
-    function = load_file_function(spec, "data")
-    try:
-        result = function()
-    except CktatError:
-        raise
-    except Exception as error:  # any failure of the user's own function is reported in one line, not as our traceback
-        raise CktatError(f"data {spec!r}: the function failed: {type(error).__name__}: {error}") from error
+    result = load_file_function(spec, "data")()
     if isinstance(result, Dataset):
-        return dataclasses.replace(result, name=spec)  # a data set's name is what loads it
+        code = f"{source_of(spec).sha256} {result.code}".rstrip()
+        return dataclasses.replace(result, name=spec, code=code)  # a data set's name is what loads it
     if isinstance(result, Mapping):
         return from_arrays(spec, result)
     raise CktatError(

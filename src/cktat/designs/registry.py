@@ -7,9 +7,10 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from cktat.errors import CktatError, is_file_function, load_file_function, one_line, unknown
+from cktat.errors import CktatError, naming, one_line, unknown
 from cktat.labels import Calibrated, Design
 from cktat.labels.scalars import Number
+from cktat.usercode import is_file_function, load_file_function
 
 Maker = Callable[..., Design]
 
@@ -45,17 +46,11 @@ def build(spec: str, known: dict[str, Maker], hyper: dict[str, Any]) -> Design:
         maker = known[spec]
     else:
         raise unknown("design", spec, known, "or give your own as file.py:function")
-    try:
-        return maker(**hyper)
-    except CktatError as error:
-        raise error if repr(spec) in str(error) else CktatError(f"design {spec!r}: {error}") from error
-    except TypeError as error:
-        raise CktatError(f"design {spec!r}: {one_line(error)}") from error
-    except Exception as error:  # whatever a user's own function raises is reported in one line, not as our traceback
-        if not is_file_function(spec):
-            raise
-        failed = f"{type(error).__name__}: {one_line(error)}"
-        raise CktatError(f"design {spec!r}: the function failed: {failed}") from error
+    with naming(f"design {spec!r}"):
+        try:
+            return maker(**hyper)
+        except TypeError as error:
+            raise CktatError(one_line(error)) from error
 
 
 def parameters(maker: Maker) -> dict[str, Any]:

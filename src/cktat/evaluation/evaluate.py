@@ -87,6 +87,7 @@ def evaluate(
         world.together(partial(heed, name, 0, 1))
         protocol = {"test_images": len(split), "batch_size": batch_size, "seed": seed, "precision": "fp32"}
         protocol |= _protocol(attack, subject.norm, radius, mode, world)
+        protocol |= {"code": subject.code} if subject.code else {}
         path = subject.run.results / f"{subject.pick}-{name}{ending_of(subject, eps, examples)}.json"
         with ExitStack() as held:
             result = world.once(partial(_measured, path, protocol, subject))
@@ -189,8 +190,8 @@ def _measured(path: Path, protocol: dict[str, Any], subject: Subject) -> Result 
     if not path.is_file():
         return None
     old = Result.read(path)
-    same = old.protocol == protocol and old.provenance["weights_sha256"] == subject.card["weights_sha256"]
-    return old if same else None
+    same = all(old.provenance.get(key) == subject.card[key] for key in ("weights_sha256", "data"))
+    return old if same and old.protocol == protocol else None
 
 
 def ending_of(subject: Subject, eps: float | None, examples: int | None) -> str:

@@ -12,6 +12,7 @@ from cktat.data import Dataset, load
 from cktat.errors import CktatError
 from cktat.models import Normalised, build
 from cktat.training import RunFolder
+from cktat.usercode import absolute, is_file_function, recorded
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,13 @@ class Subject:
         """The norm of the ball that its adversary moved in."""
         return self.card.get("norm", "Linf")
 
+    @property
+    def code(self) -> dict[str, str]:
+        """sha256 of the user's text behind the network and the data, {} where all is the package's own or content."""
+        model, data = self.card["model"], self.data.code
+        own = {"model": self.card["code"][absolute(model)]} if is_file_function(model) else {}
+        return own | ({"data": data} if data else {})
+
     def provenance(self) -> dict[str, Any]:
         return {
             "run": self.card["run"],
@@ -41,23 +49,33 @@ class Subject:
 
 
 def load_subject(
-    run: RunFolder, pick: str, root: str | None, device: torch.device, data: Dataset | None = None
+    run: RunFolder,
+    pick: str,
+    root: str | None,
+    device: torch.device,
+    data: Dataset | None = None,
+    *,
+    trust_code: bool = False,
 ) -> Subject:
     """The `pick`ed weights of a run, on the device. data: the run's data set, if it is loaded already.
 
-    Raises CktatError if the weights do not fit their card or the data differ."""
+    trust_code: whether a `file.py:function` that the run names may run where this user has not named the same text before;
+    it is then shown. Raises CktatError if it may not, or is another text than the run's, if the weights do not fit their
+    card or if the data differ."""
     if pick not in ("best", "last"):
         raise CktatError(f"weights must be best or last, not {pick!r}")
     config = run.config()
     if not run.weights(pick).is_file():
         raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
     weights, card = run.load(pick)
-    data = data or load(config.data, root or config.root).subset(config.examples)
+    code = card.get("code")
+    with recorded(run.weights(pick), code if isinstance(code, dict) else {}, trust_code):
+        data = data or load(config.data, root or config.root).subset(config.examples)
+        module = build(
+            card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
+        )
     if data.fingerprint != card["data"]["fingerprint"]:
         raise CktatError(f"data {config.data!r} is not what {run.path} was trained on; its content has changed")
-    module = build(
-        card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
-    )
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:

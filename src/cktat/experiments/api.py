@@ -30,10 +30,12 @@ from cktat.experiments.store import Store
 from cktat.labels import Design
 from cktat.training import RunConfig, RunFolder, Stop, Stopped, World, device_of, seconds
 from cktat.training.progress import Meter, Shown, Silent, plain
+from cktat.usercode import blamed
 
 T = TypeVar("T")
 
 
+@blamed()
 def train(
     design: str | Design = "cktat",
     *,
@@ -81,6 +83,7 @@ def train(
         return runner.train(config, data, design=made, folder=folder, resume=resume, ensure=ensure)
 
 
+@blamed()
 def evaluate(
     run: RunFolder | str | Path,
     attacks: Sequence[str] = STANDARD_ATTACKS,
@@ -98,6 +101,7 @@ def evaluate(
     draw: bool = True,
     doubts: bool = True,
     claimed: float | None = None,
+    trust_code: bool = False,
 ) -> list[Result]:
     """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
 
@@ -108,7 +112,8 @@ def evaluate(
     whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
     it. claimed: an accuracy under attack in percent that somebody claims, held against the lowest found, written and said
     (`cktat.evaluation.Claim`). The lowest counts an image as broken if any result in the folder that is of these weights,
-    radius and images says so. Under `torchrun` its processes share the images.
+    radius and images says so. trust_code: let a `file.py:function` run that the run names and you have not named yourself,
+    after you have read it. Under `torchrun` its processes share the images.
 
     Raises CktatError for unknown attacks or weights that do not fit.
     """
@@ -117,7 +122,7 @@ def evaluate(
 
     def load() -> Subject:
         folder = run if isinstance(run, RunFolder) else Store(store).open(run)
-        subject = load_subject(folder, weights, root, world.device(str(device_of(device))))
+        subject = load_subject(folder, weights, root, world.device(str(device_of(device))), trust_code=trust_code)
         Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
         if claimed is not None:
             check_claimed(claimed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
 from pathlib import Path
 
@@ -12,11 +14,11 @@ from torch import Tensor
 from cktat.data import Dataset
 from cktat.designs import make
 from cktat.errors import CktatError, one_line
-from cktat.experiments.runs import card_of
+from cktat.experiments.records import card_of, located
 from cktat.experiments.store import Store
 from cktat.labels.walk import canonical
 from cktat.models import build, check
-from cktat.training import RunConfig, RunFolder, commit, digest, looks_like, save_weights, versions
+from cktat.training import RunConfig, RunFolder, by_content, code_of, commit, digest, looks_like, save_weights, versions
 from cktat.training.files import load_tensors
 
 INPUTS = ("data", "raw")
@@ -27,9 +29,10 @@ def import_network(
 ) -> tuple[RunFolder, str]:
     """Puts the weights in `path` (safetensors, or a state dict of torch.save) into the store; returns folder and name.
 
-    The name is `DESIGN@HASH`, DESIGN being how the network was trained (`config.design`) and HASH the sum of its weights:
-    what `--set teacher=` and `start=` take. inputs: "data" normalises images by the data set's mean and std, "raw" hands
-    them on as they are in [0, 1]; weights that carry a mean and std keep theirs.
+    The name is `DESIGN@HASH`, DESIGN being how the network was trained (`config.design`) and HASH the sum of its weights, of
+    the text of a user's own architecture and of the data: what `--set teacher=` and `start=` take. inputs: "data"
+    normalises images by the data set's mean and std, "raw" hands them on as they are in [0, 1]; weights that carry a mean
+    and std keep theirs.
 
     Raises CktatError for a file that is no state dict, or one of another architecture. Runs no code from the file.
     """
@@ -41,9 +44,11 @@ def import_network(
     _fill(module, _read(path), path, config.model)
     check(module, (data.channels, *data.size), len(data.classes))
     weights = module.state_dict()
-    name = digest(weights)[:16]
+    code = code_of(config, canonical(design))
+    content = [digest(weights), by_content(config.model), data.content]
+    name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     folder = store.named("imported", config.design, name[:8])
-    card = card_of(config, data, design, name) | {
+    card = card_of(config, data, design, name, code) | {
         "mean": module.mean.flatten().tolist(),
         "std": module.std.flatten().tolist(),
         "epoch": None,
@@ -53,7 +58,8 @@ def import_network(
     folder.begin(
         identity=name,
         design={"name": design.name, "declared": canonical(design)},
-        config=config.model_dump(mode="json"),
+        config=located(config).model_dump(mode="json"),
+        code=code,
         data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)},
         imported=path.name,
         commit=commit(),

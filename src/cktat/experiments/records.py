@@ -3,25 +3,46 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from cktat.data import Dataset
+from cktat.data.loading import located as data_located
 from cktat.errors import CktatError
 from cktat.labels import Design
 from cktat.labels.walk import canonical
 from cktat.training import RunConfig, RunFolder, World, commit, hardware, identity, versions
 from cktat.training.files import Card
+from cktat.usercode import absolute, is_file_function
 
 
 def identity_of(config: RunConfig, data: Dataset, design: Design) -> str:
     """The identity of the run that trains `design` so."""
-    return identity(config, canonical(design), data.fingerprint, adversarial=design.adversarial)
+    return identity(config, canonical(design), data.content, adversarial=design.adversarial)
 
 
-def card_of(config: RunConfig, data: Dataset, design: Design, name: str) -> Card:
-    """What the weights of a run are, for whoever finds the file."""
+def located(config: RunConfig) -> RunConfig:
+    """The same with whole paths, so that what is written of a run means the same in any working directory."""
+
+    def whole(text: Any) -> Any:
+        return absolute(text) if isinstance(text, str) and is_file_function(text) else text
+
+    root = config.root and str(Path(config.root).expanduser().resolve())
+    own = {
+        "design": whole(config.design),
+        "model": whole(config.model),
+        "data": data_located(config.data),
+        "root": root,
+    }
+    return config.model_copy(update=own | {"set": {key: whole(value) for key, value in config.set.items()}})
+
+
+def card_of(config: RunConfig, data: Dataset, design: Design, name: str, code: Mapping[str, str]) -> Card:
+    """What the weights of a run are, for whoever finds the file. code: see `code_of`."""
+    config = located(config)
     return {
         "model": config.model,
         "classes": list(data.classes),
@@ -35,14 +56,24 @@ def card_of(config: RunConfig, data: Dataset, design: Design, name: str) -> Card
         "design": design.name,
         "seed": config.seed,
         "run": name,
+        "code": dict(code),
     }
 
 
-def begin(folder: RunFolder, config: RunConfig, design: Design, data: Dataset, name: str, world: World) -> None:
+def begin(
+    folder: RunFolder,
+    config: RunConfig,
+    design: Design,
+    data: Dataset,
+    name: str,
+    code: Mapping[str, str],
+    world: World,
+) -> None:
     folder.begin(
         identity=name,
         design={"name": design.name, "declared": canonical(design)},
-        config=config.model_dump(mode="json"),
+        config=located(config).model_dump(mode="json"),
+        code=dict(code),
         data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)},
         commit=commit(),
         versions=versions(),
@@ -74,12 +105,14 @@ def require_free(folder: RunFolder) -> None:
         raise CktatError(f"{folder.path} exists and holds no run; choose another --out")
 
 
-def require_same(folder: RunFolder, config: RunConfig, name: str) -> None:
+def require_same(folder: RunFolder, config: RunConfig, name: str, code: Mapping[str, str]) -> None:
     there = folder.read()
     if there.get("identity") == name:
         return
-    old, new = _flat(there.get("config", {})), _flat(config.model_dump(mode="json"))
+    old, new = _flat(there.get("config", {})), _flat(located(config).model_dump(mode="json"))
     different = [f"{key} is {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]
+    sums = there.get("code") or {}
+    different += [f"the text of {spec} was changed" for spec in code if sums.get(spec, code[spec]) != code[spec]]
     raise CktatError(
         f"{folder.path} holds another run ({there.get('identity')}): "
         f"{'; '.join(different[:3]) or 'its design or data differ'}; choose another --out"

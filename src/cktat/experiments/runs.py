@@ -13,16 +13,19 @@ import torch
 from cktat.attacks import Ball
 from cktat.data import Batches, Dataset
 from cktat.designs import make
-from cktat.errors import CktatError
+from cktat.errors import CktatError, naming
 from cktat.experiments.needs import needed, of_other_runs
 from cktat.experiments.records import begin, card_of, go_on_with, identity_of, kept, now, require_free, require_same
 from cktat.experiments.store import Store
 from cktat.labels import Design, Frozen, Learner, Network
-from cktat.models import Normalised, build, check
+from cktat.labels.walk import canonical
+from cktat.models import Normalised, build
 from cktat.seeds import derive
-from cktat.training import RunConfig, RunFolder, Stop, Training, Watch, World, fit
+from cktat.training import RunConfig, RunFolder, Stop, Training, Watch, World, by_content, code_of, fit
 from cktat.training.calibrate import calibrate, tempered_teacher
 from cktat.training.team import State
+from cktat.training.trial import trial, trial_of_loss
+from cktat.usercode import absolute, pinned
 
 Say = Callable[[str], None]
 
@@ -57,11 +60,13 @@ class Runner:
         asked to stop, and Busy if it was not to wait and would have to.
         """
         made = self.world.together(lambda: design or make(config.design, **config.set))
-        with ExitStack() as lock:
-            enter = partial(self._enter, config, data, made, folder, lock, resume, ensure)
+        code = self.world.together(lambda: code_of(config, canonical(made)))
+        with ExitStack() as held:
+            held.enter_context(pinned(code))  # a teacher may train for days before a user's file is read again
+            enter = partial(self._enter, config, data, made, code, folder, held, resume, ensure)
             place, name, going = self.world.patiently(enter, self.stop, self.say) if wait else self.world.once(enter)
             if going is not None:
-                self._train(going, data, made, place, name)
+                self._train(going, data, made, code, place, name)
         return place
 
     def _enter(
@@ -69,6 +74,7 @@ class Runner:
         config: RunConfig,
         data: Dataset,
         design: Design,
+        code: dict[str, str],
         folder: RunFolder | None,
         lock: ExitStack,
         resume: bool,
@@ -81,13 +87,13 @@ class Runner:
             require_free(folder)
             if resume:
                 raise CktatError(f"there is nothing to resume in {folder.path}; start without --resume")
-            self._check(config, data, design)
+            self._check(config, data, design, set())
         lock.enter_context(folder.locked("trains"))
         if not folder.exists:
             torch.set_num_threads(config.threads)
-            begin(folder, config, design, data, name, self.world)
+            begin(folder, config, design, data, name, code, self.world)
             return folder, name, config
-        require_same(folder, config, name)
+        require_same(folder, config, name, code)
         if folder.finished:
             if not ensure:
                 self.say(f"{folder.path} is finished already: nothing to do")
@@ -98,7 +104,9 @@ class Runner:
         there = folder.config()
         return folder, name, config.model_copy(update={"threads": there.threads, "threat": there.threat})
 
-    def _train(self, config: RunConfig, data: Dataset, design: Design, folder: RunFolder, name: str) -> None:
+    def _train(
+        self, config: RunConfig, data: Dataset, design: Design, code: dict[str, str], folder: RunFolder, name: str
+    ) -> None:
         given, inputs = self._given(config, data, design)
         torch.set_num_threads(config.threads)  # a teacher that was resumed just now set those of its own record
         calibrated = self.world.once(lambda: go_on_with(folder, inputs))
@@ -113,26 +121,39 @@ class Runner:
             design, config, data, lambda model, number: self._module(config, data, model or config.model, number),
             given, self.world,
         )  # fmt: skip
-        card = card_of(config, data, design, name)
+        card = card_of(config, data, design, name, code)
         started = time.time()
         fit(training, folder, card, stop=self.stop, watch=self.watch)
         seconds = round(time.time() - started, 1)
         self.world.once(lambda: folder.write(finished={"at": now(), "seconds_this_session": seconds}))
 
-    def _check(self, config: RunConfig, data: Dataset, design: Design) -> None:
-        """Raises CktatError for anything wrong with the networks of a run, or of the runs that it needs."""
+    def _check(self, config: RunConfig, data: Dataset, design: Design, tried: set[str]) -> None:
+        """Raises CktatError for anything wrong with the networks of a run, or of the runs that it needs. tried: those that
+        need not be tried again."""
+        images = Batches(data.train, config.recipe.batch_size, part=self.world.part).batch_size // self.world.size
         for model in {config.model, *(learner.model or config.model for learner in design.learners)}:
+            if model in tried:
+                continue
+            tried.add(model)
             module = self._module(config, data, model, 0)
-            check(module, (data.channels, *data.size), len(data.classes), to_train=True)
-        Batches(data.train, config.recipe.batch_size, part=self.world.part)
+            with naming(f"model {model!r}"):
+                trial(module, config, data, images=images, device=self.world.device(config.device))
         if design.open:
             tempered_teacher(design)
+        with naming(f"design {config.design!r}"):
+            trial_of_loss(design, len(data.classes))
         for network in of_other_runs(design):
             theirs, made = needed(config, network)
             if made is not None:
-                self._check(theirs, data, made)
-            elif (there := self.store.imported(theirs.design).config()).model != theirs.model:
-                raise CktatError(f"{theirs.design} is of model {there.model!r}, and {network} is {theirs.model!r}")
+                self._check(theirs, data, made, tried)
+                continue
+            there = self.store.imported(theirs.design)
+            model = there.config().model
+            if by_content(model, there.read().get("code", {})) != by_content(theirs.model):
+                was = "as its text was" if absolute(model) == absolute(theirs.model) else ""
+                raise CktatError(
+                    f"{theirs.design} is of model {model!r}{was and f' {was}'}, and {network} is {theirs.model!r}"
+                )
 
     def _calibrate(
         self, config: RunConfig, data: Dataset, design: Design, given: dict[Network, State]

@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from cktat.usercode import sum_of_function
+
 
 def walk(node: Any, into: Callable[[Any], bool] = lambda node: True) -> Iterator[Any]:
     """`node` and everything inside it, in the order of the fields; what `into` refuses is given but not entered."""
@@ -35,12 +37,14 @@ def rebuild(node: Any, change: Callable[[Any], Any], into: Callable[[Any], bool]
 
 
 def canonical(node: Any) -> Any:
-    """`node` in JSON values: what it declares, without where it came from. Functions stand there by their names."""
+    """`node` in JSON values: what it declares, without where it came from. Functions stand there by their names, and those
+    of others than this package by their text, too."""
     if isinstance(node, tuple):
         return [canonical(part) for part in node]
     if dataclasses.is_dataclass(node) and not isinstance(node, type):
         fields = [f for f in dataclasses.fields(node) if f.compare]
         return {"is": type(node).__name__} | {f.name: canonical(getattr(node, f.name)) for f in fields}
     if callable(node):
-        return f"{node.__module__}.{node.__qualname__}"
+        text = "" if node.__module__.partition(".")[0] == __name__.partition(".")[0] else sum_of_function(node)
+        return f"{node.__module__}.{node.__qualname__}{text and f' {text}'}"
     return node

@@ -7,12 +7,14 @@ from itertools import chain
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-from cktat.errors import CktatError, is_file_function, load_file_function, unknown
+from cktat.errors import CktatError, unknown
 from cktat.models.normalised import Normalised
 from cktat.models.patchnet import patchnet, patchnet_wide
 from cktat.models.preact import preactresnet18, wrn34_10
 from cktat.models.resnet import resnet18, resnet18_wide_map, small
+from cktat.usercode import is_file_function, load_file_function
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "small": small,
@@ -52,17 +54,16 @@ def _body(name: str, classes: int, channels: int) -> nn.Module:
         if name not in MODELS:
             raise unknown("model", name, MODELS, hint="or your own, as file.py:function")
         return MODELS[name](classes=classes, channels=channels)
-    function = load_file_function(name, "model")
-    try:
-        body = function(classes=classes, channels=channels)
-    except Exception as error:  # any failure of the user's own function is reported in one line, not as our traceback
-        call = f"function(classes={classes}, channels={channels})"
-        reason = str(error).strip().partition("\n")[0]
-        raise CktatError(f"model {name!r}: {call} failed: {type(error).__name__}: {reason}") from error
+    body = load_file_function(name, "model")(classes=classes, channels=channels)
     if not isinstance(body, nn.Module):
         raise CktatError(f"model {name!r} must return an nn.Module, not a {type(body).__name__}")
     if any(tensor.is_inference() for tensor in chain(body.parameters(), body.buffers())):
         raise CktatError(
             f"model {name!r} is made under torch.inference_mode(), so that it can be neither trained nor attacked"
         )
+    for part, weight in (*body.named_parameters(), *body.named_buffers()):
+        if is_lazy(weight):
+            raise CktatError(
+                f"model {name!r}: {part} is lazy: it gets its shape from the first images; give it its size"
+            )
     return body

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cktat.errors import CktatError
+from cktat.usercode import FAILURES, said
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,29 @@ def check(model: nn.Module, shape: Sequence[int], classes: int, *, to_train: boo
     """
     with torch.enable_grad():
         logits = _probe(model, 2, shape)
-    wanted = f"the model must return floating logits [N, {classes}]"
+    logits = require_logits(logits, 2, classes)
+    if to_train and not logits.requires_grad:
+        raise CktatError(
+            f"{_wanted(classes)} that depend on a weight; nothing can be trained (no weights, or detach or no_grad inside?)"
+        )
+
+
+def require_logits(logits: object, images: int, classes: int) -> Tensor:
+    """`logits` if they are finite floating logits [images, classes]. Raises CktatError otherwise."""
+    wanted = _wanted(classes)
     if not isinstance(logits, Tensor):
         raise CktatError(f"{wanted}, not a {type(logits).__name__}")
     if not logits.is_floating_point():
         raise CktatError(f"{wanted}, not {logits.dtype}")
-    if logits.shape != (2, classes):
-        raise CktatError(f"{wanted}; for 2 images it returned {list(logits.shape)}")
+    if logits.shape != (images, classes):
+        raise CktatError(f"{wanted}; for {images} images it returned {list(logits.shape)}")
     if not logits.isfinite().all():
-        raise CktatError(f"{wanted} that are finite; for 2 images it returned NaN or infinity")
-    if to_train and not logits.requires_grad:
-        raise CktatError(
-            f"{wanted} that depend on a weight; nothing can be trained (no weights, or detach or no_grad inside?)"
-        )
+        raise CktatError(f"{wanted} that are finite; for {images} images it returned NaN or infinity")
+    return logits
+
+
+def _wanted(classes: int) -> str:
+    return f"the model must return floating logits [N, {classes}]"
 
 
 def _probe(model: nn.Module, n: int, shape: Sequence[int]) -> object:
@@ -65,9 +76,8 @@ def _probe(model: nn.Module, n: int, shape: Sequence[int]) -> object:
         return torch.func.functional_call(model, buffers, (images.view(n, *shape),))
     except CktatError:
         raise
-    except Exception as error:  # whatever a user's network raises is reported in one line, not as our traceback
-        reason = str(error).strip().partition("\n")[0]
-        raise CktatError(f"the model failed on images {[n, *shape]}: {type(error).__name__}: {reason}") from error
+    except FAILURES as error:  # whatever a user's network raises is reported in one line, not as our traceback
+        raise CktatError(f"the model failed on images {[n, *shape]}: {said(error)}") from error
     finally:
         for module, mode in modes.items():
             module.training = mode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from cktat.errors import CktatError, is_file_function, one_line, unknown
+from cktat.errors import CktatError, one_line, unknown
+from cktat.usercode import absolute, is_file_function, source_of
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -99,20 +100,42 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
     """The name of what a run computes: 16 hex digits over the design as declared (JSON values), the data's content and
     the rest of the configuration.
 
-    A design without adversarial views has no adversary in its identity: one clean teacher serves every radius.
+    A design without adversarial views has no adversary in its identity: one clean teacher serves every radius. A user's
+    `file.py:function` stands in it by its text, wherever the file lies.
     """
     fields = config.model_dump(mode="json", exclude=NOT_IDENTITY | (set() if adversarial else {"threat"}))
     declared = json.loads(json.dumps(design), parse_int=float)  # a beta of 6 is one of 6.0
-    fields |= {"design": declared, "data": fingerprint, "model": _by_content(config.model)}
+    fields |= {"design": by_content(declared), "data": fingerprint, "model": by_content(config.model)}
+    if is_file_function(config.design):
+        fields["code"] = by_content(config.design)
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _by_content(model: str) -> str:
-    """A model's name; for a user's own, its function and the sum of the file, because an edited network is another."""
-    if not is_file_function(model):
-        return model
-    path, _, function = model.rpartition(":")
-    return f"{function} in {hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()}"
+def code_of(config: RunConfig, design: Any) -> dict[str, str]:
+    """sha256 of the text behind every `file.py:function` that a run names, by its absolute name; see `Source.sha256`."""
+    named = {*_texts([config.design, config.model, config.data, config.set]), *_texts(design)}
+    return {absolute(text): source_of(text).sha256 for text in sorted(named) if is_file_function(text)}
+
+
+def by_content(node: Any, code: Mapping[str, str] | None = None) -> Any:
+    """JSON values with every `file.py:function` replaced by the function and the sum of its text: an edited network is
+    another. code: the sums to take (see `code_of`); None is those of the files as they are now."""
+    if isinstance(node, dict):
+        return {key: by_content(value, code) for key, value in node.items()}
+    if isinstance(node, list):
+        return [by_content(part, code) for part in node]
+    if isinstance(node, str) and is_file_function(node):
+        total = source_of(node).sha256 if code is None else code.get(absolute(node))
+        return f"{node.rpartition(':')[2]} in {total}"
+    return node
+
+
+def _texts(node: Any) -> Iterator[str]:
+    if isinstance(node, dict | list | tuple):
+        for part in node.values() if isinstance(node, dict) else node:
+            yield from _texts(part)
+    elif isinstance(node, str):
+        yield node
 
 
 def checked(schema: type[BaseModel], fields: Mapping[str, Any], where: str) -> Any:

@@ -16,9 +16,10 @@ from cktat.evaluation import evaluate, load_subject, measured
 from cktat.experiments.grid.graph import Measurement, graph
 from cktat.experiments.runs import Runner
 from cktat.experiments.store import Store
-from cktat.training import Busy, RunConfig, Stop, Stopped, device_of
+from cktat.training import Busy, RunConfig, Stop, Stopped, code_of, device_of
 from cktat.training.config import Threat
 from cktat.training.progress import Silent
+from cktat.usercode import blamed, own
 
 BATCH_SIZE = 500
 """Images at a time in an evaluation. Random starts are drawn per batch, so it is part of a result's protocol."""
@@ -56,7 +57,8 @@ def work(task: Task, stop: Stop) -> Ended:
     """Carries a task out. Whatever goes wrong is an answer, so that the other tasks of a grid go on."""
     try:
         torch.set_num_threads(task.root.threads)
-        _train_or_measure(task, stop)
+        with blamed():
+            _train_or_measure(task, stop)
     except Busy as busy:
         time.sleep(1)  # before this task, or another, is tried again
         return Ended("busy", str(busy))
@@ -72,6 +74,8 @@ def work(task: Task, stop: Stop) -> Ended:
 
 def _train_or_measure(task: Task, stop: Stop) -> None:
     identity, measurement = task.key
+    for spec in code_of(task.root, None):  # who asked for the grid has named it; this may be another machine
+        own(spec)
     data, store = _data(task.root.data, task.root.root, task.root.examples, task.fingerprint), Store(task.store)
     if measurement is None:
         run = graph([task.root], data)[identity]

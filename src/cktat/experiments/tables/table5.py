@@ -53,6 +53,7 @@ def table5(
     device: str = "auto",
     root: str | None = None,
     store: str | Path | None = None,
+    trust_code: bool = False,
     watch: Watch = lambda *_: None,
 ) -> Table5:
     """Knowledge points of runs trained on the same data; columns in their order.
@@ -61,6 +62,7 @@ def table5(
     () is airplane, cat and bird, or the first three classes of data without these. layer: None is each network's
     `default_layer`. count_images: points are counted on the first so many test images, whatever the networks take them for.
     Writes knowledge.json, knowledge and comparison (.png, .svg) into `out`, and entropies/ beside them as they are measured.
+    trust_code: as for `cktat.evaluate`.
 
     Raises CktatError for runs of different data, data without a box, unknown classes, places, layers or weights.
     """
@@ -69,7 +71,7 @@ def table5(
     if not threshold > 0:
         raise CktatError(f"the threshold must be a positive number of nats, not {threshold}")
     folders = [run if isinstance(run, RunFolder) else Store(store).open(run) for run in runs]
-    subjects = [load_subject(folder, weights, root, device_of(device)) for folder in folders]
+    subjects = [load_subject(folder, weights, root, device_of(device), trust_code=trust_code) for folder in folders]
     _require_comparable(subjects)
     out, names = Path(out), _names(subjects)
     test = subjects[0].data.test

@@ -15,6 +15,7 @@ from cktat.models import Normalised, build
 from cktat.theory import MultiView, Samples, correlations
 from cktat.training import RunFolder
 from cktat.training.progress import Silent
+from cktat.usercode import recorded
 
 PROBES = {"only": 600, "single": 300, "multi": 300}
 """Samples of each kind. `only`: single-view samples with rho = 0, which show one feature of their class and nothing of the
@@ -41,9 +42,10 @@ class Probes:
 def network(folder: RunFolder, pick: str = "last") -> Normalised:
     """A run's network, in eval mode, without gradients of its weights."""
     weights, card = folder.load(pick)
-    net = build(
-        card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
-    )
+    with recorded(folder.weights(pick), {}, trust=False):  # all its networks are the package's own
+        net = build(
+            card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
+        )
     net.load_state_dict(weights)
     return net.eval().requires_grad_(False)
 
