@@ -364,6 +364,10 @@ REFUSED: dict[str, tuple[Callable[[Small], Any], str]] = {
     "inference_mode": (lambda net: inference(Small), "made under torch.inference_mode"),
     "behind a function": (lambda net: lambda x, net=inference(Small): net(x), "made under torch.inference_mode"),
     "one channel": (lambda net: nn.Sequential(nn.Conv2d(1, 4, 3), net), "failed on float32 images .*have 1 channels"),
+    "float64 of one channel": (
+        lambda net: nn.Sequential(nn.Conv2d(1, 2, 1), Small()).double(),
+        "failed on float32 images .*have 1 channels|computes in float32, and the model is of torch.float64",
+    ),
     "raises": (lambda net: lambda x: {}["x"], "the model failed on float32 images .* KeyError: 'x'"),
     "integers": (lambda net: lambda x: net(x).long(), "floating logits"),
     "complex": (lambda net: lambda x: net(x) + 0j, "floating logits"),
@@ -435,8 +439,12 @@ def test_inference_mode_around_an_attack_is_refused_and_its_tensors_are_taken() 
         assert torch.equal(attack(net, *inside, eps=EPS), attack(net, x, y, eps=EPS)), name
 
 
-def test_too_little_memory_is_not_called_the_network_s_fault() -> None:
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_too_little_memory_is_not_called_the_network_s_fault(kind: torch.dtype) -> None:
+    net = Small().to(kind)
+
     def greedy(x: Tensor) -> Tensor:
+        net(x)
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
     with pytest.raises(RuntimeError, match="can't allocate memory"):

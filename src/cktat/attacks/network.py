@@ -70,10 +70,8 @@ def called(model: Model, images: Tensor) -> Any:
     """
     try:
         return model(_own(model, images))
-    except CktatError:
-        raise
     except Exception as error:
-        if out_of_memory(error):
+        if isinstance(error, CktatError) or out_of_memory(error):
             raise
         kind = next((w.dtype for part in modules_of(model) for w in part.parameters() if w.is_floating_point()), None)
         if kind in (None, images.dtype):
@@ -81,6 +79,8 @@ def called(model: Model, images: Tensor) -> Any:
     try:
         return model(images.to(kind))
     except Exception as error:
+        if isinstance(error, CktatError) or out_of_memory(error):
+            raise
         raise _failed(images, error) from error
 
 
