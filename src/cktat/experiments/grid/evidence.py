@@ -53,6 +53,12 @@ class Evidence:
                 return path, there["robust"]
         return None
 
+    def held(self, identity: str) -> list[tuple[str, str, int, float | None]]:
+        """(weights, attack, images, eps) of every result of a run, whether it was asked for or not. eps None: unattacked."""
+        there = results(self.folders[identity]) if self.finished(identity) else []
+        there += self.records.get(identity, (None, {"results": []}))[1]["results"]
+        return [(one["weights"], one["attack"], one["images"], one["protocol"].get("eps")) for one in there]
+
     def about(self, identity: str) -> dict[str, Any]:
         """Configuration, commit, versions, hardware and log of a run, {} if nothing is known of it."""
         folder = self.folders.get(identity)
