@@ -41,9 +41,16 @@ class Subject:
 
 
 def load_subject(
-    run: RunFolder, pick: str, root: str | None, device: torch.device, data: Dataset | None = None
+    run: RunFolder,
+    pick: str,
+    root: str | None,
+    device: torch.device,
+    data: Dataset | None = None,
+    *,
+    moved_to: str | None = None,
 ) -> Subject:
-    """The `pick`ed weights of a run, on the device. data: the run's data set, if it is loaded already.
+    """The `pick`ed weights of a run, on the device. data: the run's data set, if it is loaded already; moved_to: what names
+    it now, None for what named it in training.
 
     Raises CktatError if the weights do not fit their card or the data differ."""
     if pick not in ("best", "last"):
@@ -52,9 +59,17 @@ def load_subject(
     if not run.weights(pick).is_file():
         raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
     weights, card = run.load(pick)
-    data = data or load(config.data, root or config.root).subset(config.examples)
-    if data.fingerprint != card["data"]["fingerprint"]:
-        raise CktatError(f"data {config.data!r} is not what {run.path} was trained on; its content has changed")
+    name = moved_to or config.data
+    try:
+        data = data or load(name, root or config.root).subset(config.examples)
+    except CktatError as error:
+        hint = "" if moved_to or root else "; if the data have moved, say where with --data or --root"
+        raise CktatError(f"{error}{hint}") from None
+    if data.fingerprint != (known := card["data"]["fingerprint"]):
+        raise CktatError(
+            f"data {name!r} is not what {run.path} was trained on; its content has changed "
+            f"(fingerprint {data.fingerprint[:12]} here, {known[:12]} there)"
+        )
     module = build(
         card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
     )

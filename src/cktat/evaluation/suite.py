@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,7 @@ Report = Callable[[str, Standing], None]
 @dataclass(frozen=True)
 class Fallen:
     """What a suite says of N images: robust [N]; broken_by: per attack the numbers of the images that fell to it; seconds:
-    per attack, in the process that took longest, in this call."""
+    per attack, in the process that took longest, over all sittings (without what a kill undid)."""
 
     robust: Tensor
     broken_by: dict[str, list[int]]
@@ -59,23 +61,27 @@ class Journal:
                 )
         else:
             write_json(whose, identity)
+        self.seconds: Counter[str] = Counter()
+        """Of the sittings before this one, by attack."""
         self.entries = [self._read(path) for path in sorted(folder.glob("*.safetensors"))]
+        self.noted = time.monotonic()
 
     def keep(self, entry: Entry) -> None:
         """Writes an entry, whole or not at all."""
         tensors = {"images": entry.images, "broken": entry.broken, "x_adv": entry.x_adv.contiguous()}
         path = self.folder / f"{len(self.entries):06d}.safetensors"
-        write_atomic(path, to_safetensors(tensors, {"stage": entry.stage}))
+        now = time.monotonic()
+        write_atomic(path, to_safetensors(tensors, {"stage": entry.stage, "seconds": f"{now - self.noted:.3f}"}))
+        self.noted = now
         self.entries.append(entry)
 
-    @staticmethod
-    def _read(path: Path) -> Entry:
+    def _read(self, path: Path) -> Entry:
         try:
             with safetensors.safe_open(str(path), framework="pt") as file:
-                return Entry(
-                    file.metadata()["stage"], *(file.get_tensor(name) for name in ("images", "broken", "x_adv"))
-                )
-        except (safetensors.SafetensorError, KeyError, TypeError) as error:
+                about, tensors = file.metadata(), [file.get_tensor(name) for name in ("images", "broken", "x_adv")]
+            self.seconds[about["stage"].partition(":")[0]] += float(about.get("seconds", 0))  # type: ignore[assignment]
+            return Entry(about["stage"], *tensors)
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
             raise CktatError(f"{path} is not part of an unfinished evaluation ({looks_like(path)}): {error}") from None
 
 
@@ -101,7 +107,7 @@ def fallen(
     """
     own = torch.arange(world.rank, len(split), world.size)
 
-    def measure() -> Outcome:
+    def measure() -> tuple[Outcome, dict[str, float]]:
         x, y = split.images[own].float() / levels, split.labels[own]
         journal = Journal(folder / f"part-{world.rank + 1}-of-{world.size}", identity)
         # in `exact` the network is asked as it is, so that its logits round as the authors' would
@@ -112,10 +118,10 @@ def fallen(
                 quick=quick, done=journal.entries, keep=journal.keep, watch=lambda standing: report(name, standing),
             )  # fmt: skip
         require_inside(found.x_adv, x, Ball(eps, (0.0, 1.0), norm))
-        return found
+        return found, {attack: took + journal.seconds[attack] for attack, took in found.seconds.items()}
 
-    outcome = world.together(measure)
-    parts = world.gather((own.tolist(), outcome.robust.tolist(), outcome.broken_by, outcome.seconds))
+    outcome, took = world.together(measure)
+    parts = world.gather((own.tolist(), outcome.robust.tolist(), outcome.broken_by, took))
     robust = torch.zeros(len(split), dtype=torch.bool)
     broken_by: dict[str, list[int]] = {attack: [] for attack in SUITES[name]}
     for images, flags, attacks, _ in parts:

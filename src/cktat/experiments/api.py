@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from cktat.attacks import Ball, Mode
 from cktat.errors import CktatError
-from cktat.evaluation import STANDARD_ATTACKS, Result, Subject, doubts_of, for_report, load_subject
+from cktat.evaluation import BATCH_SIZE, STANDARD_ATTACKS, Result, Subject, doubts_of, for_report, load_subject
 from cktat.evaluation import evaluate as measure
 from cktat.experiments.configure import configure
 from cktat.experiments.runs import Runner
@@ -69,11 +70,13 @@ def evaluate(
     weights: str = "best",
     examples: int | None = None,
     eps: float | None = None,
-    batch_size: int = 250,
-    seed: int = 0,
-    mode: Mode = "exact",
+    batch_size: int | None = None,
+    seed: int | None = None,
+    mode: Mode | None = None,
     device: str = "auto",
+    data: str | None = None,
     root: str | None = None,
+    out: str | Path | None = None,
     store: str | Path | None = None,
     show: bool = True,
     draw: bool = True,
@@ -83,7 +86,10 @@ def evaluate(
 
     attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks, "aa-plus"
     for its longer version, "aa-rand" for the one against randomised networks.
-    mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken.
+    mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken. batch_size (250),
+    seed (0) and mode (exact) that are not given are those of results that are there.
+    data, root: where the run's data set lies now, if it has moved; its content must be the same. out: where a folder of
+    results named as the run goes, None for the run's own.
     draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. doubts: examine
     whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
     it. Under `torchrun` its processes share the images. Raises CktatError for unknown attacks or weights that do not fit.
@@ -92,12 +98,13 @@ def evaluate(
     console = Console(quiet=not (show and world.first))
 
     def load() -> Subject:
-        folder = run if isinstance(run, RunFolder) else Store(store).open(run)
-        subject = load_subject(folder, weights, root, world.device(str(device_of(device))))
+        folder = opened(run, store, out)
+        subject = load_subject(folder, weights, root, world.device(str(device_of(device))), moved_to=data)
         Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
         return subject
 
     subject = world.together(load)
+    size, drawn_with = batch_size or BATCH_SIZE, seed or 0  # of what is no result
     with Meter(console) as meter:
         results = measure(
             subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
@@ -105,22 +112,34 @@ def evaluate(
         )  # fmt: skip
         if doubts:
             meter.say(
-                doubts_of(subject, examples=examples, eps=eps, batch_size=batch_size, seed=seed, world=world).text()
+                doubts_of(subject, examples=examples, eps=eps, batch_size=size, seed=drawn_with, world=world).text()
             )
         if draw:
-            for_report(subject, batch_size=batch_size, seed=seed, world=world)
+            for_report(subject, batch_size=size, seed=drawn_with, world=world)
     return results
 
 
+def opened(run: RunFolder | str | Path, store: str | Path | None, results: str | Path | None) -> RunFolder:
+    """A run by its folder or its name in the store. results: see `out` of `evaluate`. Raises CktatError if there is none."""
+    folder = run if isinstance(run, RunFolder) else Store(store).open(run)
+    return folder if results is None else replace(folder, measured_in=Path(results))
+
+
 def report(
-    runs: Sequence[RunFolder | str | Path], out: str | Path | None = None, *, store: str | Path | None = None
+    runs: Sequence[RunFolder | str | Path],
+    out: str | Path | None = None,
+    *,
+    results: str | Path | None = None,
+    store: str | Path | None = None,
 ) -> Path:
-    """Writes one self-contained HTML page about the runs and returns its path (None: report.html in the first run)."""
+    """Writes one self-contained HTML page about the runs and returns its path (None: report.html in the first run).
+
+    results: where the runs' results lie if not in their own folders: what was given to `evaluate` as `out`."""
     from cktat.evaluation.report import write_report  # brings matplotlib, which only pages need
 
     if isinstance(runs, str | Path | RunFolder):
         raise CktatError(f"a report takes a list of runs, such as [{str(getattr(runs, 'path', runs))!r}], not one")
     if not runs:
         raise CktatError("a report needs at least one run; `cktat runs` lists what there is")
-    folders = [run if isinstance(run, RunFolder) else Store(store).open(run) for run in runs]
+    folders = [opened(run, store, results) for run in runs]
     return write_report(folders, Path(out) if out else folders[0].path / "report.html")

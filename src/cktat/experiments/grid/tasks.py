@@ -72,7 +72,10 @@ def work(task: Task, stop: Stop) -> Ended:
 
 def _train_or_measure(task: Task, stop: Stop) -> None:
     identity, measurement = task.key
-    data, store = _data(task.root.data, task.root.root, task.root.examples, task.fingerprint), Store(task.store)
+    data, store = (
+        _data(task.root.data, task.root.root, task.root.examples, task.fingerprint),
+        Store(task.store, say=lambda text: None),
+    )
     if measurement is None:
         run = graph([task.root], data)[identity]
         runner = Runner(store, stop, Silent(), lambda text: None)
