@@ -276,3 +276,18 @@ def test_rows_are_added_to_a_table_that_is_there(here: Here, one: Path, tmp_path
     assert found == [[row, column] for row in ("PGDAT", "TRADES", "CKTAT beta=6") for column in ("clean", "pgd10")]
     assert all(line.split(",")[5] for line in lines[1:])
     assert "PGDAT" not in done.stdout.partition("Table")[2]
+
+
+@pytest.mark.parametrize("words", [[], ["--no-run"]])
+def test_a_cell_that_fails_takes_no_number_from_the_table_that_is_there(
+    here: Here, one: Path, tmp_path: Path, words: list[str]
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(one, folder)
+    (edited,) = folder.glob("runs/pgd_at-*/results/best-pgd10-first60.json")
+    edited.write_text(edited.read_text().replace('"correct": ', '"correct": 1'))
+    before = published(folder / "out")
+    done = here(*TWO, *words, "--out", "out", folder=folder)
+    assert done.returncode == 2 and "holds 4 cells, and 1 of them would hold less" in done.stderr
+    assert published(folder / "out") == before
+    assert words or edited.name in done.stderr

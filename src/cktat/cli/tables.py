@@ -130,14 +130,14 @@ def table(
         refusal = error
     if outcome.stopped:
         raise Stopped(f"{outcome.stopped}; the same command goes on")
+    failed = [cell.failure for one in filled for cell in one.cells.values() if cell.failure]
     if refusal:
-        raise refusal
+        raise CktatError("; ".join([str(refusal), *failed[:1]]))
     if name == "5":
         from cktat.cli.knowledge import pictured
 
         folders = grid.folders(wanted[0])
         pictured(folders, out or Path("knowledge"), weights=weights, device=device or "auto", store=store)
-    failed = [cell.failure for one in filled for cell in one.cells.values() if cell.failure]
     if failed:
         raise CktatError(f"{len(failed)} of {sum(len(one.cells) for one in filled)} cells failed: {failed[0]}")
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from cktat.errors import CktatError
 from cktat.evaluation import CLEAN
 from cktat.experiments.grid.evidence import Evidence
 from cktat.experiments.grid.graph import Asked
@@ -19,7 +20,7 @@ def unmeasured(grid: Grid) -> tuple[int, str]:
     is there in their place, "" if all have one.
 
     Where none has, the sentence counts the known runs of the same designs, hyper-parameters and, if there are such, models.
-    It says how most of the known runs that come nearest differ. Raises CktatError for a result file that was edited.
+    It says how most of the known runs that come nearest differ.
     """
     evidence = grid.evidence()
     missing = [one for one in grid.asked if not _any(grid, evidence, one)]
@@ -47,11 +48,15 @@ def unmeasured(grid: Grid) -> tuple[int, str]:
 
 
 def _any(grid: Grid, evidence: Evidence, one: Asked) -> bool:
-    return any(
-        grid.result(evidence, one.label, measurement, attack) is not None
-        for measurement in one.measurements
-        for attack in (CLEAN, *measurement.attacks)
-    )
+    """Whether something that is asked of a run is measured. A result file that was edited is the table's to tell of."""
+    try:
+        return any(
+            grid.result(evidence, one.label, measurement, attack) is not None
+            for measurement in one.measurements
+            for attack in (CLEAN, *measurement.attacks)
+        )
+    except CktatError:
+        return True
 
 
 def _what(design: str, set_: dict[str, Any]) -> str:
