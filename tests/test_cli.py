@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
-from cktat.cli import main
+from cktat.cli import main, output
 from cktat.designs import DESIGNS
 from cktat.training import RunFolder
 
@@ -407,20 +409,41 @@ def test_a_spoilt_run_json_is_refused(content, refused, run) -> None:
         assert "run.json" in refused(*words)
 
 
-def test_an_edited_run_json_or_log_is_refused_by_the_list_and_the_report(refused, run) -> None:
+def test_an_edited_run_json_or_log_is_refused_by_the_report_and_named_by_the_list(refused, cktat, run) -> None:
     whole, log = json.loads(run.run_json.read_text()), (run.path / "log.jsonl").read_text()
-    for change, commands in (
-        ({"design": {}}, (["runs"], ["report", run.path])),
-        ({"config": {key: value for key, value in whole["config"].items() if key != "recipe"}}, (["runs"],)),
+
+    def named() -> str:
+        done = cktat("runs")
+        assert done.code == 0 and run.path.name not in done.out and done.out.count("standard-") == 0, done
+        assert done.err.startswith(f"cktat: passed over runs/{run.path.name}, which is damaged: "), done
+        return done.err
+
+    for change, reported in (
+        ({"design": {}}, True),
+        ({"config": {key: value for key, value in whole["config"].items() if key != "recipe"}}, False),
     ):
         run.run_json.write_text(json.dumps(whole | change))
-        for words in commands:
-            assert "run.json" in refused(*words)
+        assert "run.json" in named()
+        assert not reported or "run.json" in refused("report", run.path)
     run.run_json.write_text(json.dumps(whole))
-    for line in ('{"epoch": 1}', "[1]", "3", log.splitlines()[0].replace('"pgd"', '"gdp"')):
+    for number, line in enumerate(('{"epoch": 1}', "[1]", "3", log.splitlines()[0].replace('"pgd"', '"gdp"'))):
         (run.path / "log.jsonl").write_text(log + line + "\n")
-        for words in (["runs"], ["report", run.path]):
-            assert re.search(r"log\.jsonl is not a log of this program: line 3 needs", refused(*words))
+        said = r"log\.jsonl is not a log of this program: line 3 needs"
+        assert re.search(said, refused("report", run.path))
+        assert number or re.search(said, named()), "the same is said once"
+
+
+def test_one_damaged_run_stops_nothing(cktat, run, store, tiny) -> None:
+    bad = store / "damaged"
+    bad.mkdir()
+    (bad / "run.json").write_text("{")
+    listed = cktat("runs")
+    assert listed.code == 0 and run.path.name in listed.out
+    assert listed.err.startswith("cktat: passed over runs/damaged, which is damaged: ") and listed.err.count("\n") == 1
+    assert "finished already" in cktat("train", "trades", *tiny.flags).out
+    done = cktat("report", run.path, "damaged", "--out", "page.html")
+    assert done.code == 2 and "page.html was written without runs/damaged" in done.err
+    assert "TRADES" in Path("page.html").read_text()
 
 
 def test_weights_of_another_run_are_refused(refused, run, runs, tiny, tmp_path) -> None:
@@ -595,7 +618,7 @@ def test_cktat_runs_lists_the_store(cktat, run, tmp_path) -> None:
     header, line = cktat("runs").out.splitlines()
     assert header.split()[:2] == ["run", "design"]
     best = max(epoch["held_out"]["pgd"] for epoch in run.history())
-    assert line.split() == [run.path.name, "TRADES", "2/2", f"{best:.3f}", "0"]
+    assert line.split() == [run.path.name, "TRADES", "2/2", "finished", f"{best:.3f}", "0"]
     assert cktat("runs", "--store", "nowhere").out == "no runs in nowhere\n"
 
 
@@ -762,3 +785,87 @@ def test_a_disk_that_is_full_ends_with_one_line(cktat, tiny, monkeypatch) -> Non
     monkeypatch.setattr("cktat.training.files.os.fsync", full)
     done = cktat("train", "standard", *tiny.flags, "--out", "mine")
     assert done.code == 1 and done.err == "cktat: [Errno 28] No space left on device\n"
+
+
+def test_results_go_elsewhere_and_the_report_finds_them_there(cktat, run, runs) -> None:
+    before = runs.tree(run.path)
+    done = cktat("evaluate", run.path, "--attacks", "fgsm", "--out", "away")
+    assert (done.code, done.err) == (0, "") and "fgsm: " in done.out
+    assert runs.tree(run.path) == before
+    assert (Path("away") / run.path.name / "best-fgsm.json").is_file()
+    assert cktat("report", run.path, "--results", "away", "--out", "page.html").code == 0
+    assert "FGSM" in Path("page.html").read_text() or "fgsm" in Path("page.html").read_text()
+    assert runs.tree(run.path) == before
+
+
+def test_data_that_moved_are_named_and_known_by_their_content(cktat, refused, runs, tiny, tmp_path) -> None:
+    here, moved = tmp_path / "here.npz", tmp_path / "there.npz"
+    shutil.copy(tiny.data, here)
+    run = runs.train("standard", tmp_path / "runs", data=str(here))
+    here.rename(moved)
+    words = ["evaluate", run.path, "--attacks", "fgsm", "--no-doubts"]
+    assert "if the data have moved, say where with --data or --root" in refused(*words)
+    other = dict(np.load(moved))
+    other["x_test"] = other["x_test"] ^ 1
+    np.savez(tmp_path / "other.npz", **other)
+    assert re.search(
+        r"its content has changed \(fingerprint \w{12} here, \w{12} there\)", refused(*words, "--data", "other.npz")
+    )
+    done = cktat(*words, "--data", moved)
+    assert (done.code, done.err) == (0, "") and (run.results / "best-fgsm.json").is_file()
+
+
+def test_another_way_of_measuring_does_not_replace_a_result(cktat, refused, run) -> None:
+    words = ["evaluate", run.path, "--attacks", "aa-fast", "--no-doubts"]
+    assert cktat(*words, "--mode", "packed").code == 0
+    for way, said in (
+        (["--mode", "exact"], "mode packed there, exact asked"),
+        (["--seed", 1], "seed 0 there, 1 asked"),
+    ):
+        assert said in refused(*words, *way)
+    again = cktat(*words)
+    assert again.code == 0 and "aa-fast: measured already (mode packed), in " in again.out
+    assert cktat(*words, "--mode", "exact", "--out", "away").code == 0, "both are kept"
+
+
+@pytest.mark.parametrize("name", ["PYTHONIOENCODING", "LC_ALL"])
+def test_any_text_can_be_written_to_a_stream_of_ascii(name, tmp_path) -> None:
+    results = Path(__file__).parents[1] / "results" / "tables-digits"
+    environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment.pop("PYTHONIOENCODING", None)
+    environment |= {"PYTHONIOENCODING": "ascii"} if name == "PYTHONIOENCODING" else {"LC_ALL": "C"}
+    shutil.copytree(results, tmp_path / "tables")
+    words = [sys.executable, "-m", "cktat", "table", "3a", "--no-run", "--out", "tables"]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"80.8 +- 4.5" in done.stdout and done.stdout.isascii()
+    assert "80.8 ± 4.5" in (tmp_path / "tables" / "table-3a.md").read_text(encoding="utf-8"), (
+        "files are UTF-8 all the same"
+    )
+    wrong = [sys.executable, "-m", "cktat", "report", "größe−∞"]
+    done = subprocess.run(wrong, cwd=tmp_path, env=environment, capture_output=True, timeout=120)
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1 and b"UnicodeEncodeError" not in done.stderr
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 200])
+def test_a_narrow_terminal_cuts_no_name(width, monkeypatch, capsys) -> None:
+    columns, name = ("run", "design", "set", "epochs"), "cktat-cifar10-preactresnet18-s0-1a2b3c4d"
+    row = (name, "CKTAT [tau]", "tau 1, beta 1", "110/110")
+
+    def terminal() -> Console:
+        return Console(force_terminal=True, width=width, file=sys.stdout, color_system=None)
+
+    monkeypatch.setattr(output, "Console", terminal)
+    output.print_table(columns, [row, row], False)
+    shown = capsys.readouterr().out
+    assert shown.count(name) == 2 and shown.count("[tau]") == 2 and "…" not in shown
+    assert (len(shown.splitlines()) == 3) == (width == 200 or width == 80)
+
+
+def test_a_clock_that_is_set_back_gives_no_negative_seconds(monkeypatch, runs, tmp_path) -> None:
+    now = iter(range(10**9, 0, -1000))
+    monkeypatch.setattr(time, "time", lambda: float(next(now)))
+    run = runs.train("standard", tmp_path)
+    seconds = [line[key] for line in run.history() for key in line if key.startswith("seconds")]
+    assert min([*seconds, run.read()["finished"]["seconds_this_session"]]) >= 0
+    assert max(seconds) < 600

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -86,7 +87,15 @@ def test_it_prints_what_it_measured_and_again_without_running(here: Here, one: P
     row = next(line for line in table_of(first) if line.startswith("PGDAT"))
     assert f"{percent:.1f}" in row
     written = {path.name for path in (one / "out").iterdir()}
-    assert written == {"runs", "table-4a.md", "table-4a.tex", "table-4a.csv", "claims.md", "tables.html"}
+    assert written == {
+        "runs",
+        "table-4a.md",
+        "table-4a.tex",
+        "table-4a.csv",
+        "table-4a.json",
+        "claims.md",
+        "tables.html",
+    }
     assert "| not measured |" in (one / "out" / "claims.md").read_text()
 
 
@@ -166,3 +175,119 @@ def test_a_mistake_is_one_line_and_leaves_nothing(here: Here, words: list[str], 
     done = here(*words, folder=tmp_path)
     assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+@pytest.fixture
+def digits(tmp_path: Path) -> Path:
+    """A folder with the published tables on digits."""
+    shutil.copytree(RESULTS / "tables-digits", tmp_path / "tables")
+    return tmp_path
+
+
+def published(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.glob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["4", "3", "1"])
+def test_published_tables_are_made_again_from_their_folder_alone(here: Here, digits: Path, name: str) -> None:
+    before = published(digits / "tables")
+    done = here(name, "--no-run", "--out", "tables", folder=digits)
+    assert (done.returncode, done.stderr) == (0, "")
+    after = published(digits / "tables")
+    assert after.keys() - before.keys() == {"claims.md", "tables.html"}
+    assert {file: after[file] for file in before} == before
+    for table in ("1a", "1b", "3a", "3b", "3c", "4a"):
+        assert f'id="table-{table}"' in after["tables.html"].decode(), "the page is of all tables there"
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--epochs", "20"], "0 of 27 records match: epochs 5 there, 20 asked"),
+        (["--epochs", "5", "--test-images", "100"], "test images 200 there, 100 asked"),
+        (["--epochs", "5", "--weights", "last"], "0 of 27 records match: weights best there, last asked"),
+        (["--epochs", "5", "--lr", "0.2", "--batch-size", "64"], "batch size 128 there, 64 asked; lr 0.1 there, 0.2 asked"),
+        (["--epochs", "5", "--examples", "500"], "examples None there, 500 asked"),
+        (["--epochs", "5", "--model", "resnet18"], "model small there, resnet18 asked"),
+    ],
+)  # fmt: skip
+def test_settings_that_no_record_has_are_named_and_nothing_is_touched(
+    here: Here, digits: Path, known: bool, words: list[str], said: str
+) -> None:
+    if not known:  # a folder of records that does not say what was asked for
+        for path in digits.glob("tables/table-*.json"):
+            path.unlink()
+    before = published(digits / "tables")
+    words = ["--seeds", "3", "--precision", "fp32", "--test-images", "200", *words]
+    done = here("4", "--no-run", *words, "--out", "tables", folder=digits)
+    assert done.returncode == 2 and done.stdout == "" and said in done.stderr and done.stderr.count("\n") == 1
+    assert published(digits / "tables") == before and not (digits / "runs").exists()
+
+
+def test_no_settings_are_not_those_of_records_alone(here: Here, digits: Path) -> None:
+    for path in digits.glob("tables/table-*.json"):
+        path.unlink()
+    before = published(digits / "tables")
+    done = here("4", "--no-run", "--precision", "fp32", "--out", "tables", folder=digits)
+    assert done.returncode == 2 and "epochs 5 there, 30 asked" in done.stderr
+    assert published(digits / "tables") == before
+
+
+def test_a_table_that_would_hold_less_is_written_only_if_asked_to(here: Here, digits: Path) -> None:
+    words = ["4", "--no-run", "--seeds", "2", "--out", "tables"]
+    whole = published(digits / "tables")
+    assert here(*words, folder=digits).returncode == 0
+    after = published(digits / "tables")
+    assert {file: after[file] for file in whole} == whole, "two seeds are printed, the three that are there stay"
+    (digits / "tables" / "table-4a.json").unlink()
+    before = published(digits / "tables")
+    given = ["--epochs", "5", "--test-images", "200", "--precision", "fp32"]
+    done = here(*words, *given, folder=digits)
+    assert done.returncode == 2 and "holds 54 cells, and 54 of them would hold less" in done.stderr
+    assert published(digits / "tables") == before
+    assert here(*words, *given, "--replace", folder=digits).returncode == 0
+    assert b"n = 2" in published(digits / "tables")["table-4a.md"]
+
+
+def test_one_row_is_printed_and_the_others_stay(here: Here, digits: Path) -> None:
+    before = published(digits / "tables")
+    done = here("4", "--no-run", "--row", "PGDAT", "--attacks", "pgd20", "--out", "tables", folder=digits)
+    assert done.returncode == 0 and "TRADES" not in done.stdout and "95.8 ± 0.6" in done.stdout
+    assert {name: text for name, text in published(digits / "tables").items() if name in before} == before
+
+
+def test_a_run_of_other_settings_is_refused_before_it_begins(here: Here, digits: Path) -> None:
+    before = published(digits / "tables")
+    done = here("4", "--epochs", "20", "--out", "tables", folder=digits)
+    assert done.returncode == 2 and "tables: epochs 5 there, 20 asked; give another --out, or --replace" in done.stderr
+    assert published(digits / "tables") == before and not (digits / "runs").exists()
+
+
+def test_rows_are_added_to_a_table_that_is_there(here: Here, one: Path, tmp_path: Path) -> None:
+    shutil.copytree(one, tmp_path / "copy")
+    done = here("4", *TWO[1:-4], "--row", "TRADES", "--out", "out", folder=tmp_path / "copy")
+    assert done.returncode == 0, done.stderr
+    lines = (tmp_path / "copy" / "out" / "table-4a.csv").read_text().splitlines()
+    found = [line.split(",")[1:3] for line in lines[1:]]
+    assert found == [[row, column] for row in ("PGDAT", "TRADES", "CKTAT beta=6") for column in ("clean", "pgd10")]
+    assert all(line.split(",")[5] for line in lines[1:])
+    assert "PGDAT" not in done.stdout.partition("Table")[2]
+
+
+@pytest.mark.parametrize("words", [[], ["--no-run"]])
+def test_a_cell_that_fails_takes_no_number_from_the_table_that_is_there(
+    here: Here, one: Path, tmp_path: Path, words: list[str]
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(one, folder)
+    (edited,) = folder.glob("runs/pgd_at-*/results/best-pgd10-first60.json")
+    edited.write_text(edited.read_text().replace('"correct": ', '"correct": 1'))
+    before = published(folder / "out")
+    done = here(*TWO, *words, "--out", "out", folder=folder)
+    assert done.returncode == 2 and "holds 4 cells, and 1 of them would hold less" in done.stderr
+    assert published(folder / "out") == before
+    assert words or edited.name in done.stderr

@@ -86,6 +86,7 @@ def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolde
             versions={"cktat": "0.1.0"},
             hardware={"device": "cpu", "cpu": "a processor"},
             inputs={},
+            finished={"at": "2026-01-01T00:00:00Z"},
         )
         history = [
             {

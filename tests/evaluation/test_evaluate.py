@@ -13,7 +13,7 @@ from torch import nn
 from cktat.attacks import Attack
 from cktat.data import Split
 from cktat.errors import CktatError
-from cktat.evaluation import Result, evaluate, flags, for_report, load_subject
+from cktat.evaluation import Result, evaluate, flags, for_report, load_subject, results_of
 from cktat.training import RunFolder, read_json, save_weights
 from cktat.usercode import own, source_of
 
@@ -244,13 +244,13 @@ def test_an_evaluation_that_was_cut_measures_only_what_is_missing(subject, folde
     assert subject.module.calls == 3, "the clean pass, fgsm's one gradient, the pass on its images; 30 are one batch"
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"batch_size": 20}, {"examples": 20}, {"eps": 0.05}])
+@pytest.mark.parametrize("change", [{"examples": 20}, {"eps": 0.05}])
 def test_another_protocol_is_measured_anew(change, subject) -> None:
     evaluate(subject, ("pgd10",))
     subject.module.calls = 0
     clean, attacked = evaluate(subject, ("pgd10",), **change)
     assert subject.module.calls > 0
-    wanted = {"seed": "seed", "batch_size": "batch_size", "examples": "test_images", "eps": "eps"}
+    wanted = {"examples": "test_images", "eps": "eps"}
     for key, value in change.items():
         assert attacked.protocol[wanted[key]] == value
     assert clean.images == attacked.images == change.get("examples", 30)
@@ -363,3 +363,58 @@ def test_nan_weights_of_a_run_are_an_error_and_leave_no_result(subject, folder) 
     with pytest.raises(CktatError, match="not finite"):
         evaluate(dataclasses.replace(subject), ATTACKS)
     assert not folder.results.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": 1}, "seed 0 there, 1 asked"),
+        ({"batch_size": 20}, "batch size 250 there, 20 asked"),
+    ],
+)
+def test_a_result_is_not_replaced_by_one_that_was_measured_in_another_way(change, said, subject, folder, runs) -> None:
+    evaluate(subject, ("pgd10",), seed=0)
+    before = runs.tree(folder.results)
+    with pytest.raises(CktatError, match=rf"best-pgd10\.json was measured in another way \({said}\)"):
+        evaluate(subject, ("fgsm", "pgd10"), **change)
+    assert runs.tree(folder.results) == before, "nothing is measured before"
+
+
+def test_a_result_counts_in_whatever_way_it_was_measured_if_none_is_asked_for(subject, folder, runs) -> None:
+    first = evaluate(subject, ("pgd10",), seed=3, batch_size=20)
+    before, said = runs.tree(folder.results), []
+    assert evaluate(subject, ("pgd10",), say=said.append) == first
+    assert runs.tree(folder.results) == before
+    assert said[1].startswith("pgd10: measured already (batch size 20, seed 3), in ")
+    assert evaluate(subject, ("pgd10",), seed=3) == first, "the seed is the one that was asked for"
+    assert evaluate(subject, (), seed=4, batch_size=1) == first[:1], "without an attack neither says anything"
+
+
+def test_results_of_other_weights_are_replaced_with_a_word_and_of_another_run_never(subject, folder, runs) -> None:
+    evaluate(subject, ("fgsm",))
+    path = folder.results / "best-fgsm.json"
+    there = Result.read(path)
+    dataclasses.replace(there, provenance=there.provenance | {"weights_sha256": "earlier"}).write(path)
+    said: list[str] = []
+    evaluate(subject, ("fgsm",), say=said.append)
+    assert said[1] == f"fgsm: in the place of what other weights of this run had, in {path}"
+    dataclasses.replace(there, provenance=there.provenance | {"run": "another"}).write(path)
+    before = runs.tree(folder.results)
+    with pytest.raises(CktatError, match=r"is a result of another run \(another\)"):
+        evaluate(subject, ("fgsm",))
+    assert runs.tree(folder.results) == before
+
+
+def test_results_lie_elsewhere_if_asked_to(subject, folder, runs, tmp_path) -> None:
+    before = runs.tree(folder.path)
+    away = dataclasses.replace(subject, run=dataclasses.replace(folder, measured_in=tmp_path / "away"))
+    evaluate(away, ("fgsm",))
+    assert runs.tree(folder.path) == before, "a run's folder may be read-only"
+    assert {p.name for p in (tmp_path / "away" / folder.path.name).iterdir()} == {"best-clean.json", "best-fgsm.json"}
+    assert set(results_of(away.run, "best")) == {"clean", "fgsm"} and results_of(folder, "best") == {}
+
+
+def test_a_folder_that_takes_no_results_is_named_with_the_way_out(subject, folder) -> None:
+    folder.results.write_text("a file in its place")
+    with pytest.raises(CktatError, match=r"results cannot be written to .*--out DIR"):
+        evaluate(subject, ("fgsm",))

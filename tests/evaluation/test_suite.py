@@ -153,3 +153,22 @@ def test_data_without_a_box_and_too_many_images_are_refused(trained: RunFolder, 
     with pytest.raises(CktatError, match=r"aa is for images in \[0, 1\]"):
         cktat.evaluate(boxless, ["aa"], show=False)
     assert json.loads((boxless.path / "run.json").read_text())["finished"]
+
+
+def test_seconds_are_of_all_sittings(tmp_path, monkeypatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    one = torch.arange(1)
+
+    def sitting(*stages: tuple[str, float]) -> dict[str, float]:
+        journal = Journal(tmp_path / "part", {"of": "a test"})
+        before = dict(journal.seconds)
+        for stage, took in stages:
+            clock[0] += took
+            journal.keep(Entry(stage, one, one, torch.zeros(1, 1, 2, 2)))
+        clock[0] += 1000  # after the last entry: a kill undoes it
+        return before
+
+    assert sitting(("apgd-ce: turn 0", 2.0), ("apgd-ce: confirmed", 0.5), ("apgd-t: turn 0", 4.0)) == {}
+    assert sitting(("apgd-t: turn 1", 8.0)) == {"apgd-ce": 2.5, "apgd-t": 4.0}
+    assert sitting() == {"apgd-ce": 2.5, "apgd-t": 12.0}

@@ -1,12 +1,13 @@
 """Which result files make a row, what is compared with what, and the table as text."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from cktat.errors import CktatError
-from cktat.evaluation import Result
+from cktat.evaluation import Result, write_report
 from cktat.evaluation.table import (
     WORST,
     differing,
@@ -130,3 +131,39 @@ def test_the_text_table_says_how_to_evaluate(run: Make, tmp_path: Path) -> None:
     assert not_evaluated(folder) == "not evaluated yet: `cktat evaluate 'with space'`"
     assert text_table([folder]).splitlines()[-1] == not_evaluated(folder)
     assert text_table([]) == "no runs"
+
+
+def test_other_radii_and_images_are_said_where_one_is_shown(run) -> None:
+    folder = run("one", measured={"best-clean": "1110", "best-pgd20": "1100"})
+    assert row_of(folder, "best").notes == ()
+    there = Result.read(folder.results / "best-pgd20.json")
+    wide = {"protocol": there.protocol | {"eps": 0.1}, "robust": "1000"}
+    replace(there, **wide).write(folder.results / "best-pgd20-eps0.10000.json")
+    few = replace(there, attack="aa", robust="10", labels=there.labels[:2])
+    few.write(folder.results / "best-aa-first2.json")
+    said = "also measured: 2 images (aa); eps 0.1 (pgd20)"
+    assert row_of(folder, "best").notes == (said,)
+    assert f"one: {said}." in text_table([folder]).splitlines()
+    assert said in write_report([folder], folder.path / "page.html").read_text()
+
+
+def test_numbers_of_a_run_that_was_stopped_say_so(run) -> None:
+    folder = run("one", measured={"best-clean": "1110"}, epochs=1)
+    folder.write(finished=None)
+    said = "its training is not finished (1 of 2 epochs): its numbers are of a network on the way"
+    assert f"one: {said}." in text_table([folder]).splitlines()
+    assert said in write_report([folder], folder.path / "page.html").read_text()
+    folder.write(finished={"at": "now"})
+    assert "not finished" not in text_table([folder])
+
+
+def test_a_damaged_run_is_left_out_of_a_page_and_named(run, tmp_path) -> None:
+    good, bad = run("one", measured={"best-clean": "1110"}), run("two", measured={"best-clean": "1110"})
+    (bad.path / "log.jsonl").write_text("{broken\n")
+    with pytest.raises(CktatError, match=r"page\.html was written without .*two: .*log\.jsonl is not a log"):
+        write_report([bad, good], tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert "two was left out, because it is damaged" in text and "75.0" in text
+    with pytest.raises(CktatError, match="is not a log"):
+        write_report([bad], tmp_path / "none.html")
+    assert not (tmp_path / "none.html").exists()

@@ -13,6 +13,7 @@ import typer
 from typer import Option
 
 from cktat.cli import catalogue, knowledge, results, speed, tables, training
+from cktat.cli.output import encodable
 from cktat.cli.theory import theory_app
 from cktat.errors import CktatError, one_line, out_of_memory
 from cktat.usercode import blamed
@@ -91,6 +92,8 @@ def _main() -> None:
     rank, size = int(numbers.get("RANK", 0)), int(numbers.get("WORLD_SIZE", 1))
     if rank > 0:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        encodable(stream)
     try:
         if size > 1 and sys.argv[1:] and sys.argv[1] not in TOGETHER:
             refusal = CktatError(f"torchrun is for {' and '.join(TOGETHER)}; start `cktat {sys.argv[1]}` without it")

@@ -49,6 +49,8 @@ def knowledge(
 
 def pictured(runs: Sequence[Any], out: Path, **options: Any) -> None:
     """Runs `table5` with its progress shown, and prints the counts."""
+    from cktat.evaluation.table import unfinished
+    from cktat.experiments.api import opened
     from cktat.experiments.tables.table5 import table5
     from cktat.training.progress import bars
 
@@ -69,5 +71,8 @@ def pictured(runs: Sequence[Any], out: Path, **options: Any) -> None:
     print_table(columns, rows, False)
     for sentence in made.counted.sentences():
         print(sentence)
+    for folder in (opened(run, options.get("store"), None) for run in runs):
+        if said := unfinished(folder):
+            print(f"{folder.path.name}: {said}.")
     for file in made.files:
         print(f"written: {file}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from typer import Option
 
 StoreOption = Annotated[Path | None, Option(help="Where runs lie (default: CKTAT_STORE or ./runs).", metavar="DIR")]
@@ -19,20 +22,66 @@ TrustOption = Annotated[
 ]
 
 
+PLAIN = {
+    "±": "+-",
+    "−": "-",
+    "×": "x",
+    "–": "-",
+    "—": "-",
+    "’": "'",
+    "…": "...",
+    "τ": "tau",
+    "β": "beta",
+    "ε": "eps",
+    "∞": "inf",
+}
+"""How characters are written on a stream that cannot show them; any other one by its number."""
+
+
+def encodable(stream: TextIO) -> None:
+    """Lets any text be written to a stream, whatever its encoding."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="cktat.plain")
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end]
+    return "".join(PLAIN.get(one) or one.encode("ascii", "backslashreplace").decode() for one in text), error.end
+
+
+codecs.register_error("cktat.plain", _plain)
+
+
 def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], markdown: bool) -> None:
     console = Console()
     if markdown:
         lines = [columns, tuple("---" for _ in columns), *rows]
         print("\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines))
+    elif console.is_terminal and _narrowest(columns, rows) > console.width:  # then a row is a block of lines
+        for row in rows:
+            print(
+                "\n".join(f"{name}: {cell}" if name else cell for name, cell in zip(columns, row, strict=True) if cell)
+            )
+            print()
     elif console.is_terminal:
         shown = Table(*columns, box=None, header_style="bold")
         for row in rows:
-            shown.add_row(*row)
+            shown.add_row(*map(Text, row))  # brackets in a name are no markup
         console.print(shown)
     else:  # in a pipe nothing is folded: one line is one row
         widths = [max(len(line[i]) for line in (columns, *rows)) for i in range(len(columns))]
         for line in (columns, *rows):
             print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _narrowest(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> int:
+    """The width below which a table would cut a word: that of each column's longest, and a space on either side."""
+    return sum(
+        2 + max((len(word) for line in (columns, *rows) for word in line[i].split()), default=0)
+        for i in range(len(columns))
+    )
 
 
 def names(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
+from cktat.errors import CktatError
 
 
 def evaluate(
@@ -21,22 +22,30 @@ def evaluate(
     weights: Annotated[str, Option(help="best or last.")] = "best",
     examples: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
     eps: Annotated[str | None, Option(help="Radius (default: the run's).")] = None,
-    batch_size: Annotated[int, Option(help="Images at a time.", min=1)] = 250,
-    seed: Annotated[int, Option(help="Seed of the attacks' starts.", min=0)] = 0,
+    batch_size: Annotated[int | None, Option(help="Images at a time (default: 250).", min=1)] = None,
+    seed: Annotated[int | None, Option(help="Seed of the attacks' starts (default: 0).", min=0)] = None,
     mode: Annotated[
-        Literal["exact", "packed"], Option(help="AutoAttack: exact, in its authors' batches, or packed, quicker.")
-    ] = "exact",
+        Literal["exact", "packed"] | None,
+        Option(help="AutoAttack: exact (default), in its authors' batches, or packed, quicker."),
+    ] = None,
     doubts: Annotated[bool, Option(help="Examine whether the numbers can be believed.")] = True,
     claimed: Annotated[
         str | None,
         Option(help="An accuracy under attack that is claimed, in percent: is it refuted?", metavar="PERCENT"),
     ] = None,
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
+    data: Annotated[str | None, Option(help="What names the run's data set now, if it has moved.")] = None,
     root: RootOption = None,
+    out: Annotated[
+        Path | None,
+        Option(help="Put the results into a folder of the run's name there, not into the run.", metavar="DIR"),
+    ] = None,
     store: StoreOption = None,
     trust_code: TrustOption = False,
 ) -> None:
     """Attack a run on test images, in fp32; every attack's result is a JSON file in the run's results/.
+
+    What is measured already is read, in whatever batches and with whatever seed it was, unless others are asked for.
 
     \b
     Example:
@@ -44,19 +53,19 @@ def evaluate(
       cktat evaluate RUN --attacks pgd100,aa-fast --claimed 56.0
     """
     from cktat.attacks import SCREENING
-    from cktat.evaluation.table import text_table
+    from cktat.evaluation.table import text_table, unfinished
     from cktat.experiments import api
     from cktat.experiments.configure import number
-    from cktat.experiments.store import Store
 
     wanted = names(attacks)
     results = api.evaluate(
         run, wanted, weights=weights, examples=examples, eps=number("eps", eps), batch_size=batch_size, seed=seed,
-        mode=mode, doubts=doubts, claimed=number("claimed", claimed), device=device,
-        root=None if root is None else str(root), store=store, trust_code=trust_code,
+        mode=mode, doubts=doubts, claimed=number("claimed", claimed), device=device, data=data,
+        root=None if root is None else str(root), out=out, store=store, trust_code=trust_code,
     )  # fmt: skip
+    folder = api.opened(run, store, out)
     if examples is None and eps is None:
-        print(text_table([Store(store).open(run)], weights))
+        print(text_table([folder], weights))
     else:
         for result in results:
             low, high = result.interval
@@ -65,6 +74,8 @@ def evaluate(
             )
         if "aa-fast" in wanted:
             print(f"{SCREENING}.")
+        if said := unfinished(folder):
+            print(f"{folder.path.name}: {said}.")
 
 
 def report(
@@ -72,6 +83,7 @@ def report(
     out: Annotated[
         Path | None, Option(help="The page (default: report.html in the first run).", metavar="FILE")
     ] = None,
+    results: Annotated[Path | None, Option(help="Where `evaluate --out` put the results.", metavar="DIR")] = None,
     store: StoreOption = None,
 ) -> None:
     """Write one self-contained HTML page about runs: table, curves, pictures.
@@ -82,18 +94,22 @@ def report(
     """
     from cktat.experiments import api
 
-    print(f"page: {api.report(runs, out, store=store)}")
+    print(f"page: {api.report(runs, out, results=results, store=store)}")
 
 
 def runs(store: StoreOption = None) -> None:
     """List the runs in the store."""
+    from cktat.evaluation.table import PICKS, result_files
     from cktat.experiments.store import Store
 
     where = Store(store)
     rows = []
-    for run in where.runs():
-        there, history = run.read(), run.history()
-        settings = run.config()
+    for run, there in where.records():
+        try:
+            history, settings, results = run.history(), run.config(), sum(len(result_files(run, p)) for p in PICKS)
+        except CktatError as error:
+            where.pass_over(run, error)
+            continue
         best = max((line["held_out"]["pgd"] for line in history), default=None)
         rows.append(
             (
@@ -101,11 +117,12 @@ def runs(store: StoreOption = None) -> None:
                 there["design"]["name"],
                 ", ".join(f"{key} {value}" for key, value in settings.set.items()),
                 f"{len(history)}/{settings.recipe.epochs}",
+                "finished" if there.get("finished") else "unfinished",
                 "" if best is None else f"{best:.3f}",
-                str(len(list(run.results.glob("*.json")))) if run.results.is_dir() else "0",
+                str(results),
             )
         )
     if not rows:
         print(f"no runs in {where.root}")
     else:
-        print_table(("run", "design", "set", "epochs", "best held-out PGD", "result files"), rows, False)
+        print_table(("run", "design", "set", "epochs", "state", "best held-out PGD", "results"), rows, False)

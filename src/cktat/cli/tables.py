@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 
 def table(
     name: Annotated[str, Argument(help="1, 1a, 1b, 2, 3, 3a, 3b, 3c, 4, 4a, 4b or 5 (pictures; seed 0).")],
-    data: Annotated[str, Option(help="As for train.")] = "digits",
+    data: Annotated[str | None, Option(help="As for train (default: digits).")] = None,
     root: RootOption = None,
-    model: Annotated[str, Option(help="As for train; Table 1a takes the next larger one.")] = "small",
-    recipe: Annotated[str, Option(help="common or authors.")] = "common",
+    model: Annotated[
+        str | None, Option(help="As for train (default: small); Table 1a takes the next larger one.")
+    ] = None,
+    recipe: Annotated[str | None, Option(help="common (default) or authors.")] = None,
     epochs: Annotated[int | None, Option(help="Passes over the training images.")] = None,
     batch_size: Annotated[int | None, Option(help="Images per step.")] = None,
     lr: Annotated[float | None, Option(help="Highest learning rate.")] = None,
     examples: Annotated[int | None, Option(help="Train on the first so many images.")] = None,
-    seeds: Annotated[int, Option(help="Seeds 0, 1, ...", min=1)] = 1,
+    seeds: Annotated[int | None, Option(help="Seeds 0, 1, ... (default: seed 0 alone).", min=1)] = None,
     rows: Annotated[list[str] | None, Option("--row", help="Only this row; may be repeated.", metavar="LABEL")] = None,
     controls: Annotated[bool, Option("--controls", help="Also the rows that the paper lacks.")] = False,
     attacks: Annotated[str | None, Option(help="Columns, separated by commas (default: the table's).")] = None,
@@ -41,7 +43,13 @@ def table(
     stop_after: Annotated[str | None, Option(help="Save and stop after this long, such as 9m.")] = None,
     plan: Annotated[bool, Option("--plan", help="Print what would be run and its cost; run nothing.")] = False,
     no_run: Annotated[bool, Option("--no-run", help="Print what is measured already; run nothing.")] = False,
-    out: Annotated[Path | None, Option(help="Where the table and a record of every run go.", metavar="DIR")] = None,
+    out: Annotated[
+        Path | None,
+        Option(help="Where the table and a record of every run go; settings not given are its.", metavar="DIR"),
+    ] = None,
+    replace: Annotated[
+        bool, Option("--replace", help="Write over a table there of other settings, or that holds more.")
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Run one of the paper's tables, at any size, and print it. Run again, it goes on.
@@ -49,47 +57,87 @@ def table(
     \b
     Examples:
       cktat table 4 --data digits --epochs 20 --seeds 3 --aa-images 200 --jobs 2 --out table4
+      cktat table 4 --no-run --out table4
       cktat table 3b --data cifar10 --root DIR --model resnet18 --plan
     """
     if name == "2":
         from cktat.cli.catalogue import designs
 
         return designs(markdown=False)
-    from cktat.experiments.grid import Outcome
+    from cktat.experiments.grid import Outcome, unmeasured
     from cktat.experiments.tables.declared import tables
     from cktat.experiments.tables.fill import How, TableGrid
+    from cktat.experiments.tables.kept import TableFolder, again, differing, settled
+    from cktat.experiments.tables.written import OPTIONS, Written
     from cktat.training import Stopped, seconds
 
-    wanted = tables(name, data)
+    given: dict[str, Any] = dict(
+        data=data, model=model, recipe=recipe, epochs=epochs, lr=lr, batch_size=batch_size, examples=examples,
+        precision=None if precision == "auto" else precision, test_images=test_images, aa_images=aa_images, seeds=seeds,
+        attacks=None if attacks is None else tuple(names(attacks)),
+    )  # fmt: skip
+    folder = TableFolder(out, weights) if out else None
+    named = {one.name for one in tables(name, data or "digits")} if data or name != "4" else {"4a", "4b"}
+    there = {key: kept for key, kept in (folder.all() if folder else {}).items() if key in named}
+    try:
+        of = settled(there, given, firm=not (plan or no_run or replace))
+    except CktatError as error:
+        raise CktatError(f"{out}: {error}; give another --out, or --replace") from None
+    usual: dict[str, Any] = {"data": "digits", "model": "small", "recipe": "common", "seeds": 1}
+    of = usual | {key: value for key, value in of.items() if value is not None}
+    wanted = tables(name, of["data"])
     if rows:
         wanted = tuple(one.only(tuple(rows)) for one in wanted)
     elif controls:
         wanted = tuple(one.with_controls() for one in wanted)
-    options = dict(
-        data=data, root=None if root is None else str(root), model=model, recipe=recipe, epochs=epochs, lr=lr,
-        batch_size=batch_size, examples=examples, device=device, precision=precision, threads=threads,
-    )  # fmt: skip
-    columns = None if attacks is None else tuple(names(attacks))
+    elif no_run:  # of a table that was written there, the rows that it has
+        wanted = tuple(again(there[one.name]) if one.name in there else one for one in wanted)
+    options = {key: of.get(key) for key in OPTIONS} | dict(
+        root=None if root is None else str(root), device=device, threads=threads
+    )
     records = out / "runs" if out else None
-    grid = TableGrid(wanted, How(options, seeds, weights, columns, test_images, aa_images, store, records))
+    how = How(
+        options, of["seeds"], weights, of.get("attacks"), of.get("test_images"), of.get("aa_images"), store, records
+    )
+    grid = TableGrid(wanted, how)
     if plan:
         return _print_plan(grid)
+    files = Written(folder, wanted, how, anew=replace) if folder else None
     limit = None if stop_after is None else seconds(stop_after)
     outcome = Outcome({})
-    if not no_run:
+    if no_run:
+        found, lacking = unmeasured(grid.grid)
+        if not found:
+            raise CktatError(lacking)
+        if files:  # before anything is written
+            try:
+                files.filled({})
+            except CktatError as error:
+                raise CktatError("; ".join(filter(None, [lacking or differing(there, given), str(error)]))) from None
+        if lacking:
+            print(lacking)
+    else:
         outcome = grid.grid.run(jobs=jobs, on=on, stop_after=limit, say=lambda text: print(text, flush=True))
     for fault in grid.export(records) if records else ():
         print(f"without a record: {fault}")
     filled = grid.fill(outcome.failures)
-    _show(filled, out)
+    _show(filled)
+    refusal = None
+    try:
+        if files:
+            print(f"page: {files.write(outcome.failures)}")
+    except CktatError as error:
+        refusal = error
     if outcome.stopped:
         raise Stopped(f"{outcome.stopped}; the same command goes on")
+    failed = [cell.failure for one in filled for cell in one.cells.values() if cell.failure]
+    if refusal:
+        raise CktatError("; ".join([str(refusal), *failed[:1]]))
     if name == "5":
         from cktat.cli.knowledge import pictured
 
         folders = grid.folders(wanted[0])
         pictured(folders, out or Path("knowledge"), weights=weights, device=device or "auto", store=store)
-    failed = [cell.failure for one in filled for cell in one.cells.values() if cell.failure]
     if failed:
         raise CktatError(f"{len(failed)} of {sum(len(one.cells) for one in filled)} cells failed: {failed[0]}")
 
@@ -102,27 +150,15 @@ def _print_plan(grid: TableGrid) -> None:
     print(summary(steps))
 
 
-def _show(filled: list[Filled], out: Path | None) -> None:
-    """Prints tables, and writes them to `out` as Markdown, LaTeX and CSV, what the paper says of them, and all as a page."""
-    from cktat.experiments.tables.page import write_page
-    from cktat.experiments.tables.text import claims_markdown, csv_text, latex, markdown
-    from cktat.training import write_atomic
-
+def _show(filled: list[Filled]) -> None:
     for one in filled:
         print(f"\nTable {one.name}: {one.title}")
         print_table(
-            ("", *one.columns),
+            ("", *one.heads),
             [(row, *(_text(one.cells.get((row, column))) for column in one.columns)) for row in one.rows],
             False,
         )
         print("; ".join(f"{key} {value}" for key, value in one.setting.items() if value))
-        for ending, write in (("md", markdown), ("tex", latex), ("csv", csv_text)) if out else ():
-            assert out is not None
-            write_atomic(out / f"table-{one.name}.{ending}", write(one).encode())
-    if out:
-        if claims := claims_markdown(filled):
-            write_atomic(out / "claims.md", claims.encode())
-        print(f"page: {write_page(filled, out / 'tables.html')}")
 
 
 def _text(cell: Cell | None) -> str:

@@ -116,9 +116,9 @@ def experiment(
     else:
         setting = Setting(chosen, seeds)
         setting = setting if sweep else replace(setting, eps=(), mu=(), epochs=())
-    began = time.time()
+    began = time.monotonic()
     records = run_all(setting, out, jobs=jobs)
-    _show(findings.report(summarise(setting, records), out, time.time() - began))
+    _show(findings.report(summarise(setting, records), out, time.monotonic() - began))
 
 
 @theory_app.command()
@@ -151,9 +151,9 @@ def purification(
     chosen = SPARSE_DESIGNS if not designs else tuple(dict.fromkeys((CLEAN, *designs)))
     setting = quick_sparse(chosen, seeds) if quick else sparse_setting(chosen, seeds)
     setting = setting if sweep else replace(setting, eps=())
-    began = time.time()
+    began = time.monotonic()
     records = run_all(setting, out, jobs=jobs)
-    _show(purity.report(summarise(setting, records), out, time.time() - began))
+    _show(purity.report(summarise(setting, records), out, time.monotonic() - began))
 
 
 def _show(account: Account) -> None:

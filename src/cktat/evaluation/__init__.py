@@ -1,7 +1,7 @@
 """Accuracy under attack, with its evidence, and the page that shows it."""
 
 from cktat.evaluation.doubts import Finding, Verdict, doubts_of, examine, verdict_of
-from cktat.evaluation.evaluate import STANDARD_ATTACKS, evaluate, for_report, known_attacks
+from cktat.evaluation.evaluate import BATCH_SIZE, STANDARD_ATTACKS, evaluate, for_report, known_attacks
 from cktat.evaluation.lowest import Claim, check_claimed, claim_of, headline, lowest, measured_on
 from cktat.evaluation.measure import flags
 from cktat.evaluation.paired import Paired, compare_pair, holm, mcnemar
@@ -12,8 +12,8 @@ from cktat.evaluation.subject import Subject, load_subject
 from cktat.evaluation.table import measured, result_files, results_of, text_table
 
 __all__ = [
-    "CLEAN", "STANDARD_ATTACKS", "Claim", "Finding", "Paired", "Result", "Spread", "Subject", "Verdict", "check_claimed",
-    "claim_of", "compare_pair", "doubts_of", "evaluate", "examine", "flags", "for_report", "headline", "holm",
+    "BATCH_SIZE", "CLEAN", "STANDARD_ATTACKS", "Claim", "Finding", "Paired", "Result", "Spread", "Subject", "Verdict",
+    "check_claimed", "claim_of", "compare_pair", "doubts_of", "evaluate", "examine", "flags", "for_report", "headline", "holm",
     "known_attacks", "load_subject", "lowest", "mcnemar", "measured", "measured_on", "result_files", "results_of", "spread",
     "student_p", "student_quantile", "text_table", "verdict_of", "wilson", "worst_case", "write_report",
 ]  # fmt: skip

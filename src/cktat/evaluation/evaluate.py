@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
@@ -27,6 +28,12 @@ STANDARD_ATTACKS = ("pgd20", "pgd100", "mim", "cw")
 CURVE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 """Radii of the accuracy curve, as multiples of eps."""
 
+BATCH_SIZE = 250
+"""Images at a time where nothing else is asked for."""
+
+FREE = {"batch_size", "seed", "mode", "processes"}
+"""What a result may have been measured with in any way, unless one was asked for."""
+
 Watch = Callable[[str, int, int, int], None]
 """(attack, images done, images right so far, images in all)."""
 
@@ -37,9 +44,9 @@ def evaluate(
     *,
     examples: int | None = None,
     eps: float | None = None,
-    batch_size: int = 250,
-    seed: int = 0,
-    mode: Mode = "exact",
+    batch_size: int | None = None,
+    seed: int | None = None,
+    mode: Mode | None = None,
     watch: Watch = lambda *_: None,
     report: Report = lambda name, standing: None,
     say: Callable[[str], None] = lambda text: None,
@@ -50,11 +57,15 @@ def evaluate(
     """Clean accuracy and accuracy under every attack on the first `examples` test images (None: all), in that order.
 
     eps None is the radius the run was trained for. mode: how AutoAttack and its parts run. Each result is written to the
-    run's results/ as soon as it is there; one that is there already for the same weights and protocol is read instead, and
-    AutoAttack goes on where it was stopped. Of several processes the first writes.
+    run's results/ as soon as it is there; one that is there already for the same weights is read instead, and AutoAttack
+    goes on where it was stopped. batch_size, seed and mode: None is what a result that is there was measured with, otherwise
+    BATCH_SIZE, 0 and exact. Of several processes the first writes.
     Another evaluation that is at the same file is waited for, and its result read; wait False raises Busy then.
-    Raises CktatError for unknown attacks and for files that were edited, and Stopped when asked to stop, after a batch.
+    Raises CktatError for unknown attacks, for files that were edited, and before anything is measured where a result would
+    take the place of one of the same weights that was measured in another way; Stopped when asked to stop, after a batch.
     """
+    given = {name for name, value in (("batch_size", batch_size), ("seed", seed), ("mode", mode)) if value is not None}
+    batch_size, seed, mode = batch_size or BATCH_SIZE, seed or 0, mode or "exact"
     # all names are known before the first minute is spent
     found = world.together(lambda: known_attacks(attacks))
     world.together(lambda: check_seed(seed))
@@ -82,23 +93,33 @@ def evaluate(
         report(suite, standing)
         heed(suite, 0, 1)
 
-    for name in (CLEAN, *found):
-        attack = found.get(name)
+    usual = {"test_images": len(split), "batch_size": batch_size, "seed": seed, "precision": "fp32"}
+    usual |= {"code": subject.code} if subject.code else {}
+    protocols = {
+        name: usual | _protocol(found.get(name), subject.norm, radius, mode, world) for name in (CLEAN, *found)
+    }
+    paths = {
+        name: subject.run.results / f"{subject.pick}-{name}{ending_of(subject, eps, examples)}.json"
+        for name in protocols
+    }
+    there = {name: partial(_measured, paths[name], protocols[name], given, subject) for name in protocols}
+    if None in [world.once(look) for look in there.values()]:  # all are looked at before the first is measured
+        world.once(lambda: require_writable(subject.run.results))
+    for name, protocol in protocols.items():
+        attack, path, look = found.get(name), paths[name], there[name]
         world.together(partial(heed, name, 0, 1))
-        protocol = {"test_images": len(split), "batch_size": batch_size, "seed": seed, "precision": "fp32"}
-        protocol |= _protocol(attack, subject.norm, radius, mode, world)
-        protocol |= {"code": subject.code} if subject.code else {}
-        path = subject.run.results / f"{subject.pick}-{name}{ending_of(subject, eps, examples)}.json"
         with ExitStack() as held:
-            result = world.once(partial(_measured, path, protocol, subject))
+            result = world.once(look)
             if result is None:
                 take = partial(_lock, held, path, subject)
                 world.patiently(take, stop, say) if wait else world.once(take)
-                result = world.once(partial(_measured, path, protocol, subject))  # by whom this one waited for
+                result = world.once(look)  # by whom this one waited for
             if result is not None:
-                say(f"{name}: measured already, in {path}")
+                say(f"{name}: measured already{_otherwise(result, protocol)}, in {path}")
                 world.once(partial(_tidy, path, protocol, subject))
             else:
+                if world.once(path.is_file):
+                    say(f"{name}: in the place of what other weights of this run had, in {path}")
                 result = _measure(subject, name, attack, split, protocol, path, seen, told, world)
                 world.once(partial(_write, result, path, subject))
                 world.once(partial(forget, _unfinished(path)))
@@ -152,7 +173,7 @@ def _measure(
         "versions": versions(),
         "hardware": hardware(device, world.size),
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "seconds": round(time.perf_counter() - started, 3),
+        "seconds": round(max(time.perf_counter() - started, sum(evidence.get("seconds_by_attack", {}).values())), 3),
     }
     text = "".join("1" if flag else "0" for flag in right.tolist())
     return Result(name, text, tuple(split.labels.tolist()), data.classes, protocol, provenance | evidence)
@@ -177,7 +198,8 @@ def _tidy(path: Path, protocol: dict[str, Any], subject: Subject) -> None:
 
 
 def _lock(held: ExitStack, path: Path, subject: Subject) -> None:
-    held.enter_context(locked(path.parent.parent / f".{path.stem}.lock", f"measures {path}"))
+    where = subject.run.path if subject.run.measured_in is None else path.parent
+    held.enter_context(locked(where / f".{path.stem}.lock", f"measures {path}"))
     subject.run.sweep()
 
 
@@ -186,12 +208,43 @@ def _write(result: Result, path: Path, subject: Subject) -> None:
     result.write(path)
 
 
-def _measured(path: Path, protocol: dict[str, Any], subject: Subject) -> Result | None:
+def _measured(path: Path, protocol: dict[str, Any], given: set[str], subject: Subject) -> Result | None:
+    """The result of these weights at `path`, None if there is none. Raises CktatError for one that must not be replaced:
+    of another run, or of these weights in a protocol that differs in what was `given` or in the attack itself."""
     if not path.is_file():
         return None
     old = Result.read(path)
-    same = all(old.provenance.get(key) == subject.card[key] for key in ("weights_sha256", "data"))
-    return old if same and old.protocol == protocol else None
+    if old.provenance.get("run") != subject.card["run"]:
+        raise CktatError(f"{path} is a result of another run ({old.provenance.get('run')}); give another --out")
+    if any(old.provenance.get(key) != subject.card[key] for key in ("weights_sha256", "data")):
+        return None
+    free = FREE - given | ({"batch_size", "seed"} if old.attack == CLEAN else set())
+    names = [name for name in old.protocol | protocol if name not in free]
+    different = [
+        f"{name.replace('_', ' ')} {old.protocol.get(name)} there, {protocol.get(name)} asked"
+        for name in names
+        if old.protocol.get(name) != protocol.get(name)
+    ]
+    if different:
+        raise CktatError(
+            f"{path} was measured in another way ({'; '.join(different[:3])}) and is not written over; keep both with "
+            f"--out DIR, or remove it"
+        )
+    return old
+
+
+def _otherwise(result: Result, protocol: dict[str, Any]) -> str:
+    """What is worth saying of a result that is read where no particular way was asked for."""
+    names = [name for name in sorted(FREE) if name in result.protocol and result.attack != CLEAN]
+    said = [f"{n.replace('_', ' ')} {result.protocol[n]}" for n in names if result.protocol[n] != protocol.get(n)]
+    return f" ({', '.join(said)})" if said else ""
+
+
+def require_writable(folder: Path) -> None:
+    """Raises CktatError if nothing can be written into a folder, which need not be there yet."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise CktatError(f"{folder} cannot be written to ({there} forbids it); put results elsewhere with --out DIR")
 
 
 def ending_of(subject: Subject, eps: float | None, examples: int | None) -> str:
@@ -223,7 +276,7 @@ def for_report(
     *,
     images: int = 500,
     shown: int = 8,
-    batch_size: int = 250,
+    batch_size: int = BATCH_SIZE,
     seed: int = 0,
     world: World = World(),
 ) -> None:

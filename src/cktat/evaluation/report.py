@@ -38,7 +38,8 @@ from cktat.training import RunFolder, write_atomic
 def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") -> Path:
     """Writes the page to `out` and returns that path. Curves, pictures and classes are those of the `pick`ed weights.
 
-    Raises CktatError if there are no runs, if `out` is a folder, or if a file in a run is broken.
+    Raises CktatError if there are no runs or if `out` is a folder. A run with a broken file is left out of the page, which
+    is then written, and raises the error all the same.
     """
     if pick not in PICKS:
         raise CktatError(f"weights must be best or last, not {pick!r}")
@@ -46,7 +47,14 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") ->
         raise CktatError("there are no runs to report on; `cktat train` makes one")
     if out.is_dir():
         raise CktatError(f"{out} is a folder; name the file to write, for example {out / 'report.html'}")
-    reported = [read(number, run, pick) for number, run in enumerate(runs, 1)]
+    reported, broken = list[Reported](), list[tuple[RunFolder, CktatError]]()
+    for run in runs:
+        try:
+            reported.append(read(len(reported) + 1, run, pick))
+        except CktatError as error:
+            broken.append((run, error))
+    if not reported:
+        raise broken[0][1]
     rows = [row for run in reported for row in run.rows]
     made = environment()
     made.globals |= {
@@ -68,8 +76,13 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") ->
         curve=_curve_plot(reported),
         curves=_unique(f"{run.curve['attack']} on {run.curve['images']:,}" for run in reported if run.curve),
         classes=_classes(reported),
+        left_out=[f"{run.path.name} was left out, because it is damaged: {error}" for run, error in broken],
     )
     write_atomic(out, page.encode())
+    if broken:
+        raise CktatError(
+            f"{out} was written without {' and '.join(str(run.path) for run, _ in broken)}: {broken[0][1]}"
+        )
     return out
 
 

@@ -55,9 +55,11 @@ def load_subject(
     device: torch.device,
     data: Dataset | None = None,
     *,
+    moved_to: str | None = None,
     trust_code: bool = False,
 ) -> Subject:
-    """The `pick`ed weights of a run, on the device. data: the run's data set, if it is loaded already.
+    """The `pick`ed weights of a run, on the device. data: the run's data set, if it is loaded already; moved_to: what names
+    it now, None for what named it in training.
 
     trust_code: whether a `file.py:function` that the run names may run where this user has not named the same text before;
     it is then shown. Raises CktatError if it may not, or is another text than the run's, if the weights do not fit their
@@ -68,14 +70,24 @@ def load_subject(
     if not run.weights(pick).is_file():
         raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
     weights, card = run.load(pick)
+    if data is None and moved_to is not None:  # named by whoever asks, not by the run
+        data = load(moved_to, root or config.root).subset(config.examples)
     code = card.get("code")
     with recorded(run.weights(pick), code if isinstance(code, dict) else {}, trust_code):
-        data = data or load(config.data, root or config.root).subset(config.examples)
+        if data is None:
+            try:
+                data = load(config.data, root or config.root).subset(config.examples)
+            except CktatError as error:
+                hint = "" if root else "; if the data have moved, say where with --data or --root"
+                raise CktatError(f"{error}{hint}") from None
         module = build(
             card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
         )
-    if data.fingerprint != card["data"]["fingerprint"]:
-        raise CktatError(f"data {config.data!r} is not what {run.path} was trained on; its content has changed")
+    if data.fingerprint != (known := card["data"]["fingerprint"]):
+        raise CktatError(
+            f"data {moved_to or config.data!r} is not what {run.path} was trained on; its content has changed "
+            f"(fingerprint {data.fingerprint[:12]} here, {known[:12]} there)"
+        )
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,7 @@ Report = Callable[[str, Standing], None]
 @dataclass(frozen=True)
 class Fallen:
     """What a suite says of N images: robust [N]; broken_by: per attack the numbers of the images that fell to it; seconds:
-    per attack, in the process that took longest, in this call."""
+    per attack, in the process that took longest, over all sittings (without what a kill undid)."""
 
     robust: Tensor
     broken_by: dict[str, list[int]]
@@ -59,7 +61,10 @@ class Journal:
                 )
         else:
             write_json(whose, identity)
+        self.seconds: Counter[str] = Counter()
+        """Of the sittings before this one, by attack."""
         self.entries = [self._read(path) for path in sorted(folder.glob("*.safetensors"))]
+        self.noted = time.monotonic()
 
     def keep(self, entry: Entry) -> None:
         """Writes an entry, whole or not at all. Raises Gone if the folder was deleted: what is left would be no progress."""
@@ -67,17 +72,18 @@ class Journal:
             raise Gone(f"{self.folder} is gone: it was deleted or moved while this evaluation kept its progress there")
         tensors = {"images": entry.images, "broken": entry.broken, "x_adv": entry.x_adv.contiguous()}
         path = self.folder / f"{len(self.entries):06d}.safetensors"
-        write_atomic(path, to_safetensors(tensors, {"stage": entry.stage}))
+        now = time.monotonic()
+        write_atomic(path, to_safetensors(tensors, {"stage": entry.stage, "seconds": f"{now - self.noted:.3f}"}))
+        self.noted = now
         self.entries.append(entry)
 
-    @staticmethod
-    def _read(path: Path) -> Entry:
+    def _read(self, path: Path) -> Entry:
         try:
             with safetensors.safe_open(str(path), framework="pt") as file:
-                return Entry(
-                    file.metadata()["stage"], *(file.get_tensor(name) for name in ("images", "broken", "x_adv"))
-                )
-        except (safetensors.SafetensorError, KeyError, TypeError) as error:
+                about, tensors = file.metadata(), [file.get_tensor(name) for name in ("images", "broken", "x_adv")]
+            self.seconds[about["stage"].partition(":")[0]] += float(about.get("seconds", 0))  # type: ignore[assignment]
+            return Entry(about["stage"], *tensors)
+        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
             raise CktatError(f"{path} is not part of an unfinished evaluation ({looks_like(path)}): {error}") from None
 
 
@@ -103,19 +109,20 @@ def fallen(
     """
     own = torch.arange(world.rank, len(split), world.size)
 
-    def measure() -> Outcome:
+    def measure() -> tuple[Outcome, dict[str, float]]:
         x, y = split.images[own].float() / levels, split.labels[own]
         journal = Journal(folder / f"part-{world.rank + 1}-of-{world.size}", identity)
         # in `exact` the network is asked as it is, so that its logits round as the authors' would
         quick = folded(module) if mode == "packed" and isinstance(module, Normalised) else None
         with true_fp32():
-            return autoattack(
+            found = autoattack(
                 module, x, y, eps=eps, norm=norm, attacks=SUITES[name], mode=mode, batch_size=batch_size, seed=seed,
                 quick=quick, done=journal.entries, keep=journal.keep, watch=lambda standing: report(name, standing),
             )  # fmt: skip
+        return found, {attack: took + journal.seconds[attack] for attack, took in found.seconds.items()}
 
-    outcome = world.together(measure)
-    parts = world.gather((own.tolist(), outcome.robust.tolist(), outcome.broken_by, outcome.seconds))
+    outcome, took = world.together(measure)
+    parts = world.gather((own.tolist(), outcome.robust.tolist(), outcome.broken_by, took))
     robust = torch.zeros(len(split), dtype=torch.bool)
     broken_by: dict[str, list[int]] = {attack: [] for attack in SUITES[name]}
     for images, flags, attacks, _ in parts:

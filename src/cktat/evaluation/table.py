@@ -71,17 +71,48 @@ def group_of(run: RunFolder, pick: str) -> tuple[str, dict[str, Result]]:
     group is taken; without it one at the run's own eps before others, and among those the one with the most images.
     Raises CktatError if a file is broken.
     """
+    return next(iter(_groups(run, pick).items()), ("", {}))
+
+
+def _groups(run: RunFolder, pick: str) -> dict[str, dict[str, Result]]:
+    """All groups of results, the one that tables are made of first."""
     card = card_of(run, pick)
     groups: dict[str, dict[str, Result]] = {}
     for path, result in result_files(run, pick):
         if is_of(result.provenance, card):
             groups.setdefault(path.stem.removeprefix(f"{pick}-{result.attack}"), {})[result.attack] = result
-    if not groups:
-        return "", {}
-    chosen = min(
-        groups, key=lambda name: (name != "", name.startswith("-eps"), -next(iter(groups[name].values())).images, name)
-    )
-    return chosen, {attack: groups[chosen][attack] for attack in in_order(groups[chosen])}
+
+    def place(name: str) -> tuple[Any, ...]:
+        return name != "", name.startswith("-eps"), -next(iter(groups[name].values())).images, name
+
+    return {
+        name: {attack: groups[name][attack] for attack in in_order(groups[name])} for name in sorted(groups, key=place)
+    }
+
+
+def also_measured(run: RunFolder, pick: str) -> str:
+    """What was measured of the same weights at other radii, in other norms or on other images than a table shows of them,
+    in words; "" for nothing. Raises CktatError if a file is broken."""
+    shown, *others = [list(group.values()) for group in _groups(run, pick).values()] or [[]]
+
+    def ball(group: Sequence[Result], name: str) -> Any:
+        return next((result.protocol[name] for result in group if name in result.protocol), None)
+
+    said = []
+    for group in others:
+        parts = [f"eps {eps_text(eps)}"] if (eps := ball(group, "eps")) not in (None, ball(shown, "eps")) else []
+        parts += [str(norm)] if (norm := ball(group, "norm")) not in (None, ball(shown, "norm")) else []
+        parts += [f"{group[0].images:,} images"] if group[0].images != shown[0].images else []
+        said.append(f"{', '.join(parts)} ({', '.join(result.attack for result in group)})")
+    return f"also measured: {'; '.join(said)}" if said else ""
+
+
+def unfinished(run: RunFolder) -> str:
+    """That a run's training is not at its end, in words; "" if it is."""
+    if run.finished:
+        return ""
+    epochs = run.read()["config"].get("recipe", {}).get("epochs")
+    return f"its training is not finished ({len(run.history())} of {epochs} epochs): its numbers are of a network on the way"
 
 
 def in_order(attacks: Sequence[str] | dict[str, Any]) -> list[str]:
@@ -95,7 +126,7 @@ class Row:
     """Weights of a run and what was measured of them.
 
     features: what must be equal for two rows to be compared, or at least be said (data, eps, ...), as text. results: by
-    attack, with the worst case over all of them if there is an attack among them.
+    attack, with the worst case over all of them if there is an attack among them. notes: what a reader must know of them.
     """
 
     run: RunFolder
@@ -105,6 +136,7 @@ class Row:
     seed: int | None
     features: dict[str, str]
     results: dict[str, Result]
+    notes: tuple[str, ...] = ()
 
     def rivals(self, attack: str) -> tuple[Any, ...]:
         """Equal for rows whose accuracies under `attack` are of the same images, radius and, the worst case, attacks."""
@@ -128,7 +160,8 @@ def row_of(run: RunFolder, pick: str) -> Row:
         "test images": _count(next(iter(results.values())).images if results else None),
     }
     settings = ", ".join(f"{name}={_plain(value)}" for name, value in config.get("set", {}).items())
-    return Row(run, pick, record["design"]["name"], settings, config.get("seed"), features, results)
+    notes = tuple(filter(None, (unfinished(run), also_measured(run, pick)))) if results else ()
+    return Row(run, pick, record["design"]["name"], settings, config.get("seed"), features, results, notes)
 
 
 def differing(rows: Sequence[Row]) -> list[str]:
@@ -176,6 +209,7 @@ def text_table(runs: Sequence[RunFolder], pick: str = "best") -> str:
     same = [f"{name} {rows[0].features[name]}" for name in ("data", "model", "eps", "test images") if name not in extra]
     notes = [f"Accuracy in %, below it Wilson's 95 % interval; {', '.join(same)}."]
     notes += [f"{SCREENING}."] if "aa-fast" in attacks else []
+    notes += [f"{row.run.path.name}: {note}." for row in rows for note in row.notes]
     notes += [not_evaluated(row.run) for row in rows if not row.results]
     return "\n".join([*(line for line in text if line), *notes])
 

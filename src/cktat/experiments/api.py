@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +15,7 @@ from cktat.attacks import Ball, Mode
 from cktat.data import Dataset
 from cktat.errors import CktatError
 from cktat.evaluation import (
+    BATCH_SIZE,
     STANDARD_ATTACKS,
     Result,
     Subject,
@@ -91,11 +93,13 @@ def evaluate(
     weights: str = "best",
     examples: int | None = None,
     eps: float | None = None,
-    batch_size: int = 250,
-    seed: int = 0,
-    mode: Mode = "exact",
+    batch_size: int | None = None,
+    seed: int | None = None,
+    mode: Mode | None = None,
     device: str = "auto",
+    data: str | None = None,
     root: str | None = None,
+    out: str | Path | None = None,
     store: str | Path | None = None,
     show: bool = True,
     draw: bool = True,
@@ -107,7 +111,10 @@ def evaluate(
 
     attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks, "aa-plus"
     for its longer version, "aa-rand" for the one against randomised networks.
-    mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken.
+    mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken. batch_size (250),
+    seed (0) and mode (exact) that are not given are those of results that are there.
+    data, root: where the run's data set lies now, if it has moved; its content must be the same. out: where a folder of
+    results named as the run goes, None for the run's own.
     draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. doubts: examine
     whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
     it. claimed: an accuracy under attack in percent that somebody claims, held against the lowest found, written and said
@@ -121,8 +128,9 @@ def evaluate(
     console = Console(quiet=not (show and world.first))
 
     def load() -> Subject:
-        folder = run if isinstance(run, RunFolder) else Store(store).open(run)
-        subject = load_subject(folder, weights, root, world.device(str(device_of(device))), trust_code=trust_code)
+        folder = opened(run, store, out)
+        on = world.device(str(device_of(device)))
+        subject = load_subject(folder, weights, root, on, moved_to=data, trust_code=trust_code)
         Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
         if claimed is not None:
             check_claimed(claimed)
@@ -130,6 +138,7 @@ def evaluate(
                 raise CktatError("a claimed accuracy is held against attacks; name at least one")
         return subject
 
+    size, drawn_with = batch_size or BATCH_SIZE, seed or 0  # of what is no result
     with Meter(console) as meter:
         with _prepared(load, world, stop) as subject:
             results = measure(
@@ -140,10 +149,10 @@ def evaluate(
             meter.say(line)
         if doubts:
             meter.say(
-                doubts_of(subject, examples=examples, eps=eps, batch_size=batch_size, seed=seed, world=world).text()
+                doubts_of(subject, examples=examples, eps=eps, batch_size=size, seed=drawn_with, world=world).text()
             )
         if draw:
-            for_report(subject, batch_size=batch_size, seed=seed, world=world)
+            for_report(subject, batch_size=size, seed=drawn_with, world=world)
     return results
 
 
@@ -165,15 +174,27 @@ def _prepared(prepare: Callable[[], T], world: World, stop: Stop) -> Iterator[T]
         yield made
 
 
+def opened(run: RunFolder | str | Path, store: str | Path | None, results: str | Path | None) -> RunFolder:
+    """A run by its folder or its name in the store. results: see `out` of `evaluate`. Raises CktatError if there is none."""
+    folder = run if isinstance(run, RunFolder) else Store(store).open(run)
+    return folder if results is None else replace(folder, measured_in=Path(results))
+
+
 def report(
-    runs: Sequence[RunFolder | str | Path], out: str | Path | None = None, *, store: str | Path | None = None
+    runs: Sequence[RunFolder | str | Path],
+    out: str | Path | None = None,
+    *,
+    results: str | Path | None = None,
+    store: str | Path | None = None,
 ) -> Path:
-    """Writes one self-contained HTML page about the runs and returns its path (None: report.html in the first run)."""
+    """Writes one self-contained HTML page about the runs and returns its path (None: report.html in the first run).
+
+    results: where the runs' results lie if not in their own folders: what was given to `evaluate` as `out`."""
     from cktat.evaluation.report import write_report  # brings matplotlib, which only pages need
 
     if isinstance(runs, str | Path | RunFolder):
         raise CktatError(f"a report takes a list of runs, such as [{str(getattr(runs, 'path', runs))!r}], not one")
     if not runs:
         raise CktatError("a report needs at least one run; `cktat runs` lists what there is")
-    folders = [run if isinstance(run, RunFolder) else Store(store).open(run) for run in runs]
+    folders = [opened(run, store, results) for run in runs]
     return write_report(folders, Path(out) if out else folders[0].path / "report.html")

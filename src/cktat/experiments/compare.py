@@ -15,8 +15,8 @@ import yaml
 from cktat.designs import make
 from cktat.errors import CktatError
 from cktat.evaluation import CLEAN
-from cktat.experiments.grid import PICKS, Grid, Measurement, about, configured, results
-from cktat.training import RunFolder, Stopped, device_of, precision_of
+from cktat.experiments.grid import PICKS, Grid, Measurement, configured, results
+from cktat.training import Stopped, device_of, precision_of
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,11 @@ class Comparison:
     def table(self) -> list[tuple[str, ...]]:
         """Header and rows: design, weights, number of runs, accuracy in % as mean ± standard deviation over seeds, median
         seconds per epoch. Read from the runs' files; what was not measured stays empty."""
-        columns, found = (CLEAN, *self.attacks), self._accuracies()
+        columns, found, evidence = (CLEAN, *self.attacks), self._accuracies(), self.grid.evidence()
         lines: list[tuple[str, ...]] = [("design", "weights", "n", *columns, "s/epoch")]
         for entry in self.entries:
-            runs = [run for seed in range(self.seeds) if (run := self._find(entry, seed))]
-            seconds = [line["seconds"] for run in runs for line in run.history()]
+            known = [evidence.about(self._identity(entry, seed)) for seed in range(self.seeds)]
+            seconds = [line["seconds"] for about in known for line in about.get("history", ())]
             for pick in PICKS:
                 values = [
                     [v for seed in range(self.seeds) if (v := found(entry, seed, pick, a)) is not None] for a in columns
@@ -120,12 +120,12 @@ class Comparison:
     def record(self) -> list[dict[str, Any]]:
         """What stands behind the table, one record per run: configuration, commit, versions, hardware, log, and every result
         with its interval, its protocol and which images were right. JSON values."""
-        return [
-            about(run) | {"design": entry.text, "results": results(run)}
-            for entry in self.entries
-            for seed in range(self.seeds)
-            if (run := self._find(entry, seed))
-        ]
+        evidence, found = self.grid.evidence(), []
+        for entry in self.entries:
+            for identity in (self._identity(entry, seed) for seed in range(self.seeds)):
+                if about := evidence.about(identity):
+                    found.append(about | {"design": entry.text, "results": results(evidence.folders[identity])})
+        return found
 
     def differences(self) -> list[tuple[str, ...]]:
         """Header and rows: for a design in two precisions, the second's accuracy minus the first's, in points of a
@@ -162,8 +162,8 @@ class Comparison:
         own = {} if entry.precision is None else {"precision": entry.precision}
         return {"design": entry.design, "set": entry.set, "seed": seed, **self.options, **own}
 
-    def _find(self, entry: Entry, seed: int) -> RunFolder | None:
-        return self.grid.store.find(self.grid.identities[_label(entry, seed)])
+    def _identity(self, entry: Entry, seed: int) -> str:
+        return self.grid.identities[_label(entry, seed)]
 
 
 def _label(entry: Entry, seed: int) -> str:

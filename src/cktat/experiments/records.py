@@ -109,14 +109,21 @@ def require_same(folder: RunFolder, config: RunConfig, name: str, code: Mapping[
     there = folder.read()
     if there.get("identity") == name:
         return
-    old, new = _flat(there.get("config", {})), _flat(located(config).model_dump(mode="json"))
-    different = [f"{key} is {old.get(key)!r} there, {new[key]!r} here" for key in new if old.get(key) != new[key]]
+    different = [
+        f"{key} is {old!r} there, {new!r} here" for key, old, new in differing(there.get("config", {}), located(config))
+    ]
     sums = there.get("code") or {}
     different += [f"the text of {spec} was changed" for spec in code if sums.get(spec, code[spec]) != code[spec]]
     raise CktatError(
         f"{folder.path} holds another run ({there.get('identity')}): "
         f"{'; '.join(different[:3]) or 'its design or data differ'}; choose another --out"
     )
+
+
+def differing(there: dict[str, Any], config: RunConfig) -> list[tuple[str, Any, Any]]:
+    """(setting, its value in the recorded configuration `there`, its value in `config`) where the two are not the same."""
+    old, new = _flat(there), _flat(config.model_dump(mode="json"))
+    return [(key, old.get(key), new[key]) for key in new if old.get(key) != new[key]]
 
 
 def _flat(fields: dict[str, Any]) -> dict[str, Any]:

@@ -122,9 +122,9 @@ class Runner:
             given, self.world,
         )  # fmt: skip
         card = card_of(config, data, design, name, code)
-        started = time.time()
+        started = time.monotonic()
         fit(training, folder, card, stop=self.stop, watch=self.watch)
-        seconds = round(time.time() - started, 1)
+        seconds = round(time.monotonic() - started, 1)
         self.world.once(lambda: folder.write(finished={"at": now(), "seconds_this_session": seconds}))
 
     def _check(self, config: RunConfig, data: Dataset, design: Design, tried: set[str]) -> None:

@@ -29,9 +29,10 @@ class Gone(CktatError):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Paths and contents of one run's folder."""
+    """Paths and contents of one run's folder. measured_in: where folders of results lie that are not in their runs' own."""
 
     path: Path
+    measured_in: Path | None = None
 
     @property
     def run_json(self) -> Path:
@@ -43,7 +44,7 @@ class RunFolder:
 
     @property
     def results(self) -> Path:
-        return self.path / "results"
+        return self.path / "results" if self.measured_in is None else self.measured_in / self.path.resolve().name
 
     def weights(self, pick: str) -> Path:
         return self.path / f"{pick}.safetensors"

@@ -200,6 +200,26 @@ def test_processes_give_the_numbers_of_one_even_if_a_worker_is_killed(
     assert marker.exists()
 
 
+def test_a_worker_that_is_killed_takes_no_other_task_with_it(
+    tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "dying.py"
+    file.write_text(
+        f"import os\n{Path(tiny.file).read_text()}\n\ndef dying(classes, channels):\n"
+        "    if os.environ.get('CKTAT_TEST_WORKER'):\n        os.kill(os.getpid(), 9)\n    return net(classes, channels)\n"
+    )
+    rows = (Row("dies", "pgd_at", options={"model": f"{file}:dying"}), Row("TRADES", "trades"), Row("MART", "mart"))
+    it = TableGrid(
+        [Table("x", "Of a test", "digits", rows, ("fgsm",))], How({**tiny.options}, store=tmp_path / "store")
+    )
+    monkeypatch.setenv("CKTAT_TEST_WORKER", "1")  # workers begin with it
+    outcome = it.grid.run(jobs=2)
+    assert {identity for identity, _ in outcome.failures} == {it.grid.identities["x dies, seed 0"]}
+    assert all("its worker ended 3 times without an answer" in why for why in outcome.failures.values())
+    (found,) = it.fill(outcome.failures)
+    assert {row for (row, _), cell in found.cells.items() if cell.measured} == {"TRADES", "MART"}
+
+
 def test_a_record_stands_for_its_run(tiny: Any, tmp_path: Path, runs: Any) -> None:
     records = tmp_path / "records"
     it = of(tiny, tmp_path / "store")

@@ -4,7 +4,9 @@ from cktat.experiments.grid.evidence import PICKS, Evidence, about, export, resu
 from cktat.experiments.grid.execute import Outcome
 from cktat.experiments.grid.graph import Asked, Measurement, Run
 from cktat.experiments.grid.grid import Grid, configured
+from cktat.experiments.grid.nearest import unmeasured
 
 __all__ = [
     "PICKS", "Asked", "Evidence", "Grid", "Measurement", "Outcome", "Run", "about", "configured", "export", "results",
+    "unmeasured",
 ]  # fmt: skip

@@ -27,7 +27,7 @@ class Evidence:
     """
 
     def __init__(self, store: Store, records: Path | None = None) -> None:
-        self.folders = store.by_identity()
+        self.store, self.folders = store, store.by_identity()
         paths = sorted(records.glob("*.json")) if records else []
         self.records = {record["identity"]: (path, record) for path in paths for record in [read_sealed(path)]}
 
@@ -53,12 +53,22 @@ class Evidence:
                 return path, there["robust"]
         return None
 
+    def held(self, identity: str) -> list[tuple[str, str, int, float | None]]:
+        """(weights, attack, images, eps) of every result of a run, whether it was asked for or not. eps None: unattacked."""
+        there = results(self.folders[identity]) if self.finished(identity) else []
+        there += self.records.get(identity, (None, {"results": []}))[1]["results"]
+        return [(one["weights"], one["attack"], one["images"], one["protocol"].get("eps")) for one in there]
+
     def about(self, identity: str) -> dict[str, Any]:
-        """Configuration, commit, versions, hardware and log of a run, {} if nothing is known of it."""
+        """Configuration, commit, versions, hardware and log of a run, {} if nothing is known of it.
+        A folder that cannot be read is passed over."""
         folder = self.folders.get(identity)
         known = self.records.get(identity, (None, {}))[1]
         if folder is not None and (not known or folder.finished):
-            return about(folder)
+            try:
+                return about(folder)
+            except CktatError as error:
+                self.store.pass_over(folder, error)
         return known
 
 

@@ -50,7 +50,7 @@ def plan(grid: Grid) -> list[Step]:
     pace = paces(grid, evidence)
     steps = []
     for identity, run in grid.runs.items():
-        done = len(evidence.folders[identity].history()) if identity in evidence.folders else 0
+        done = len(evidence.about(identity).get("history", ())) if identity in evidence.folders else 0
         trains = (identity, None) in left
         epochs = run.config.recipe.epochs
         training = of_training(run, grid.data, epochs - done) if trains else 0.0

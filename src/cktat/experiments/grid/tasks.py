@@ -76,7 +76,8 @@ def _train_or_measure(task: Task, stop: Stop) -> None:
     identity, measurement = task.key
     for spec in code_of(task.root, None):  # who asked for the grid has named it; this may be another machine
         own(spec)
-    data, store = _data(task.root.data, task.root.root, task.root.examples, task.fingerprint), Store(task.store)
+    data = _data(task.root.data, task.root.root, task.root.examples, task.fingerprint)
+    store = Store(task.store, say=lambda text: None)
     if measurement is None:
         run = graph([task.root], data)[identity]
         runner = Runner(store, stop, Silent(), lambda text: None)

@@ -62,23 +62,24 @@ class Here:
 
 
 class Processes:
-    """`jobs` processes of this machine, started anew after one of them was killed."""
+    """`jobs` processes of this machine, each a pool of its own: one that is killed takes its own task with it and no other's,
+    and is started anew."""
 
     def __init__(self, jobs: int, stop: Stop) -> None:
         self.slots, self.stop = jobs, stop
         self.others = set(multiprocessing.active_children())
-        self.pool = self._pool()
-
-    def _pool(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self.slots, mp_context=context, initializer=_alone, initargs=(os.getpid(),))
+        self.pools: list[tuple[ProcessPoolExecutor, Future[Ended] | None]] = [(_pool(), None) for _ in range(jobs)]
 
     def submit(self, task: Task) -> Future[Ended]:
+        place = next(i for i, (_, at_work) in enumerate(self.pools) if at_work is None or at_work.done())
+        pool = self.pools[place][0]
         try:
-            return self.pool.submit(_work, task, self.stop.left)
+            future = pool.submit(_work, task, self.stop.left)
         except BrokenProcessPool:
-            self.pool = self._pool()
-            return self.pool.submit(_work, task, self.stop.left)
+            pool = _pool()
+            future = pool.submit(_work, task, self.stop.left)
+        self.pools[place] = pool, future
+        return future
 
     def end(self) -> None:
         for process in set(multiprocessing.active_children()) - self.others:
@@ -90,7 +91,13 @@ class Processes:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             self.end()
-        self.pool.shutdown(cancel_futures=True)
+        for pool, _future in self.pools:
+            pool.shutdown(cancel_futures=True)
+
+
+def _pool() -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(1, mp_context=context, initializer=_alone, initargs=(os.getpid(),))
 
 
 class OnRay:

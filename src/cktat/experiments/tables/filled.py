@@ -53,3 +53,18 @@ class Filled:
     setting: Mapping[str, str] = field(default_factory=dict)
     against: str | None = None
     histories: Mapping[str, tuple[tuple[Mapping[str, Any], ...], ...]] = field(default_factory=dict)
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The columns as a table's head names them: one measured on fewer images than another says on how many."""
+        images = {
+            column: max((len(one.robust) for row in self.rows for one in self._measured(row, column)), default=0)
+            for column in self.columns
+        }
+        most = max(images.values(), default=0)
+        return tuple(
+            f"{column} ({images[column]:,} images)" if 0 < images[column] < most else column for column in self.columns
+        )
+
+    def _measured(self, row: str, column: str) -> tuple[Measured, ...]:
+        return self.cells.get((row, column), Cell()).measured

@@ -96,7 +96,7 @@ def markdown(filled: Filled) -> str:
     if filled.setting:
         parts += [_markdown(setting(filled)), ""]
     parts += [
-        line([SWEPT.get(filled.name, ""), "", *map(_markdown, filled.columns)]),
+        line([SWEPT.get(filled.name, ""), "", *map(_markdown, filled.heads)]),
         line(["---", "---", *("---:" for _ in filled.columns)]),
     ]
     for rows in lines(table, _markdown, lambda number: f"[^{filled.name}-{number}]"):
@@ -141,7 +141,7 @@ def latex(filled: Filled) -> str:
         *([r"  \resizebox{\linewidth}{!}{%"] if wide else []),
         rf"  \begin{{tabular}}{{ll{'r' * len(filled.columns)}}}",
         r"    \toprule",
-        f"    {SWEPT.get(filled.name, '')} & & {' & '.join(map(_latex, filled.columns))} \\\\",
+        f"    {SWEPT.get(filled.name, '')} & & {' & '.join(map(_latex, filled.heads))} \\\\",
         r"    \midrule",
     ]
     for i, rows in enumerate(lines(table, _latex, lambda number: rf"\textsuperscript{{{number}}}")):

@@ -73,7 +73,7 @@ def each(
 
     Raises CktatError if a task fails, after the others are done.
     """
-    began, records, failures = time.time(), [], []
+    began, records, failures = time.monotonic(), [], []
 
     def note(result: Record | str) -> None:
         if isinstance(result, str):
@@ -82,7 +82,7 @@ def each(
             return
         records.append(result)
         what = f"{result['design']}, {result['condition_text']}, seed {result['seed']}"
-        say(f"{len(records)}/{len(todo)} {what} ({time.time() - began:.0f} s)")
+        say(f"{len(records)}/{len(todo)} {what} ({time.monotonic() - began:.0f} s)")
 
     if jobs == 1:
         for task in todo:
