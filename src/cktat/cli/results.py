@@ -40,8 +40,8 @@ def evaluate(
     from cktat.attacks import SCREENING
     from cktat.evaluation.table import text_table
     from cktat.experiments import api
-    from cktat.experiments.configure import number
     from cktat.experiments.store import Store
+    from cktat.training import number
 
     wanted = names(attacks)
     results = api.evaluate(

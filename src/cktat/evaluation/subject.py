@@ -10,8 +10,8 @@ import torch
 from cktat.attacks import Norm
 from cktat.data import Dataset, load
 from cktat.errors import CktatError
-from cktat.models import Normalised, build
-from cktat.training import RunFolder
+from cktat.models import Normalised, build, require_types
+from cktat.training import RunFolder, short
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Subject:
     @property
     def norm(self) -> Norm:
         """The norm of the ball that its adversary moved in."""
-        return self.card.get("norm", "Linf")
+        return self.card["norm"]
 
     def provenance(self) -> dict[str, Any]:
         return {
@@ -55,10 +55,16 @@ def load_subject(
     data = data or load(config.data, root or config.root).subset(config.examples)
     if data.fingerprint != card["data"]["fingerprint"]:
         raise CktatError(f"data {config.data!r} is not what {run.path} was trained on; its content has changed")
+    for name, ours in (("channels", data.channels), ("size", list(data.size)), ("classes", list(data.classes))):
+        if card[name] != ours:
+            raise CktatError(
+                f"{run.weights(pick)}: its card says {name} {short(card[name])}, data {config.data!r} have {short(ours)}"
+            )
     module = build(
         card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
     )
     try:
+        require_types(module, weights, str(run.weights(pick)))
         module.load_state_dict(weights)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from cktat.attacks import SUITES, Ball, Entry, Mode, Norm, Outcome, Standing, autoattack
@@ -19,7 +17,7 @@ from cktat.data import Split
 from cktat.errors import CktatError
 from cktat.evaluation.measure import require_inside, true_fp32
 from cktat.models import Normalised, folded
-from cktat.training import World, looks_like, read_json, write_atomic, write_json
+from cktat.training import Kept, World, read_sealed, read_tensors, write_sealed, write_tensors
 
 Report = Callable[[str, Standing], None]
 """(name of the suite, how far it is)."""
@@ -35,6 +33,17 @@ class Fallen:
     seconds: dict[str, float]
 
 
+UNFINISHED, AGAIN = "part of an unfinished evaluation", "remove its folder to begin the attack again"
+TOTAL = "entry_sha256"
+
+
+class EntryKept(Kept):
+    """What an entry is of, beside its tensors."""
+
+    stage: str
+    entry_sha256: str
+
+
 class Journal:
     """Entries of a campaign as files in a folder that belongs to one network, data set and protocol.
 
@@ -46,7 +55,7 @@ class Journal:
         identity = json.loads(json.dumps(identity))
         whose = folder / "whose.json"
         if whose.is_file():
-            there = read_json(whose)
+            there = read_sealed(whose, Kept, UNFINISHED, AGAIN)
             if there != identity:
                 different = [
                     f"{key} {there.get(key)!r} there, {value!r} here"
@@ -58,25 +67,23 @@ class Journal:
                     f"({'; '.join(different[:2])}); finish it with the same options, or delete the folder"
                 )
         else:
-            write_json(whose, identity)
+            write_sealed(whose, identity)
         self.entries = [self._read(path) for path in sorted(folder.glob("*.safetensors"))]
 
     def keep(self, entry: Entry) -> None:
         """Writes an entry, whole or not at all."""
         tensors = {"images": entry.images, "broken": entry.broken, "x_adv": entry.x_adv.contiguous()}
         path = self.folder / f"{len(self.entries):06d}.safetensors"
-        write_atomic(path, to_safetensors(tensors, {"stage": entry.stage}))
+        write_tensors(path, tensors, {"stage": entry.stage}, TOTAL)
         self.entries.append(entry)
 
     @staticmethod
     def _read(path: Path) -> Entry:
+        tensors, about = read_tensors(path, EntryKept, TOTAL, UNFINISHED, AGAIN)
         try:
-            with safetensors.safe_open(str(path), framework="pt") as file:
-                return Entry(
-                    file.metadata()["stage"], *(file.get_tensor(name) for name in ("images", "broken", "x_adv"))
-                )
-        except (safetensors.SafetensorError, KeyError, TypeError) as error:
-            raise CktatError(f"{path} is not part of an unfinished evaluation ({looks_like(path)}): {error}") from None
+            return Entry(about["stage"], *(tensors[name] for name in ("images", "broken", "x_adv")))
+        except KeyError as error:
+            raise CktatError(f"{path} is not {UNFINISHED}: it lacks {error}; {AGAIN}") from None
 
 
 def fallen(
