@@ -177,11 +177,19 @@ def looks_like(path: Path) -> str:
     return f"{size} bytes, truncated or something else"
 
 
+SUM = 64
+"""Characters of a sha256."""
+
+
 def save_state(path: Path, state: Mapping[str, Any]) -> None:
-    """A training state (tensors and primitives only) with the sum of its content, atomically."""
+    """A training state (tensors and primitives only), atomically, with the sum of all before it at the file's end.
+
+    torch.save writes a ZIP archive, at whose end there is room for a comment: any reader of such files still reads it.
+    """
     buffer = io.BytesIO()
-    torch.save({**state, "sha256": _content(state)}, buffer)
-    write_atomic(path, buffer.getvalue())
+    torch.save(state, buffer)
+    content = buffer.getvalue()[:-2] + SUM.to_bytes(2, "little")  # the last two bytes are the comment's length
+    write_atomic(path, content + hashlib.sha256(content).hexdigest().encode())
 
 
 def load_tensors(path: Path) -> Any:
@@ -196,39 +204,18 @@ def load_tensors(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def load_state(path: Path) -> dict[str, Any]:
+def load_state(path: Path) -> Any:
     """A training state. Raises CktatError for a damaged file, or one that was changed since; runs no code from it."""
-    way_out = "remove it to train from the beginning"
-    with named_file(path, "read"), path.open("rb"):
-        pass
+    with named_file(path, "read"), path.open("rb") as file:
+        total, size = hashlib.sha256(), path.stat().st_size
+        for left in range(size - SUM, 0, -(2**20)):
+            total.update(file.read(min(left, 2**20)))
+        told = file.read()
     try:
-        state = load_tensors(path)
+        if told != total.hexdigest().encode():
+            raise ValueError("its content is not what the sum at its end says")
+        return load_tensors(path)
     except Exception as error:  # torch raises many kinds for a damaged or hostile file
         line = one_line(error) or type(error).__name__
-        guess = f"{looks_like(path)}; {way_out}"
+        guess = f"{looks_like(path)}; remove it to train from the beginning"
         raise CktatError(f"{path} is not a training state that can be resumed ({guess}): {line}") from None
-    told = state.pop("sha256", None) if isinstance(state, dict) else None
-    if not isinstance(told, str) or told != _content(state):
-        raise CktatError(
-            f"{path} is not a training state that can be resumed: its content is not what its sum says; {way_out}"
-        )
-    return state
-
-
-def _content(value: Any) -> str:
-    """sha256 over everything in mappings and lists of tensors and primitives, in their order, with their types."""
-    total = hashlib.sha256()
-    waiting = [value]
-    while waiting:
-        one = waiting.pop()
-        if isinstance(one, Tensor):
-            total.update(digest({"": one}).encode())
-        elif isinstance(one, Mapping):
-            total.update(f"mapping {len(one)}".encode())
-            waiting += [part for item in one.items() for part in item]
-        elif isinstance(one, list | tuple):
-            total.update(f"{type(one).__name__} {len(one)}".encode())
-            waiting += one
-        else:
-            total.update(f"{type(one).__name__} {one!r} ".encode())
-    return total.hexdigest()

@@ -38,7 +38,7 @@ def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch:
                     training.seconds += time.perf_counter() - started
                     world.once(partial(_stop, training, folder, reason))
             training.seconds += time.perf_counter() - started
-            record = training.end_epoch()
+            record = training.end_epoch()  # raises Diverged, and what was saved before stays
             world.once(partial(_save, training, folder, card, record))
             watch.epoch(record)
             if training.steps < training.total_steps and (reason := world.any(stop.now())):
@@ -51,7 +51,7 @@ def _resume(training: Training, folder: RunFolder) -> None:
     state = training.world.once(lambda: load_state(folder.state) if folder.state.is_file() else None)
     if state is None:
         return
-    checked(StateKept, state, str(folder.state))
+    checked(StateKept, state if isinstance(state, dict) else {}, str(folder.state))
     try:
         training.resume(state)
     except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
