@@ -195,7 +195,7 @@ SPOILT = {
         (["trades", "--stop-after", "soon"], "'soon' is not a duration"),
         (["trades", "--stop-after", "0s"], "'0s' is not a duration"),
         (["trades", "--resume"], "nothing to resume"),
-        (["trades", "--config", "missing.yaml"], "there is no configuration file missing.yaml"),
+        (["trades", "--config", "missing.yaml"], "there is no file missing.yaml"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

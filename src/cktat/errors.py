@@ -35,10 +35,11 @@ def named_file(path: Path, doing: str, size: int | None = None) -> Iterator[None
     try:
         yield
     except OSError as error:
-        raise _of_system(error, path, doing, size) from None
+        raise of_system(error, path, doing, size) from None
 
 
-def _of_system(error: OSError, path: Path, doing: str, size: int | None) -> CktatError:
+def of_system(error: OSError, path: Path, doing: str, size: int | None = None) -> CktatError:
+    """The error of the system about `path` in one line that says what to do; see `named_file`."""
     if isinstance(error, FileNotFoundError) and doing == "read":
         return CktatError(f"there is no file {path}")
     if isinstance(error, IsADirectoryError):

@@ -451,7 +451,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_weights(
 
 
 def test_a_learning_rate_far_too_high_ends_with_the_step_and_what_is_not_finite(runs, tmp_path) -> None:
-    with pytest.raises(Diverged, match=r"step \d+: the (term \S+|weight \S+ of S) is -?(nan|inf); no epoch was finished; try a smaller lr"):
+    said = r"step \d+: the (term \S+|weight \S+ of S) is -?(nan|inf); no epoch was finished; try a smaller lr"
+    with pytest.raises(Diverged, match=said):
         runs.train("trades", tmp_path, lr=1e30, epochs=6)
     run = RunFolder(next(tmp_path.glob("trades-*")))
     assert not run.finished
@@ -565,6 +566,22 @@ def test_the_log_has_a_line_per_epoch(runs, tmp_path) -> None:
         assert line["held_out"]["images"] == 12
         assert 0 <= line["held_out"]["pgd"] <= line["held_out"]["clean"] <= 1
         assert line["lr"] > 0 and line["seconds"] >= 0
+
+
+@pytest.mark.parametrize(
+    ("keep", "said"),
+    [
+        ((0, 1), "has 2 lines and the finished run 3 epochs"),
+        ((0, 2), "is of epoch 3"),
+        ((1, 0, 2), "line 1, is of epoch 2"),
+    ],
+)
+def test_a_line_that_a_log_has_lost_is_missed(keep, said, runs, tmp_path) -> None:
+    run = runs.train("standard", tmp_path, epochs=3)
+    lines = run.log.read_text().splitlines(keepends=True)
+    run.log.write_text("".join(lines[number] for number in keep))
+    with pytest.raises(CktatError, match=said):
+        run.history()
 
 
 def test_weights_lie_beside_their_cards(runs, tiny, tmp_path) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 
 import typer
 
 from cktat.cli import catalogue, knowledge, results, speed, tables, training
 from cktat.cli.theory import theory_app
-from cktat.errors import CktatError, one_line
+from cktat.errors import CktatError, of_system, one_line
 
 app = typer.Typer(
     add_completion=False,
@@ -70,8 +71,9 @@ def main() -> None:
             raise
         print(f"cktat: out of memory; ask for less, such as a smaller batch: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
-    except OSError as error:  # a full disk, a folder that may not be written to
-        print(f"cktat: {error}", file=sys.stderr)
+    except OSError as error:  # where no reader or writer of files has said it better
+        told = of_system(error, Path(error.filename), "used") if isinstance(error.filename, str) else error
+        print(f"cktat: {told}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -27,11 +27,13 @@ def read_npz(spec: str) -> Dataset:
     path = Path(spec).expanduser()
     with named_file(path, "read"), path.open("rb"):
         pass
-    _require_room(spec, path)
     try:
+        _require_room(spec, path)
         # Without pickles: reading data must never run code.
         with np.load(path, allow_pickle=False) as arrays:
             content = {key: arrays[key] for key in arrays.files}
+    except CktatError:
+        raise
     except Exception as error:  # a damaged or foreign file fails in many ways: OSError, ValueError, zlib.error, ...
         raise CktatError(f"data {spec!r}: not an NPZ file of plain arrays: {error}; write it by numpy.savez") from error
     return from_arrays(spec, content)

@@ -49,7 +49,7 @@ def load_subject(
     if pick not in ("best", "last"):
         raise CktatError(f"weights must be best or last, not {pick!r}")
     config = run.config()
-    if not run.weights(pick).is_file():
+    if not run.weights(pick).exists():
         raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
     weights, card = run.load(pick)
     data = data or load(config.data, root or config.root).subset(config.examples)

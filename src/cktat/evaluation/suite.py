@@ -17,7 +17,7 @@ from cktat.data import Split
 from cktat.errors import CktatError
 from cktat.evaluation.measure import require_inside, true_fp32
 from cktat.models import Normalised, folded
-from cktat.training import Kept, World, read_sealed, read_tensors, write_sealed, write_tensors
+from cktat.training import Kept, World, read_sealed, read_tensors, short, write_sealed, write_tensors
 
 Report = Callable[[str, Standing], None]
 """(name of the suite, how far it is)."""
@@ -54,11 +54,11 @@ class Journal:
         self.folder = folder
         identity = json.loads(json.dumps(identity))
         whose = folder / "whose.json"
-        if whose.is_file():
+        if whose.exists():
             there = read_sealed(whose, Kept, UNFINISHED, AGAIN)
             if there != identity:
                 different = [
-                    f"{key} {there.get(key)!r} there, {value!r} here"
+                    f"{key} {short(there.get(key))} there, {short(value)} here"
                     for key, value in identity.items()
                     if there.get(key) != value
                 ]

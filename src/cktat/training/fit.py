@@ -48,7 +48,7 @@ def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch:
 
 
 def _resume(training: Training, folder: RunFolder) -> None:
-    state = training.world.once(lambda: load_state(folder.state) if folder.state.is_file() else None)
+    state = training.world.once(lambda: load_state(folder.state) if folder.state.exists() else None)
     if state is None:
         return
     checked(StateKept, state if isinstance(state, dict) else {}, str(folder.state))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from cktat.errors import CktatError
 from cktat.training.config import RunConfig
-from cktat.training.door import checked, parse, read_bytes, read_sealed, sealed, unsealed
+from cktat.training.door import checked, parse, read_bytes, read_sealed, sealed, short, unsealed
 from cktat.training.files import Card, load_weights, locked, write_atomic, write_sealed
 from cktat.training.schemas import EpochKept, RunKept
 
@@ -52,7 +52,7 @@ class RunFolder:
         own = self.read()
         if card["run"] != own["identity"]:
             raise CktatError(
-                f"{self.weights(pick)} is of another run ({card.get('run')}), not of the one in its folder"
+                f"{self.weights(pick)} is of another run ({short(card['run'])}), not of the one in its folder"
             )
         if "data" in own and card["data"]["fingerprint"] != own["data"]["fingerprint"]:
             raise CktatError(f"{self.weights(pick)} is of other data than {self.run_json} says")
@@ -60,7 +60,7 @@ class RunFolder:
 
     @property
     def exists(self) -> bool:
-        return self.run_json.is_file()
+        return self.run_json.exists()
 
     def read(self) -> dict[str, Any]:
         """What run.json holds. Raises CktatError if this is no run folder."""
@@ -90,6 +90,10 @@ class RunFolder:
             lines.append(unsealed(parse(line, where), EpochKept, where, LOG, way_out))
             if lines[-1]["epoch"] != number:
                 raise CktatError(f"{where} is of epoch {lines[-1]['epoch']}: a line is missing or was moved; {way_out}")
+        if self.finished and len(lines) != (epochs := self.config().recipe.epochs):
+            raise CktatError(
+                f"{self.log} has {len(lines)} lines and the finished run {epochs} epochs: lines are missing"
+            )
         return lines
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
