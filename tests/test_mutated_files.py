@@ -175,6 +175,12 @@ def test_a_damaged_configuration_is_a_configuration_or_refused(folder: Path) -> 
     assert refused > DAMAGES
 
 
+@pytest.mark.parametrize("folder", ["tables-digits", "tables-cifar10-small"])
+def test_the_records_that_are_published_with_this_package_are_read(folder: str) -> None:
+    paths = list((Path(__file__).parents[1] / "results" / folder / "runs").glob("*.json"))
+    assert paths and all(read_record(path)["results"] for path in paths)
+
+
 # Malice
 
 DEEP: Any = []
