@@ -1,8 +1,9 @@
 """What is counted as robust, by whom it was measured, and that nothing is measured twice."""
 
-from __future__ import re
+from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
