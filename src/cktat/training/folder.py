@@ -54,7 +54,7 @@ class RunFolder:
             raise CktatError(
                 f"{self.weights(pick)} is of another run ({short(card['run'])}), not of the one in its folder"
             )
-        if "data" in own and card["data"]["fingerprint"] != own["data"]["fingerprint"]:
+        if own.get("data") and card["data"]["fingerprint"] != own["data"]["fingerprint"]:
             raise CktatError(f"{self.weights(pick)} is of other data than {self.run_json} says")
         return weights, card
 

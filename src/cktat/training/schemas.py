@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from cktat.training.config import RunConfig
 from cktat.training.door import Kept
 
 Text = Annotated[str, Field(max_length=10_000)]
@@ -53,16 +54,16 @@ class OfDesign(Kept):
 
 
 class RunKept(Kept):
-    """run.json. Its config has a schema of its own, RunConfig."""
+    """run.json."""
 
     identity: Text
     design: OfDesign
-    config: dict[str, Any]
+    config: RunConfig
     data: OfData | None = None
     commit: Text | None = None
     versions: dict[str, str | None] | None = None
     hardware: dict[str, Any] | None = None
-    inputs: dict[str, Any] | None = None
+    inputs: dict[str, dict[str, Any]] | None = None
     calibrated: dict[str, float] | None = None
     imported: Text | None = None
     started: Text | None = None
