@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from cktat.evaluation.figures import COLOURS
 from cktat.experiments import Runner, Store, configure
 from cktat.labels import Design
-from cktat.training import RunFolder, World
+from cktat.training import RunFolder, World, sealed
 
 # No test depends on how busy the machine is.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -184,9 +184,12 @@ class Runs:
         return {str(p.relative_to(folder)): None if p.is_dir() else p.read_bytes() for p in sorted(folder.rglob("*"))}
 
     @staticmethod
-    def edit(path: Path, change: Callable[[Any], Any]) -> None:
-        """Changes the JSON in a file."""
-        path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    def edit(path: Path, change: Callable[[Any], Any], seal: bool = False) -> None:
+        """Changes the JSON in a file. seal: and its sum with it, as who made the file would."""
+        fields = change(json.loads(path.read_text()))
+        if seal and isinstance(fields, dict):
+            fields = sealed({name: value for name, value in fields.items() if name != "sha256"})
+        path.write_text(json.dumps(fields))
 
     @staticmethod
     def forked(work: Callable[[], None]) -> Callable[[], int]:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import errno
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class CktatError(Exception):
@@ -13,6 +16,45 @@ class CktatError(Exception):
     exit_code = 2
     shared = False
     """Whether all processes of a run raise it: then the first alone says it."""
+
+
+class SystemFault(CktatError):
+    """The system refused to read or write a file: a full disk, no permission, no such file."""
+
+    exit_code = 1
+
+
+@contextmanager
+def named_file(path: Path, doing: str, size: int | None = None) -> Iterator[None]:
+    """Turns an OSError inside into one line that names `path`. doing: "read" or "written"; size: bytes that were to be written.
+
+    Raises CktatError for a file that is missing or no file, SystemFault for what the system refuses.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise of_system(error, path, doing, size) from None
+
+
+def of_system(error: OSError, path: Path, doing: str, size: int | None = None) -> CktatError:
+    """The error of the system about `path` in one line that says what to do; see `named_file`."""
+    if isinstance(error, FileNotFoundError) and doing == "read":
+        return CktatError(f"there is no file {path}")
+    if isinstance(error, IsADirectoryError):
+        return CktatError(f"{path} is a folder, not a file")
+    if isinstance(error, PermissionError):
+        return SystemFault(f"{path} cannot be {doing}: you have no permission to; change it, or who you are")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        wants = "" if size is None else f", it needs {size:,} bytes{_free(path)}"
+        return SystemFault(f"{path} cannot be {doing}: no space left on device{wants}; make room and start again")
+    if error.errno == errno.EROFS:
+        return SystemFault(f"{path} cannot be {doing}: its file system is for reading only; name another folder")
+    return SystemFault(f"{path} cannot be {doing}: {error.strerror or error}")
+
+
+def _free(path: Path) -> str:
+    there = next((folder for folder in path.absolute().parents if folder.is_dir()), None)
+    return "" if there is None else f" and {shutil.disk_usage(there).free:,} are free in {there}"
 
 
 def unknown(what: str, name: object, known: Iterable[str], hint: str = "") -> CktatError:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import http.client
 import io
+import subprocess
 import tarfile
 import urllib.request
 from pathlib import Path
@@ -47,7 +48,10 @@ def run(source: Source, root: Path) -> tuple[Path, list[str]]:
 def test_fetches_once(source: Source, root: Path) -> None:
     folder, said = run(source, root)
     assert folder == root / "tiny" and said == [f"downloading {source.url}", f"unpacking to {folder}"]
-    assert {f.name: f.read_bytes() for f in folder.iterdir()} == {"a.bin": b"aa", "b.txt": b"b", "readme.html": b"more"}
+    sums = "".join(f"{hashlib.sha256(c).hexdigest()}  {name}\n" for name, c in (("a.bin", b"aa"), ("b.txt", b"b")))
+    wanted = {"a.bin": b"aa", "b.txt": b"b", "readme.html": b"more", "SHA256SUMS": sums.encode()}
+    assert {f.name: f.read_bytes() for f in folder.iterdir()} == wanted
+    assert subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder).returncode == 0
     assert [f.name for f in root.iterdir()] == ["tiny"]  # neither archive nor scratch stays
     Path(source.url.removeprefix("file://")).unlink()
     again, said = run(source, root)

@@ -1,6 +1,7 @@
 """CIFAR's record layout, read back from records written by hand, and facts of the real data where it is at hand."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from cktat.data.cifar import CIFAR10, CIFAR100, Layout, read_cifar
 from cktat.errors import CktatError
 
 # The official layouts, with few records: everything but the counts is as it is.
-TINY10 = dataclasses.replace(CIFAR10, train_records=8, test_records=20, held_out=1)  # 40 training images
+TINY10 = dataclasses.replace(CIFAR10, train_records=8, test_records=20, held_out=1, sums={})  # 40 training images
 TINY100 = dataclasses.replace(CIFAR100, train_records=300, test_records=100, held_out=1)
 
 
@@ -143,3 +144,23 @@ def test_the_real_data(real_cifar: Callable[[str], Path], layout: Layout, held_o
     # Some images of CIFAR-100 occur twice; none of them is held out and trained on.
     train = {i.tobytes() for i in data.train.images.numpy()}
     assert not any(i.tobytes() in train for i in data.held_out.images.numpy())
+
+
+def test_one_bit_of_a_file_whose_sum_is_known_is_noticed(folder10: Path, tmp_path: Path) -> None:
+    """The sum is the official one, or that of the archive as it was unpacked."""
+    whole = (folder10 / "test_batch.bin").read_bytes()
+    flipped = bytes([*whole[:999], whole[999] ^ 4, *whole[1000:]])
+    folder = broken(folder10, tmp_path, "test_batch.bin", flipped)
+    assert len(read_cifar(TINY10, folder).test) == 20, "nobody knows better"
+    total = hashlib.sha256(whole).hexdigest()
+    official = dataclasses.replace(TINY10, sums={"test_batch.bin": total})
+    message = rf"test_batch\.bin is damaged: its sha256 is .*, not {total[:16]}.* `cktat data fetch cifar10`"
+    with pytest.raises(CktatError, match=message):
+        read_cifar(official, folder)
+    assert len(read_cifar(official, folder10).test) == 20
+    (folder / "SHA256SUMS").write_text(f"{total}  test_batch.bin\n")
+    with pytest.raises(CktatError, match=message):
+        read_cifar(TINY10, folder)
+    (folder / "SHA256SUMS").write_text("<html>not found</html>")
+    with pytest.raises(CktatError, match=r"SHA256SUMS is not a list of sums"):
+        read_cifar(TINY10, folder)

@@ -33,6 +33,19 @@ def test_data_without_a_box_may_be_real_numbers() -> None:
     assert dataset(train=real, held_out=real, test=real, box=None, levels=1).box is None
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("part", ["train", "held_out", "test"])
+def test_a_pixel_that_is_no_number_is_the_fault_of_the_data(part: str, value: float) -> None:
+    real = Split(torch.randn(4, 1, 3, 4), torch.arange(4) % 2)
+    images = real.images.clone()
+    images[2, 0, 1, 1] = images[3, 0, 0, 0] = value
+    named = {"train": "training", "held_out": "held-out"}.get(part, part)
+    with pytest.raises(
+        CktatError, match=rf"data 'tiny': {named} image 2 has a pixel .*, and 2 of 4 images do; the data"
+    ):
+        dataset(**{"train": real, "held_out": real, "test": real} | {part: Split(images, real.labels)}, box=None)
+
+
 def test_subset_is_the_first_training_images_and_nothing_else() -> None:
     data = dataset()
     small = data.subset(2)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from cktat.data import DATASETS, load
+from cktat.data import DATASETS, load, own
 from cktat.data.own import from_arrays
 from cktat.errors import CktatError
 
@@ -111,6 +111,21 @@ def test_faulty_npz(arrays: Arrays, tmp_path: Path) -> None:
             load(str(file))
 
 
+def test_an_archive_that_swells_is_refused_by_what_it_says(arrays: Arrays, tmp_path: Path, monkeypatch: Any) -> None:
+    file = tmp_path / "mine.npz"
+    np.savez_compressed(file, **arrays | {"x_test": np.zeros((3000, 3, 32, 32), dtype=np.uint8)})  # 9 MB in some KB
+    size = file.stat().st_size
+    assert size < 2**17
+    monkeypatch.setattr(own, "SWELLS_TO", 2**20)
+    with pytest.raises(CktatError, match=rf"the file has {size:,} bytes and says it unpacks to 9,[\d,]+; "):
+        load(str(file))
+    monkeypatch.setattr(own, "SWELLS_TO", 2**30)
+    monkeypatch.setattr(own, "_free_memory", lambda: 2**20)
+    with pytest.raises(CktatError, match=r"unpacks to 9,[\d,]+ bytes, and 1,048,576 bytes of memory are free"):
+        load(str(file))
+    assert own.RATIO * 2**21 < 2.3e9 and own.SWELLS_TO < 2.3e9, "2 MB that unpack to 2.3 GB"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Grey images; the value of image i of class k in a split is told from all others by its brightness."""
@@ -160,6 +175,9 @@ def test_faulty_folders(folder: Path) -> None:
         Image.fromarray(pixels).save(file)
         with pytest.raises(CktatError, match=message):
             load(str(folder))
+    Image.new("L", (4097, 4096)).save(file)
+    with pytest.raises(CktatError, match=f"{file} is 4097 x 4096: 16,781,312 pixels, 16,777,216 at most"):
+        load(str(folder))
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(CktatError, match=f"{file} cannot be read as an image"):
         load(str(folder))

@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from cktat.evaluation import Result, load_subject
+from cktat.evaluation.drawn import write_pictures
 from cktat.evaluation.subject import Subject
-from cktat.training import RunFolder, read_card, write_json
+from cktat.training import RunFolder, read_card, sealed, write_sealed
 
 LABELS = (0, 1, 2, 0, 1, 2, 0, 1, 2, 0)
 CLASSES = ("cat", "dog", "frog")
@@ -99,8 +100,17 @@ def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolde
         ]
         folder.write_history(history)
         for pick in ("best", "last") if epochs else ():
-            card = {"eps": eps, "epoch": 2, "classes": list(classes), "weights_sha256": pick[0] * 64}
-            write_card(folder, pick, card)
+            card: dict[str, Any] = {"eps": eps, "epoch": 2, "classes": list(classes), "weights_sha256": pick[0] * 64}
+            card |= {
+                "model": "small",
+                "channels": channels,
+                "size": [8, 8],
+                "norm": "Linf",
+                "design": design,
+                "seed": 3,
+            }
+            card |= {"mean": [0.5] * channels, "std": [0.5] * channels, "run": name}
+            write_card(folder, pick, card | {"data": {"name": data, "fingerprint": "f" * 64}})
         for file, flags in (measured or {}).items():
             pick, attack, *_ = file.split("-")
             found = result(attack, flags, weights=pick[0] * 64, eps=eps, classes=tuple(classes))
@@ -114,28 +124,30 @@ def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolde
 
 def write_card(folder: RunFolder, pick: str, card: dict[str, Any]) -> None:
     """Weights of one number with this card inside."""
-    save_file({"weight": torch.zeros(1)}, folder.weights(pick), {"card": json.dumps(card)})
+    save_file({"weight": torch.zeros(1)}, folder.weights(pick), {"card": json.dumps(sealed(card))})
 
 
 def write_extras(folder: RunFolder, eps: float, channels: int, number: int) -> None:
     """The best weights' accuracy curve and pictures."""
     correct = [10 - number, 6 - number, number - 1]
     curve: dict[str, Any] = {"attack": "pgd20", "images": 10, "eps": [0.0, eps, 2 * eps], "correct": correct}
-    write_json(folder.results / "best-curve.json", curve | {"weights_sha256": "b" * 64})
+    write_sealed(folder.results / "best-curve.json", curve | {"weights_sha256": "b" * 64})
     draws = torch.Generator().manual_seed(number)
     x, change = (torch.rand(3, channels, 8, 8, generator=draws) for _ in range(2))
     y, after = torch.tensor([0, 1, 2]), torch.tensor([0, 2, 1])
     tensors = {"x": x, "x_adv": (x + eps * (2 * change - 1)).clamp(0, 1), "y": y, "before": y.clone(), "after": after}
     tensors["index"] = torch.tensor([4, 7, 5]) + number
-    save_file(tensors, folder.results / "best-pictures.safetensors", {"weights_sha256": "b" * 64})
+    write_pictures(folder.results / "best-pictures.safetensors", tensors, "b" * 64)
 
 
 @pytest.fixture
 def edit() -> Callable[..., None]:
-    """Changes fields of a JSON file by hand."""
+    """Changes fields of a JSON file by hand; `seal`: and its sum with them."""
 
-    def change(path: Path, **fields: Any) -> None:
-        path.write_text(json.dumps(json.loads(path.read_text()) | fields))
+    def change(path: Path, seal: bool = False, **fields: Any) -> None:
+        changed = json.loads(path.read_text()) | fields
+        changed = sealed({name: value for name, value in changed.items() if name != "sha256"}) if seal else changed
+        path.write_text(json.dumps(changed))
 
     return change
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
@@ -348,6 +349,31 @@ def test_a_subject_is_what_its_card_says(subject, folder) -> None:
     assert all(torch.equal(weights[name], value) for name, value in subject.module.state_dict().items())
     with pytest.raises(CktatError, match="best or last, not 'first'"):
         load_subject(folder, "first", None, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("change", "ours"),
+    [
+        ({"size": [7, 6]}, "[6, 6]"),
+        ({"channels": 3}, "1"),
+        ({"classes": ["0", "1"]}, "['0', '1', '2']"),
+        ({"classes": ["2", "1", "0"]}, "['0', '1', '2']"),
+    ],
+)
+def test_a_card_of_other_data_is_refused(change, ours, folder) -> None:
+    weights, card = folder.load("best")
+    save_weights(folder.weights("best"), weights, card | change)
+    ((name, theirs),) = change.items()
+    said = re.escape(f"best.safetensors: its card says {name} {theirs}, data ") + ".* have " + re.escape(ours)
+    with pytest.raises(CktatError, match=said):
+        load_subject(folder, "best", None, torch.device("cpu"))
+
+
+def test_weights_of_another_type_are_refused(folder) -> None:
+    weights, card = folder.load("best")
+    save_weights(folder.weights("best"), weights | {"body.0.weight": weights["body.0.weight"].int()}, card)
+    with pytest.raises(CktatError, match=r"body\.0\.weight is torch\.int32 and the network's is torch\.float32"):
+        load_subject(folder, "best", None, torch.device("cpu"))
 
 
 def test_weights_that_do_not_fit_their_card_are_refused(folder, tiny) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from cktat.errors import CktatError
 from cktat.evaluation import Finding, Verdict, compare_pair, write_report
 from cktat.evaluation.figures import Line, apart, picture, plot
-from cktat.training import RunFolder
+from cktat.training import RunFolder, sealed
 
 Make = Callable[..., RunFolder]
 MEASURED = {"best-clean": "1111111110", "best-pgd20": "1111100000", "best-cw": "1111000000"}
@@ -192,7 +192,7 @@ def test_an_imported_network_has_no_training(
 ) -> None:
     folder = run(measured=MEASURED)
     folder.write_history([])
-    edit(folder.run_json, imported="theirs.pt", hardware=None)
+    edit(folder.run_json, seal=True, imported="theirs.pt", hardware=None)
     edit_card(folder, epoch=None)
     assert "imported" in Page(write_report([folder], tmp_path / "r.html")).text
 
@@ -220,7 +220,9 @@ def test_a_broken_file_is_named(broken: str, run: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [[], {"attack": "pgd20"}])
 def test_a_curve_that_is_none_is_refused(content: object, run: Make, tmp_path: Path) -> None:
     folder = run(extras=True)
-    (folder.results / "best-curve.json").write_text(json.dumps(content))
+    (folder.results / "best-curve.json").write_text(
+        json.dumps(sealed(content) if isinstance(content, dict) else content)
+    )
     with pytest.raises(CktatError, match=r"best-curve\.json is not an accuracy curve"):
         write_report([folder], tmp_path / "r.html")
 

@@ -115,7 +115,9 @@ def test_progress_of_another_is_refused_and_a_damaged_one_too(tmp_path: Path) ->
         Journal(tmp_path / "state", mine | {"weights_sha256": "b"})
     (file,) = (tmp_path / "state").glob("*.safetensors")
     file.write_bytes(file.read_bytes()[:40])
-    with pytest.raises(CktatError, match="is not part of an unfinished evaluation"):
+    with pytest.raises(
+        CktatError, match=r"is not a whole safetensors file .*remove its folder to begin the attack again"
+    ):
         Journal(tmp_path / "state", mine)
 
 

@@ -10,7 +10,8 @@ import torch
 
 from cktat.errors import CktatError
 from cktat.experiments import Store
-from cktat.experiments.compare import Comparison, Entry, assignment
+from cktat.experiments.compare import Comparison, Entry
+from cktat.training import assignment
 
 
 def comparison(tiny: Any, store: Path, *designs: str, **fields: Any) -> Comparison:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from cktat.errors import CktatError
 from cktat.experiments import configure
-from cktat.experiments.configure import OPTIONS, RECIPE_OPTIONS, THREAT_OPTIONS, number
-from cktat.training import RunConfig
+from cktat.experiments.configure import OPTIONS, RECIPE_OPTIONS, THREAT_OPTIONS
+from cktat.training import RunConfig, number
 
 
 def test_what_is_not_given_comes_from_the_recipe_and_the_data() -> None:
@@ -70,7 +70,7 @@ def test_a_fraction_is_the_quotient_to_the_last_bit(top, bottom) -> None:
 
 @pytest.mark.parametrize("text", ["eight", "8/0", "8/", "/255", "8//255", "8/255/2", ""])
 def test_what_is_no_fraction_is_refused(text) -> None:
-    with pytest.raises(CktatError, match="eps must be a number or a fraction such as 8/255, not"):
+    with pytest.raises(CktatError, match="eps must be a finite number, or a fraction such as 8/255, not"):
         configure(eps=text)
 
 

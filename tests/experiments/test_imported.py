@@ -127,6 +127,23 @@ def test_files_that_hold_no_weights_are_refused_and_run_no_code(
     assert not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.complex64, torch.float64, torch.bool])
+def test_weights_that_would_be_changed_by_copying_are_refused(dtype: torch.dtype, tiny: Any, tmp_path: Path) -> None:
+    weights = network(tiny).body.state_dict()
+    torch.save(weights | {"0.weight": weights["0.weight"].to(dtype)}, tmp_path / "w.pt")
+    said = rf"w\.pt: body\.0\.weight is {dtype} and the network's is torch\.float32; copying would change it"
+    with pytest.raises(CktatError, match=said):
+        bring(tmp_path / "w.pt", tiny, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_half_precision_widens_without_loss(tiny: Any, tmp_path: Path) -> None:
+    weights = {n: w.half() if w.is_floating_point() else w for n, w in network(tiny).body.state_dict().items()}
+    torch.save(weights, tmp_path / "w.pt")
+    found, _ = bring(tmp_path / "w.pt", tiny, tmp_path / "store")[0].load("best")
+    assert all(torch.equal(found[f"body.{name}"], w.to(found[f"body.{name}"].dtype)) for name, w in weights.items())
+
+
 def test_weights_of_another_architecture_or_class_count_are_refused(tiny: Any, tmp_path: Path) -> None:
     wide = build(f"{tiny.file}:wide", classes=3, channels=1, mean=(0.5,), std=(0.25,))
     torch.save(wide.body.state_dict(), tmp_path / "wide.pt")

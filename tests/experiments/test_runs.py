@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -16,12 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from cktat.errors import CktatError
+from cktat.errors import CktatError, SystemFault
 from cktat.experiments import Runner
 from cktat.labels import Design, Learner, Term, adversarial, clean, y
-from cktat.training import Diverged, RunFolder, Stopped, load_weights, save_weights
+from cktat.training import Diverged, RunFolder, Stopped, load_weights, save_weights, sealed
 from cktat.training.files import load_state
 from cktat.training.loop import Training
+from cktat.training.score import at_chance
 
 STEPS = 8  # of a tiny run: 2 epochs of 4
 
@@ -164,7 +166,7 @@ def test_a_half_written_file_never_takes_the_place_of_a_whole_one(runs, tmp_path
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("cktat.training.files.os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(SystemFault, match=r"run\.json cannot be written: no space left"):
         run.write(finished=None)
     assert runs.tree(run.path) == before
 
@@ -243,7 +245,7 @@ def test_weights_of_a_teacher_that_changed_in_the_store_are_not_mixed_into_an_un
         runs.train("ltd", tmp_path, steps=runs.Steps(until=STEPS + 2))
     teacher = RunFolder(next(tmp_path.glob("standard-*")))
     weights, card = teacher.load("best")  # as if it had been trained again, elsewhere
-    save_weights(teacher.weights("best"), {k: v + 1 for k, v in weights.items()}, card)
+    save_weights(teacher.weights("best"), {k: v if k in ("mean", "std") else v + 1 for k, v in weights.items()}, card)
     with pytest.raises(CktatError, match="began with other teachers"):
         runs.train("ltd", tmp_path, resume=True)
 
@@ -436,7 +438,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_weights(
 
     with monkeypatch.context() as patch:
         patch.setattr(Training, "step", planted)
-        with pytest.raises(Diverged, match=r"step 5: the term S\(x'\):y is nan; try") as caught:
+        with pytest.raises(Diverged, match=r"step 5: the term S\(x'\):y is nan; epoch 1 is kept; try") as caught:
             runs.train("pgd_at", tmp_path)
     assert caught.value.exit_code == 1
     run = RunFolder(next(tmp_path.glob("pgd_at-*")))
@@ -449,7 +451,8 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_weights(
 
 
 def test_a_learning_rate_far_too_high_ends_with_the_step_and_what_is_not_finite(runs, tmp_path) -> None:
-    with pytest.raises(Diverged, match=r"step \d+: the (term \S+|weight \S+ of S) is -?(nan|inf); try a smaller lr"):
+    said = r"step \d+: the (term \S+|weight \S+ of S) is -?(nan|inf); no epoch was finished; try a smaller lr"
+    with pytest.raises(Diverged, match=said):
         runs.train("trades", tmp_path, lr=1e30, epochs=6)
     run = RunFolder(next(tmp_path.glob("trades-*")))
     assert not run.finished
@@ -489,6 +492,46 @@ def test_weights_that_are_not_finite_are_not_saved_by_a_stop_over_good_ones(runs
     assert load_state(run.state)["steps"] == 4
 
 
+def test_a_rate_that_ruins_the_answers_keeps_the_last_epoch_that_answered(runs, tmp_path) -> None:
+    """The weights are finite, what the network says is not."""
+    step = Training.step
+
+    def planted(self: Training, batch: object) -> None:
+        step(self, batch)
+        if self.steps == 6:
+            with torch.no_grad():
+                list(self.team.deployed.parameters())[-2].fill_(1e38)
+
+    for until, said in ((None, "an epoch"), (6, "stopped")):
+        store = tmp_path / said
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Training, "step", planted)
+            patch.setattr(Training, "_require_finite", lambda *_: None)  # as on a GPU, where no step is looked at
+            patch.setattr(Training, "update", lambda *_: None)
+            with pytest.raises(Diverged, match=r"S answers held-out images with (-?inf|nan), .*; epoch 1 is kept; try"):
+                runs.train("pgd_at", store, steps=runs.Steps(until=until))
+        run = RunFolder(next(store.glob("pgd_at-*")))
+        assert load_state(run.state)["steps"] == 4 and run.load("last")[1]["epoch"] == 1
+
+
+def test_what_ends_at_chance_is_said(runs, tmp_path) -> None:
+    said: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cktat.training.loop.held_out_accuracy", lambda *_, **__: (1 / 3, 0.0))
+        run = runs.train("standard", tmp_path / "high", say=said.append)
+    (line,) = said
+    assert re.search(rf"{run.path.name}: held-out accuracy ends at chance \(0\.\d+\): .* smaller lr", line)
+    said.clear()
+    good = runs.train("standard", tmp_path / "good", epochs=6, say=said.append)
+    assert good.history()[-1]["held_out"]["clean"] > 0.6 and said == []
+
+
+def test_chance_is_what_the_largest_class_has() -> None:
+    labels = torch.arange(1000) % 10
+    assert at_chance(0.1, labels) and at_chance(0.109, labels) and not at_chance(0.11, labels)
+    assert at_chance(0.9, (torch.arange(100) >= 90).long()) and not at_chance(0.95, (torch.arange(100) >= 90).long())
+
+
 # --- what is recorded
 
 
@@ -525,11 +568,27 @@ def test_the_log_has_a_line_per_epoch(runs, tmp_path) -> None:
         assert line["lr"] > 0 and line["seconds"] >= 0
 
 
+@pytest.mark.parametrize(
+    ("keep", "said"),
+    [
+        ((0, 1), "has 2 lines and the finished run 3 epochs"),
+        ((0, 2), "is of epoch 3"),
+        ((1, 0, 2), "line 1, is of epoch 2"),
+    ],
+)
+def test_a_line_that_a_log_has_lost_is_missed(keep, said, runs, tmp_path) -> None:
+    run = runs.train("standard", tmp_path, epochs=3)
+    lines = run.log.read_text().splitlines(keepends=True)
+    run.log.write_text("".join(lines[number] for number in keep))
+    with pytest.raises(CktatError, match=said):
+        run.history()
+
+
 def test_weights_lie_beside_their_cards(runs, tiny, tmp_path) -> None:
     run = runs.train("trades", tmp_path)
     for pick in ("best", "last"):
         weights, card = run.load(pick)
-        assert json.loads((run.path / f"{pick}.json").read_text()) == card
+        assert json.loads((run.path / f"{pick}.json").read_text()) == sealed(card)
         assert card["model"] == tiny.model and card["classes"] == ["0", "1", "2"]
         assert (card["channels"], card["size"], card["eps"], card["seed"]) == (1, [6, 6], 0.1, 0)
         assert card["mean"] == pytest.approx(weights["mean"].flatten().tolist())

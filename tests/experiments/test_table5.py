@@ -19,7 +19,7 @@ from cktat.experiments.tables import entropies as measured
 from cktat.experiments.tables.counted import count
 from cktat.experiments.tables.table5 import table5
 from cktat.knowledge import Discarding, grad_cam, saliency
-from cktat.training import RunFolder
+from cktat.training import RunFolder, write_sealed
 
 HOW = Discarding(cells=6, steps=8, samples=4)
 
@@ -130,7 +130,9 @@ def test_what_is_measured_is_read_and_what_is_missing_measured_alike(
     path = out / "entropies" / f"{pair[0].path.name}-best.json"
     whole = json.loads(path.read_text())
     kept = {place: one for place, one in whole["images"].items() if int(place) > 2}
-    path.write_text(json.dumps(whole | {"images": kept}))  # as an interruption leaves it
+    write_sealed(
+        path, {k: v for k, v in whole.items() if k != "sha256"} | {"images": kept}
+    )  # as an interruption leaves it
     monkeypatch.setattr(measured, "discard", plain)
     table5(pair, out, count_images=7, how=HOW)
     again = json.loads(path.read_text())["images"]

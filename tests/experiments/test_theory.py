@@ -12,7 +12,7 @@ from cktat.evaluation import Spread, spread
 from cktat.experiments.theory import Condition, Setting, accounts, experiment, findings, quick, summarise
 from cktat.experiments.theory.measure import followed, learning
 from cktat.experiments.theory.summary import says
-from cktat.training import RunFolder
+from cktat.training import RunFolder, sealed
 
 
 def test_the_experiment_from_end_to_end(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_the_first_time_a_feature_is_learned() -> None:
 
 def test_an_epoch_that_was_trained_again_counts_once(tmp_path: Path) -> None:
     lines = [{"epoch": 1, "at": "a"}, {"epoch": 2, "at": "b"}, {"epoch": 1, "at": "c"}]
-    (tmp_path / "features.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (tmp_path / "features.jsonl").write_text("".join(json.dumps(sealed(line)) + "\n" for line in lines))
     assert followed(RunFolder(tmp_path)) == [{"epoch": 1, "at": "c"}, {"epoch": 2, "at": "b"}]
 
 

@@ -183,13 +183,13 @@ def test_a_key_that_is_no_text_is_refused_too(one_line) -> None:
         ("a: [1", "is not valid YAML at line 1, column 6: "),
         ("a: 1\nb:\n  c: 2\n d: 3", "is not valid YAML at line 4, column 2: "),
         ("a: 1\n\tb: 2", "is not valid YAML at line 2, column 1: "),
-        ("a: *b", "is not valid YAML at line 1, column 4: found undefined alias"),
-        ("a: !!python/object/apply:os.getcwd []", "is not valid YAML at line 1, column 4: could not determine"),
+        ("a: *b", "at line 1, column 4: anchors and aliases"),
+        ("a: !!python/object/apply:os.getcwd []", "at line 1, column 4: the tag .* is not read"),
         ("- 1\n- 2", "must hold keys and values, not list"),
         ("trades", "must hold keys and values, not str"),
         ("", "must hold keys and values, not NoneType"),
         ("a: \x01", "is not valid YAML.*unacceptable character"),
-        ("a: 2020-13-40", "is not valid YAML.*month"),
+        ("a: 2020-13-40", "at line 1, column 4: '2020-13-40' is refused: there are no dates here"),
     ],
 )
 def test_broken_yaml_is_one_line_with_its_place(text: str, message: str, tmp_path, one_line) -> None:
@@ -201,7 +201,7 @@ def test_broken_yaml_is_one_line_with_its_place(text: str, message: str, tmp_pat
 
 def test_yaml_that_is_no_text_or_not_there(tmp_path, one_line) -> None:
     path = tmp_path / "run.yaml"
-    with one_line(r"there is no configuration file .*run\.yaml"):
+    with one_line(r"there is no file .*run\.yaml"):
         read_yaml(path)
     path.write_bytes(b"a: \xff\xfe")
     with one_line(r"run\.yaml is not valid YAML: .*decode"):
@@ -209,4 +209,4 @@ def test_yaml_that_is_no_text_or_not_there(tmp_path, one_line) -> None:
     path.write_text("lr: 1e-1\nset:\n  tau: 3\n", encoding="utf-8")
     fields = read_yaml(path)
     assert fields["set"] == {"tau": 3}
-    assert checked(Recipe, RECIPE | {"lr": fields["lr"]}, "the recipe").lr == 0.1  # 1e-1 is text in YAML 1.1
+    assert checked(Recipe, RECIPE | {"lr": fields["lr"]}, "the recipe").lr == 0.1

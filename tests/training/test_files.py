@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
+import random
 import stat
 import zipfile
 from pathlib import Path
@@ -13,18 +15,24 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from cktat.training.door import read_json, sealed
 from cktat.training.files import (
     digest,
     load_state,
+    load_tensors,
     load_weights,
-    read_json,
+    read_card,
     save_state,
     save_weights,
     write_atomic,
     write_json,
 )
 
-CARD = {"model": "small", "classes": ["a", "b"], "eps": 8 / 255, "size": [8, 8]}
+CARD = {
+    "model": "small", "classes": ["a", "b"], "channels": 1, "size": [8, 8], "mean": [0.5], "std": [0.25], "eps": 8 / 255,
+    "norm": "Linf", "data": {"name": "digits", "fingerprint": "f" * 64}, "design": "TRADES", "seed": 0, "run": "0" * 16,
+    "epoch": 2,
+}  # fmt: skip
 
 
 def tensors() -> dict[str, torch.Tensor]:
@@ -97,7 +105,7 @@ def test_weights_and_their_card_come_back_bit_for_bit(tmp_path) -> None:
     for name, tensor in tensors().items():
         assert found[name].dtype == tensor.dtype and torch.equal(found[name], tensor), name
     assert card == CARD | {"weights_sha256": digest(tensors())}
-    assert read_json(path.with_suffix(".json")) == card
+    assert read_json(path.with_suffix(".json")) == sealed(card)
     assert "weights_sha256" not in CARD
 
 
@@ -132,7 +140,7 @@ def test_a_digest_changes_with_every_part_of_the_weights_and_not_with_their_orde
 
 def test_files_that_are_no_weights_of_ours_are_refused(tmp_path, one_line) -> None:
     path = tmp_path / "best.safetensors"
-    with one_line(r"there are no weights at .*best\.safetensors"):
+    with one_line(r"there is no file .*best\.safetensors"):
         load_weights(path)
     save_weights(path, tensors(), CARD)
     whole = path.read_bytes()
@@ -155,12 +163,16 @@ def test_files_that_are_no_weights_of_ours_are_refused(tmp_path, one_line) -> No
 
 def test_weights_of_other_people_carry_no_card(tmp_path, one_line) -> None:
     path = tmp_path / "theirs.safetensors"
-    for metadata in (None, {"format": "pt"}, {"card": "null"}, {"card": "[1]"}):
+    for metadata in (None, {"format": "pt"}):
         save_file({"weight": torch.ones(2)}, path, metadata)
-        with one_line("carries no card; bring weights from elsewhere in with `cktat import`"):
+        with one_line("carries no card; weights from elsewhere come in with `cktat import`"):
+            load_weights(path)
+    for card in ("null", "[1]", "{}", json.dumps(CARD)):
+        save_file({"weight": torch.ones(2)}, path, {"card": card})
+        with one_line("is not a card of weights: it carries no sum .*`cktat import`"):
             load_weights(path)
     save_file({"weight": torch.ones(2)}, path, {"card": "{"})
-    with one_line("is not a whole safetensors file"):
+    with one_line(r"the card in .*theirs\.safetensors is not valid JSON"):
         load_weights(path)
 
 
@@ -170,12 +182,39 @@ def test_an_edited_file_is_not_what_its_card_describes(tmp_path, one_line) -> No
     whole = bytearray(path.read_bytes())
     whole[-1] ^= 1  # one bit of one weight
     path.write_bytes(whole)
-    with one_line(r"best\.safetensors is damaged: its weights are not those its card describes"):
+    with one_line(r"best\.safetensors is damaged: its numbers are not those it was written with"):
         load_weights(path)
-    for card in (CARD, CARD | {"weights_sha256": "0" * 64}):
-        save_file(tensors(), path, {"card": json.dumps(card)})
-        with one_line("is damaged"):
+    save_file(tensors(), path, {"card": json.dumps(sealed(CARD | {"weights_sha256": "0" * 64}))})
+    with one_line("is damaged"):
+        load_weights(path)
+    card = sealed(CARD | {"weights_sha256": digest(tensors())})
+    save_file(tensors(), path, {"card": json.dumps(card | {"eps": 0.1})})
+    with one_line(r"best\.safetensors was changed: its content is not what its sha256 says"):
+        load_weights(path)
+
+
+@pytest.mark.parametrize("field", [*CARD, "weights_sha256"])
+def test_a_card_that_lacks_something_is_refused_by_its_name(field, tmp_path, one_line) -> None:
+    path = tmp_path / "best.safetensors"
+    card = CARD | {"weights_sha256": digest(tensors())}
+    save_file(tensors(), path, {"card": json.dumps(sealed({k: v for k, v in card.items() if k != field}))})
+    for read in (load_weights, read_card):
+        with one_line(rf"best\.safetensors is not a card of weights: {field} is missing"):
+            read(path)
+
+
+def test_a_card_with_another_mean_than_its_weights_is_refused(tmp_path, one_line) -> None:
+    path = tmp_path / "best.safetensors"
+    weights = {"mean": torch.tensor(0.1).view(1, 1, 1, 1), "std": torch.tensor(0.3).view(1, 1, 1, 1)}
+    save_weights(path, weights, CARD | {"mean": [0.1], "std": [0.3]})  # 0.1 is rounded in the weights
+    assert load_weights(path)[1]["mean"] == [0.1]
+    for name in ("mean", "std"):
+        save_weights(path, weights, CARD | {"mean": [0.1], "std": [0.3]} | {name: [0.2]})
+        with one_line(rf"the {name} in its card is not the one in its weights"):
             load_weights(path)
+    save_weights(path, weights, CARD | {"mean": [0.1, 0.1], "std": [0.3]})
+    with one_line("the mean in its card"):
+        load_weights(path)
 
 
 def test_a_training_state_comes_back(tmp_path) -> None:
@@ -211,6 +250,8 @@ def test_a_malicious_pickle_is_refused_and_does_not_run(tmp_path, one_line) -> N
         write()
         with one_line(r"state\.pt is not a training state that can be resumed \(it looks like a pickle or torch.save"):
             load_state(path)
+        with pytest.raises(pickle.UnpicklingError):  # nor where the sum is right
+            load_tensors(path)
         assert not target.exists()
     path.rename(tmp_path / "best.safetensors")
     with one_line("come in with `cktat import`"):
@@ -235,5 +276,29 @@ def test_a_damaged_training_state_is_refused(tmp_path, one_line) -> None:
         archive.writestr("notes.txt", "hello")
     with one_line("is not a training state"):
         load_state(path)
-    with one_line("is not a training state|there is no"):
+    with one_line("there is no file"):
         load_state(tmp_path / "nowhere.pt")
+
+
+def test_a_state_has_the_sum_of_everything_before_it_at_its_end(tmp_path, one_line) -> None:
+    path = tmp_path / "state.pt"
+    save_state(path, {"steps": 3, "team": {"S": tensors()}})
+    whole = path.read_bytes()
+    assert whole[-64:] == hashlib.sha256(whole[:-64]).hexdigest().encode()
+    for place in random.Random(0).sample(range(len(whole)), 60):  # one bit, wherever it lies
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+        with one_line(
+            r"state\.pt is not a training state .*remove it to train from the beginning\): its content is not"
+        ):
+            load_state(path)
+    torch.save({"steps": 3}, path)  # of a version without sums
+    with one_line("its content is not what the sum at its end says"):
+        load_state(path)
+
+
+def test_a_compressed_state_is_refused_before_it_grows(tmp_path) -> None:
+    path = tmp_path / "state.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("state/data/0", bytes(10**6))
+    with pytest.raises(ValueError, match=r"compressed, which torch\.save never does"):
+        load_tensors(path)

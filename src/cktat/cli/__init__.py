@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from traceback import print_exception
 from types import FrameType
 from typing import Annotated
@@ -15,7 +16,7 @@ from typer import Option
 from cktat.cli import catalogue, knowledge, results, speed, tables, training
 from cktat.cli.output import encodable
 from cktat.cli.theory import theory_app
-from cktat.errors import CktatError, one_line, out_of_memory
+from cktat.errors import CktatError, of_system, one_line, out_of_memory
 from cktat.usercode import blamed
 
 app = typer.Typer(
@@ -125,6 +126,7 @@ def _main() -> None:
             raise
         print(f"cktat: out of memory; ask for less, such as a smaller batch: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
-    except OSError as error:  # a full disk, a folder that may not be written to
-        print(f"cktat: {error}", file=sys.stderr)
+    except OSError as error:  # where no reader or writer of files has said it better
+        told = of_system(error, Path(error.filename), "used") if isinstance(error.filename, str) else error
+        print(f"cktat: {told}", file=sys.stderr)
         sys.exit(1)

@@ -55,7 +55,7 @@ def evaluate(
     from cktat.attacks import SCREENING
     from cktat.evaluation.table import text_table, unfinished
     from cktat.experiments import api
-    from cktat.experiments.configure import number
+    from cktat.training import number
 
     wanted = names(attacks)
     results = api.evaluate(

@@ -62,9 +62,8 @@ def train(
       cktat train trades --data cifar10 --model resnet18 --stop-after 9m
     """
     from cktat.experiments import api
-    from cktat.experiments.compare import assignment
     from cktat.experiments.configure import OPTIONS
-    from cktat.training import read_yaml
+    from cktat.training import assignment, read_yaml
 
     options: dict[str, Any] = read_yaml(config) if config else {}
     for key in options:

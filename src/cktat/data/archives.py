@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import re
 import tarfile
 import tempfile
 import urllib.request
@@ -12,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cktat.errors import CktatError, unknown
+from cktat.errors import CktatError, named_file, unknown
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,34 @@ def fetch_source(name: str, source: Source, root: Path, say: Callable[[str], Non
             _check_md5(archive, source, by_hand)
             say(f"unpacking to {target}")
             _unpack(archive, Path(scratch), source)
+            _keep_sums(Path(scratch) / source.folder, source.files)
             (Path(scratch) / source.folder).rename(target)
     except OSError as error:
         raise CktatError(
             f"cannot write {name} to {root}: {error}; --root or CKTAT_DATA names another folder"
         ) from error
     return target
+
+
+SUMS = "SHA256SUMS"
+"""The file with the sums of what was unpacked, as `sha256sum` writes and checks it."""
+
+
+def _keep_sums(folder: Path, files: tuple[str, ...]) -> None:
+    lines = [f"{hashlib.sha256((folder / file).read_bytes()).hexdigest()}  {file}\n" for file in files]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def kept_sums(folder: Path) -> dict[str, str]:
+    """The sums that `fetch` left beside the files of a data set, {} if it left none. CktatError if their file is broken."""
+    path = folder / SUMS
+    if not path.exists():
+        return {}
+    with named_file(path, "read"):
+        lines = [line.split() for line in path.read_bytes().decode("utf-8", "replace").splitlines()]
+    if not all(len(words) == 2 and re.fullmatch("[0-9a-f]{64}", words[0]) for words in lines):
+        raise CktatError(f"{path} is not a list of sums as `sha256sum` writes it; remove it, or fetch the data again")
+    return {name: total for total, name in lines}
 
 
 def source_of(name: str) -> Source:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cktat.data.archives import SOURCES, Source, data_root, locate_source
+from cktat.data.archives import SOURCES, Source, data_root, kept_sums, locate_source
 from cktat.data.dataset import Dataset, Split
 from cktat.data.held_out import lowest_ranked
 from cktat.errors import CktatError
@@ -34,6 +36,7 @@ class Layout:
     held_out: int  # images of each class
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    sums: Mapping[str, str]  # sha256 of files as they are in the archive
 
 
 # Means and deviations are those of all 50,000 training images, the customary constants.
@@ -50,6 +53,14 @@ CIFAR10 = Layout(
     held_out=200,
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2470, 0.2435, 0.2616),
+    sums={
+        "data_batch_1.bin": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+        "data_batch_2.bin": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+        "data_batch_3.bin": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+        "data_batch_4.bin": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+        "data_batch_5.bin": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+        "test_batch.bin": "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+    },
 )
 CIFAR100 = Layout(
     name="cifar100",
@@ -64,6 +75,7 @@ CIFAR100 = Layout(
     held_out=20,
     mean=(0.5071, 0.4865, 0.4409),
     std=(0.2673, 0.2564, 0.2762),
+    sums={},  # nobody publishes them; `cktat data fetch` keeps those of the archive, whose md5 is known
 )
 
 
@@ -103,10 +115,16 @@ def _read_files(files: list[Path], records: int, layout: Layout) -> tuple[npt.ND
             content = np.fromfile(file, dtype=np.uint8)
         except OSError as error:
             raise CktatError(f"cannot read {file}: {error}") from error
+        known = dict(kept_sums(file.parent)) | dict(layout.sums)
         if content.size != records * width:
             raise CktatError(
                 f"{file} has {content.size} bytes, not {records * width} ({records} records of {width}): it is "
                 f"truncated or another file; remove {file.parent} and run `cktat data fetch {layout.name}`"
+            )
+        if known.get(file.name, found := hashlib.sha256(content.data).hexdigest()) != found:
+            raise CktatError(
+                f"{file} is damaged: its sha256 is {found[:16]}..., not {known[file.name][:16]}... as in the archive; "
+                f"remove {file.parent} and run `cktat data fetch {layout.name}`"
             )
         content = content.reshape(records, width)
         images[i], labels[i] = content[:, layout.label_bytes :], content[:, layout.label_bytes - 1]

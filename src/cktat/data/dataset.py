@@ -141,6 +141,12 @@ class Dataset:
             raise self._wrong(f"{name} labels are {labels.dtype} {list(labels.shape)}, not torch.int64 [{len(images)}]")
         if images.numel() == 0:
             raise self._wrong(f"there are no {name} images")
+        if images.is_floating_point() and not (finite := images.isfinite().flatten(1).all(dim=1)).all():
+            first = int((~finite).nonzero()[0])
+            raise self._wrong(
+                f"{name} image {first} has a pixel that is no finite number, and {int((~finite).sum())} of {len(images)} "
+                f"images do; the data are at fault, no network could answer"
+            )
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= len(self.classes):
             raise self._wrong(

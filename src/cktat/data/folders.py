@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from cktat.errors import CktatError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 MODES = ("L", "RGB")
+MOST_PIXELS = 2**24
+"""Of one image: 4,096 x 4,096."""
 
 
 def read_folder(spec: str) -> Dataset:
@@ -90,8 +93,13 @@ def _read_image(file: Path) -> npt.NDArray[np.uint8]:
     except ImportError as error:
         raise CktatError(f"reading {file} needs Pillow: pip install pillow") from error
     try:
-        with Image.open(file) as image:
+        # Pillow's own limit is a warning at first; the header says the size, and nothing is unpacked before it was looked at
+        with warnings.catch_warnings(action="ignore"), Image.open(file) as image:
+            if (size := image.width * image.height) > MOST_PIXELS:
+                raise CktatError(f"{file} is {image.width} x {image.height}: {size:,} pixels, {MOST_PIXELS:,} at most")
             mode, pixels = image.mode, np.asarray(image)
+    except CktatError:
+        raise
     except Exception as error:  # Pillow raises many kinds for a damaged file, SyntaxError among them
         raise CktatError(f"{file} cannot be read as an image: {error}") from error
     if mode not in MODES:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,24 +14,53 @@ import torch
 
 from cktat.data.dataset import Dataset, Split
 from cktat.data.held_out import lowest_ranked, tenth
-from cktat.errors import CktatError, unknown
+from cktat.errors import CktatError, named_file, unknown
 
 NEEDED = ("x_train", "y_train", "x_test", "y_test")
+SWELLS_TO, RATIO = 2**30, 20
+"""Bytes that an NPZ file may unpack to whatever its size, and the times its size that it may: photographs shrink to a half."""
 KEYS = (*NEEDED, "x_held_out", "y_held_out", "classes")
 
 
 def read_npz(spec: str) -> Dataset:
     """The data set in an NPZ file; see `from_arrays` for what it holds. CktatError if it cannot be read."""
     path = Path(spec).expanduser()
-    if not path.is_file():
-        raise CktatError(f"data {spec!r}: there is no file {path.resolve()}")
+    with named_file(path, "read"), path.open("rb"):
+        pass
     try:
+        _require_room(spec, path)
         # Without pickles: reading data must never run code.
         with np.load(path, allow_pickle=False) as arrays:
             content = {key: arrays[key] for key in arrays.files}
+    except CktatError:
+        raise
     except Exception as error:  # a damaged or foreign file fails in many ways: OSError, ValueError, zlib.error, ...
         raise CktatError(f"data {spec!r}: not an NPZ file of plain arrays: {error}; write it by numpy.savez") from error
     return from_arrays(spec, content)
+
+
+def _require_room(spec: str, path: Path) -> None:
+    """Raises CktatError for an archive that says it unpacks to more than SWELLS_TO, or RATIO times its own size where that
+    is more, or than the memory that is there. What it says is binding: no more is read."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(part.file_size for part in archive.infolist())
+    allowed = max(SWELLS_TO, RATIO * path.stat().st_size)
+    if unpacked > allowed:
+        raise CktatError(
+            f"data {spec!r}: the file has {path.stat().st_size:,} bytes and says it unpacks to {unpacked:,}; "
+            f"{allowed:,} is the most for its size: if that is meant, write it by numpy.savez, without compression"
+        )
+    if unpacked > (there := _free_memory()):
+        raise CktatError(f"data {spec!r}: it unpacks to {unpacked:,} bytes, and {there:,} bytes of memory are free")
+
+
+def _free_memory() -> int:
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # a system that does not tell
+        return 2**62
 
 
 def from_arrays(name: str, arrays: Mapping[str, Any]) -> Dataset:

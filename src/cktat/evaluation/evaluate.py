@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save as to_safetensors
 
 from cktat.attacks import ATTACKS, SUITES, Attack, Mode, Standing, check_names, check_seed, named
 from cktat.data import Split, ordered
 from cktat.errors import CktatError, unknown
+from cktat.evaluation.drawn import read_curve, write_pictures
 from cktat.evaluation.measure import flags, predict, true_fp32
 from cktat.evaluation.result import CLEAN, Result, ending
 from cktat.evaluation.subject import Subject
 from cktat.evaluation.suite import Report, fallen, forget, is_of
-from cktat.training import Stop, Stopped, World, commit, hardware, locked, read_json, versions, write_atomic, write_json
+from cktat.training import Stop, Stopped, World, commit, hardware, locked, versions, write_sealed
 
 STANDARD_ATTACKS = ("pgd20", "pgd100", "mim", "cw")
 
@@ -285,11 +285,11 @@ def for_report(
     Both are left alone where they are there for the same weights.
     """
     path, weights = subject.run.results / f"{subject.pick}-curve.json", subject.card["weights_sha256"]
-    if world.once(lambda: path.is_file() and read_json(path).get("weights_sha256") == weights):
+    if world.once(lambda: path.exists() and read_curve(path)["weights_sha256"] == weights):
         return
     world.once(lambda: _pictures(subject, shown, seed))
     curve = _curve(subject, images, batch_size, seed, world)
-    world.once(lambda: write_json(path, curve))  # last, because its presence says that all is there
+    world.once(lambda: write_sealed(path, curve))  # last, because its presence says that all is there
 
 
 def _curve(subject: Subject, images: int, batch_size: int, seed: int, world: World) -> dict[str, Any]:
@@ -331,8 +331,6 @@ def _pictures(subject: Subject, shown: int, seed: int) -> None:
         )
         before, after = predict(subject.module, x), predict(subject.module, moved)
     tensors = {"x": x, "x_adv": moved, "y": y, "before": before, "after": after, "index": batch.index[chosen]}
-    content = to_safetensors(
-        {name: tensor.cpu().contiguous() for name, tensor in tensors.items()},
-        {"weights_sha256": subject.card["weights_sha256"]},
+    write_pictures(
+        subject.run.results / f"{subject.pick}-pictures.safetensors", tensors, subject.card["weights_sha256"]
     )
-    write_atomic(subject.run.results / f"{subject.pick}-pictures.safetensors", content)

@@ -12,7 +12,7 @@ from cktat.evaluation.evaluate import ending_of
 from cktat.evaluation.result import CLEAN, Result, worst_case
 from cktat.evaluation.subject import Subject
 from cktat.evaluation.table import card_of, group_of, in_ball, in_order, is_of, result_files
-from cktat.training import RunFolder, read_sealed, write_sealed
+from cktat.training import Kept, RunFolder, read_sealed, write_sealed
 
 Answer = Literal["refuted", "undecided", "not refuted under these attacks"]
 
@@ -83,6 +83,14 @@ class Claim:
         write_sealed(path, {"claimed": self.claimed, "says": self.says, "found": found} | of)
 
 
+class ClaimKept(Kept):
+    """The file of a claim."""
+
+    claimed: float
+    says: Answer
+    weights_sha256: str
+
+
 def check_claimed(claimed: float) -> float:
     """A claimed accuracy in percent. Raises CktatError for anything else, a share between 0 and 1 included."""
     if isinstance(claimed, bool) or not isinstance(claimed, int | float) or not 1 < claimed <= 100:
@@ -103,13 +111,8 @@ def claim_of(run: RunFolder, pick: str) -> Claim | None:
     path, found = _claim_file(run, pick, ending), lowest(list(results.values()))
     if found is None or not path.is_file():
         return None
-    fields = read_sealed(path)
-    if not is_of(fields, card_of(run, pick)):
-        return None
-    try:
-        return Claim(fields["claimed"], found)
-    except KeyError:
-        raise CktatError(f"{path} is not a claim of `cktat evaluate`; remove it, and it is made anew") from None
+    fields = read_sealed(path, ClaimKept, "a claim of `cktat evaluate`", "remove it, and it is made anew")
+    return Claim(fields["claimed"], found) if is_of(fields, card_of(run, pick)) else None
 
 
 def headline(subject: Subject, examples: int | None, eps: float | None, claimed: float | None = None) -> list[str]:

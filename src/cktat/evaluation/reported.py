@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-
-from cktat.errors import CktatError
 from cktat.evaluation.doubts import Verdict, verdict_of
+from cktat.evaluation.drawn import read_curve, read_pictures
 from cktat.evaluation.figures import colour, picture
 from cktat.evaluation.lowest import Claim, claim_of
 from cktat.evaluation.result import Result
 from cktat.evaluation.table import PICKS, Row, card_of, is_of, result_files, row_of
-from cktat.training import RunFolder, read_json
+from cktat.training import RunFolder
 
 
 @dataclass(frozen=True)
@@ -91,35 +89,27 @@ def read(number: int, folder: RunFolder, pick: str) -> Reported:
 
 def _read_curve(run: RunFolder, pick: str, card: dict[str, Any]) -> dict[str, Any] | None:
     path = run.results / f"{pick}-curve.json"
-    if not path.is_file():
-        return None
-    found = read_json(path)
-    if not isinstance(found, dict) or not {"attack", "images", "eps", "correct"} <= found.keys():
-        raise CktatError(f"{path} is not an accuracy curve of `cktat evaluate`")
-    return found if is_of(found, card) else None
+    found = read_curve(path) if path.exists() else None
+    return found if found is not None and is_of(found, card) else None
 
 
 def _read_pictures(run: RunFolder, pick: str, card: dict[str, Any]) -> dict[str, Any] | None:
     path = run.results / f"{pick}-pictures.safetensors"
-    if not path.is_file():
+    if not path.exists() or not card:
         return None
-    try:
-        with safetensors.safe_open(str(path), framework="pt") as file:
-            metadata, tensors = file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if not is_of(metadata, card) or tensors["x"].dim() != 4:
-            return None
-        # The whole range of a change, -eps to eps, becomes black to white.
-        eps, names = card["eps"], [str(name) for name in card["classes"]]
-        factor = 0.5 / eps if eps else 1.0
-        columns = []
-        for x, moved, y, before, after, index in zip(
-            *(tensors[key] for key in ("x", "x_adv", "y", "before", "after", "index")), strict=True
-        ):
-            change = picture(0.5 + factor * (moved - x))
-            outcomes = [(names[int(found)], bool(found == y)) for found in (before, after)]
-            columns.append((int(index), names[int(y)], picture(x), outcomes[0], picture(moved), outcomes[1], change))
-    except (safetensors.SafetensorError, KeyError, IndexError, ValueError) as error:
-        raise CktatError(f"{path} does not hold pictures of `cktat evaluate`: {error}") from None
+    tensors, about = read_pictures(path, len(card["classes"]))
+    if not is_of(about, card):
+        return None
+    # The whole range of a change, -eps to eps, becomes black to white.
+    eps, names = card["eps"], card["classes"]
+    factor = 0.5 / eps if eps else 1.0
+    columns = []
+    for x, moved, y, before, after, index in zip(
+        *(tensors[key] for key in ("x", "x_adv", "y", "before", "after", "index")), strict=True
+    ):
+        change = picture(0.5 + factor * (moved - x))
+        outcomes = [(names[int(found)], bool(found == y)) for found in (before, after)]
+        columns.append((int(index), names[int(y)], picture(x), outcomes[0], picture(moved), outcomes[1], change))
     return {"factor": f"{factor:.3g}", "columns": columns}
 
 

@@ -5,13 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
 
 from cktat.errors import CktatError
 from cktat.evaluation.statistics import wilson
-from cktat.training import read_sealed, write_sealed
+from cktat.training import Kept, read_sealed, write_sealed
 
 CLEAN = "clean"
+
+
+class Provenance(Kept):
+    """Of what weights a file is; beside it stands what else is known of them."""
+
+    weights_sha256: Annotated[str, Field(min_length=1)]
+
+
+class ResultKept(Kept):
+    """A result file."""
+
+    attack: Annotated[str, Field(min_length=1)]
+    robust: Annotated[str, Field(pattern="^[01]+$")]
+    labels: list[Annotated[int, Field(ge=0)]]
+    classes: Annotated[list[str], Field(min_length=2)]
+    protocol: dict[str, Any]
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _fits(self) -> ResultKept:
+        if len(self.labels) != len(self.robust):
+            raise ValueError(f"it has {len(self.labels)} labels for {len(self.robust)} images")
+        if max(self.labels) >= len(self.classes):
+            raise ValueError(f"it has label {max(self.labels)} with {len(self.classes)} classes")
+        return self
 
 
 @dataclass(frozen=True)
@@ -69,23 +96,15 @@ class Result:
     @classmethod
     def read(cls, path: Path) -> Result:
         """Reads what `write` wrote. Raises CktatError if the file is broken or was edited since."""
-        fields = read_sealed(path)
-        try:
-            result = cls(
-                fields["attack"],
-                fields["robust"],
-                tuple(fields["labels"]),
-                tuple(fields["classes"]),
-                fields["protocol"],
-                fields["provenance"],
-            )
-            known = set(range(len(result.classes)))
-            flags, labels = result.robust, result.labels
-            if not flags or set(flags) - {"0", "1"} or not known.issuperset(labels) or len(labels) != len(flags):
-                raise KeyError
-        except (KeyError, TypeError):
-            raise CktatError(f"{path} is not a result of `cktat evaluate`") from None
-        return result
+        fields = read_sealed(path, ResultKept, "a result of `cktat evaluate`")
+        return cls(
+            fields["attack"],
+            fields["robust"],
+            tuple(fields["labels"]),
+            tuple(fields["classes"]),
+            fields["protocol"],
+            fields["provenance"],
+        )
 
 
 def result_name(pick: str, attack: str, *, eps: float | None = None, images: int | None = None) -> str:

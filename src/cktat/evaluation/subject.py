@@ -10,8 +10,8 @@ import torch
 from cktat.attacks import Norm
 from cktat.data import Dataset, load
 from cktat.errors import CktatError
-from cktat.models import Normalised, build
-from cktat.training import RunFolder
+from cktat.models import Normalised, build, require_types
+from cktat.training import RunFolder, short
 from cktat.usercode import absolute, is_file_function, recorded
 
 
@@ -28,7 +28,7 @@ class Subject:
     @property
     def norm(self) -> Norm:
         """The norm of the ball that its adversary moved in."""
-        return self.card.get("norm", "Linf")
+        return self.card["norm"]
 
     @property
     def code(self) -> dict[str, str]:
@@ -67,28 +67,24 @@ def load_subject(
     if pick not in ("best", "last"):
         raise CktatError(f"weights must be best or last, not {pick!r}")
     config = run.config()
-    if not run.weights(pick).is_file():
+    if not run.weights(pick).exists():
         raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
     weights, card = run.load(pick)
     if data is None and moved_to is not None:  # named by whoever asks, not by the run
         data = load(moved_to, root or config.root).subset(config.examples)
-    code = card.get("code")
-    with recorded(run.weights(pick), code if isinstance(code, dict) else {}, trust_code):
+    with recorded(run.weights(pick), card.get("code") or {}, trust_code):
         if data is None:
             try:
                 data = load(config.data, root or config.root).subset(config.examples)
             except CktatError as error:
                 hint = "" if root else "; if the data have moved, say where with --data or --root"
                 raise CktatError(f"{error}{hint}") from None
+        _require_card_of(data, card, moved_to or config.data, run, pick)
         module = build(
             card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
         )
-    if data.fingerprint != (known := card["data"]["fingerprint"]):
-        raise CktatError(
-            f"data {moved_to or config.data!r} is not what {run.path} was trained on; its content has changed "
-            f"(fingerprint {data.fingerprint[:12]} here, {known[:12]} there)"
-        )
     try:
+        require_types(module, weights, str(run.weights(pick)))
         module.load_state_dict(weights)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
@@ -99,3 +95,17 @@ def load_subject(
     # channels last: a third to a half quicker in fp32 on a CPU
     module = module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Subject(run, pick, module.eval(), card, data)
+
+
+def _require_card_of(data: Dataset, card: dict[str, Any], name: str, run: RunFolder, pick: str) -> None:
+    """Raises CktatError unless these are the data that the card speaks of."""
+    if data.fingerprint != (known := card["data"]["fingerprint"]):
+        raise CktatError(
+            f"data {name!r} is not what {run.path} was trained on; its content has changed "
+            f"(fingerprint {data.fingerprint[:12]} here, {known[:12]} there)"
+        )
+    for key, ours in (("channels", data.channels), ("size", list(data.size)), ("classes", list(data.classes))):
+        if card[key] != ours:
+            raise CktatError(
+                f"{run.weights(pick)}: its card says {key} {short(card[key])}, data {name!r} have {short(ours)}"
+            )

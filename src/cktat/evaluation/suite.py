@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from cktat.attacks import SUITES, Entry, Mode, Norm, Outcome, Standing, autoattack
@@ -21,7 +19,7 @@ from cktat.data import Split
 from cktat.errors import CktatError
 from cktat.evaluation.measure import true_fp32
 from cktat.models import Normalised, folded
-from cktat.training import Gone, World, looks_like, read_json, write_atomic, write_json
+from cktat.training import Gone, Kept, World, read_json, read_sealed, read_tensors, short, write_sealed, write_tensors
 
 Report = Callable[[str, Standing], None]
 """(name of the suite, how far it is)."""
@@ -37,6 +35,18 @@ class Fallen:
     seconds: dict[str, float]
 
 
+UNFINISHED, AGAIN = "part of an unfinished evaluation", "remove its folder to begin the attack again"
+TOTAL = "entry_sha256"
+
+
+class EntryKept(Kept):
+    """What an entry is of, beside its tensors."""
+
+    stage: str
+    seconds: str
+    entry_sha256: str
+
+
 class Journal:
     """Entries of a campaign as files in a folder that belongs to one network, data set and protocol.
 
@@ -47,11 +57,11 @@ class Journal:
         self.folder = folder
         identity = _plain(identity)
         whose = folder / "whose.json"
-        if whose.is_file():
-            there = read_json(whose)
+        if whose.exists():
+            there = read_sealed(whose, Kept, UNFINISHED, AGAIN)
             if there != identity:
                 different = [
-                    f"{key} {there.get(key)!r} there, {value!r} here"
+                    f"{key} {short(there.get(key))} there, {short(value)} here"
                     for key, value in identity.items()
                     if there.get(key) != value
                 ]
@@ -60,7 +70,7 @@ class Journal:
                     f"({'; '.join(different[:2])}); finish it with the same options, or delete the folder"
                 )
         else:
-            write_json(whose, identity)
+            write_sealed(whose, identity)
         self.seconds: Counter[str] = Counter()
         """Of the sittings before this one, by attack."""
         self.entries = [self._read(path) for path in sorted(folder.glob("*.safetensors"))]
@@ -73,18 +83,18 @@ class Journal:
         tensors = {"images": entry.images, "broken": entry.broken, "x_adv": entry.x_adv.contiguous()}
         path = self.folder / f"{len(self.entries):06d}.safetensors"
         now = time.monotonic()
-        write_atomic(path, to_safetensors(tensors, {"stage": entry.stage, "seconds": f"{now - self.noted:.3f}"}))
+        write_tensors(path, tensors, {"stage": entry.stage, "seconds": f"{now - self.noted:.3f}"}, TOTAL)
         self.noted = now
         self.entries.append(entry)
 
     def _read(self, path: Path) -> Entry:
+        tensors, about = read_tensors(path, EntryKept, TOTAL, UNFINISHED, AGAIN)
         try:
-            with safetensors.safe_open(str(path), framework="pt") as file:
-                about, tensors = file.metadata(), [file.get_tensor(name) for name in ("images", "broken", "x_adv")]
-            self.seconds[about["stage"].partition(":")[0]] += float(about.get("seconds", 0))  # type: ignore[assignment]
-            return Entry(about["stage"], *tensors)
-        except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise CktatError(f"{path} is not part of an unfinished evaluation ({looks_like(path)}): {error}") from None
+            entry = Entry(about["stage"], *(tensors[name] for name in ("images", "broken", "x_adv")))
+            self.seconds[entry.stage.partition(":")[0]] += float(about["seconds"])  # type: ignore[assignment]
+        except (KeyError, ValueError) as error:
+            raise CktatError(f"{path} is not {UNFINISHED}: it lacks {error}; {AGAIN}") from None
+        return entry
 
 
 def fallen(

@@ -10,13 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cktat.designs import make
 from cktat.errors import CktatError
 from cktat.evaluation import CLEAN
 from cktat.experiments.grid import PICKS, Grid, Measurement, configured, results
-from cktat.training import Stopped, device_of, precision_of
+from cktat.training import Stopped, assignment, device_of, precision_of
 
 
 @dataclass(frozen=True)
@@ -43,19 +41,6 @@ class Entry:
         """The same in this precision. Raises CktatError for an unknown one."""
         precision = precision_of(precision, device_of("auto"))
         return replace(self, text=f"{self.text}, {precision}", precision=precision)
-
-
-def assignment(text: str) -> tuple[str, Any]:
-    """Name and value of NAME=VALUE, the value read as YAML. Raises CktatError for other text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
-        raise CktatError(f"{text!r} must be NAME=VALUE, such as tau=3")
-    key = name.strip().replace("-", "_")
-    try:
-        found = yaml.safe_load(value)
-        return key, float(value) if isinstance(found, str) else found  # YAML takes 1e-3 for text
-    except (yaml.YAMLError, ValueError):
-        return key, value
 
 
 @dataclass(frozen=True)

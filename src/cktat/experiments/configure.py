@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from cktat.attacks import Ball
 from cktat.data import Dataset, load
 from cktat.errors import CktatError, unknown
 from cktat.experiments.recipes import setting
-from cktat.training import Recipe, RunConfig, Threat, checked, device_of, precision_of
+from cktat.training import Recipe, RunConfig, Threat, checked, device_of, number, precision_of
 
 RUN_OPTIONS = (
     "design",
@@ -49,7 +50,12 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
     for name in options:
         if name not in OPTIONS:
             raise unknown("option of a run", name, OPTIONS)
-    given = {name: value for name, value in options.items() if value is not None}
+    # a NumPy number is one, though the schema takes Python's only
+    given = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in options.items()
+        if value is not None
+    }
     for name, kinds in KINDS.items():
         if name in given and not isinstance(given[name], kinds):
             wanted = {str: "text", int: "a whole number", dict: "names and values"}[kinds[0]]
@@ -60,7 +66,7 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
     base = setting(given.get("recipe", "common"), design, data)
     recipe = base.recipe.model_dump() | {k: v for k, v in given.items() if k in RECIPE_OPTIONS}
     threat = base.threat.model_dump() | {
-        k: v if k == "norm" else number(k, v) for k, v in given.items() if k in THREAT_OPTIONS
+        k: number(k, v) if k in ("eps", "step") else v for k, v in given.items() if k in THREAT_OPTIONS
     }
     Ball(threat["eps"], data.box, threat["norm"])
     if "eps" in given and "step" not in given:
@@ -89,14 +95,3 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
         },
         "the run",
     ), data
-
-
-def number(name: str, given: Any) -> Any:
-    """A number that may be written as a fraction of two, such as 8/255. Raises CktatError for other text."""
-    if not isinstance(given, str):
-        return given
-    try:
-        top, slash, bottom = given.partition("/")
-        return float(top) / float(bottom) if slash else float(top)
-    except (ValueError, ZeroDivisionError):
-        raise CktatError(f"{name} must be a number or a fraction such as 8/255, not {given!r}") from None

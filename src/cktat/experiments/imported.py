@@ -13,11 +13,11 @@ from torch import Tensor
 
 from cktat.data import Dataset
 from cktat.designs import make
-from cktat.errors import CktatError, one_line
+from cktat.errors import CktatError, named_file, one_line
 from cktat.experiments.records import card_of, located
 from cktat.experiments.store import Store
 from cktat.labels.walk import canonical
-from cktat.models import build, check
+from cktat.models import build, check, require_types
 from cktat.training import RunConfig, RunFolder, by_content, code_of, commit, digest, looks_like, save_weights, versions
 from cktat.training.files import load_tensors
 
@@ -72,8 +72,8 @@ def import_network(
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise CktatError(f"there is no file {path}")
+    with named_file(path, "read"), path.open("rb"):
+        pass
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
@@ -113,4 +113,5 @@ def _fill(module: torch.nn.Module, weights: dict[str, Tensor], path: Path, model
         raise CktatError(
             f"{path} is not of architecture {model!r}: {', '.join(parts)}; give yours with --model file.py:function"
         )
+    require_types(module, weights, str(path))
     module.load_state_dict(weights)

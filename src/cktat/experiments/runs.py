@@ -23,6 +23,7 @@ from cktat.models import Normalised, build
 from cktat.seeds import derive
 from cktat.training import RunConfig, RunFolder, Stop, Training, Watch, World, by_content, code_of, fit
 from cktat.training.calibrate import calibrate, tempered_teacher
+from cktat.training.score import at_chance
 from cktat.training.team import State
 from cktat.training.trial import trial, trial_of_loss
 from cktat.usercode import absolute, pinned
@@ -124,6 +125,11 @@ class Runner:
         card = card_of(config, data, design, name, code)
         started = time.monotonic()
         fit(training, folder, card, stop=self.stop, watch=self.watch)
+        clean = training.history[-1]["held_out"]["clean"]
+        if at_chance(clean, training.held_out.labels):
+            self.say(
+                f"{folder.path}: held-out accuracy ends at chance ({clean:.3f}): it learned nothing; try a smaller lr"
+            )
         seconds = round(time.monotonic() - started, 1)
         self.world.once(lambda: folder.write(finished={"at": now(), "seconds_this_session": seconds}))
 

@@ -2,7 +2,7 @@
 
 from cktat.models.catalogue import MODELS, build
 from cktat.models.folding import folded
-from cktat.models.inspection import Cost, check, cost
+from cktat.models.inspection import Cost, check, cost, require_types
 from cktat.models.normalised import Normalised
 
-__all__ = ["MODELS", "Cost", "Normalised", "build", "check", "cost", "folded"]
+__all__ = ["MODELS", "Cost", "Normalised", "build", "check", "cost", "folded", "require_types"]

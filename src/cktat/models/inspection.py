@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -62,6 +62,22 @@ def require_logits(logits: object, images: int, classes: int) -> Tensor:
 
 def _wanted(classes: int) -> str:
     return f"the model must return floating logits [N, {classes}]"
+
+
+def require_types(model: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Raises CktatError for a weight that would lose something when it is copied into `model`: whole numbers for fractions,
+    complex numbers, more digits than the model has.
+
+    where: whose weights they are, for errors. Half precision widens without loss.
+    """
+    for name, own in model.state_dict().items():
+        theirs = weights.get(name, own)
+        wider = torch.promote_types(theirs.dtype, own.dtype) != own.dtype
+        if wider or theirs.is_floating_point() != own.is_floating_point():
+            raise CktatError(
+                f"{where}: {name} is {theirs.dtype} and the network's is {own.dtype}; copying would change it, so convert "
+                f"the weights first, if that is meant"
+            )
 
 
 def _probe(model: nn.Module, n: int, shape: Sequence[int]) -> object:

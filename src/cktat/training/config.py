@@ -6,25 +6,22 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from cktat.errors import CktatError, one_line, unknown
 from cktat.usercode import absolute, is_file_function, source_of
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=10**12)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Recipe(BaseModel):
     """How long and with what optimiser. Rates are per step, epochs may be fractions where a schedule speaks of them."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     epochs: Count
     batch_size: Count
@@ -47,6 +44,13 @@ class Recipe(BaseModel):
     augment: Literal["data", "crop-flip", "none"] = "data"
     """What is done to training images; "data" is the data set's own choice."""
 
+    @field_validator("points", mode="before")
+    @classmethod
+    def _as_tuples(cls, points: Any) -> Any:  # JSON and YAML have lists only
+        if not isinstance(points, list):
+            return points
+        return tuple(tuple(point) if isinstance(point, list) else point for point in points)
+
     @field_validator("points")
     @classmethod
     def _in_order(cls, points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
@@ -58,7 +62,7 @@ class Recipe(BaseModel):
 class Threat(BaseModel):
     """The adversary of training, in a ball of `norm`: `eps` and `step` are lengths in it, in units of the pixel range."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     eps: NotNegative
     step: NotNegative
@@ -69,7 +73,7 @@ class Threat(BaseModel):
 class RunConfig(BaseModel):
     """Everything that decides what a run computes, and where it lies."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     design: str
     set: dict[str, Any] = {}
@@ -136,35 +140,3 @@ def _texts(node: Any) -> Iterator[str]:
             yield from _texts(part)
     elif isinstance(node, str):
         yield node
-
-
-def checked(schema: type[BaseModel], fields: Mapping[str, Any], where: str) -> Any:
-    """`schema(**fields)`, or a CktatError in one line that says what is wrong, where, and what is allowed."""
-    try:
-        return schema.model_validate({str(key): value for key, value in fields.items()})
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            for part in first["loc"][:-1]:  # the known keys are those of the part that it stands in
-                schema = schema.model_fields[str(part)].annotation  # type: ignore[assignment]
-            raise unknown(f"key in {where}", key.rpartition(".")[2], schema.model_fields) from None
-        if first["type"] == "missing":
-            raise CktatError(f"{where}: {key} is missing") from None
-        raise CktatError(f"{where}: {key}: {first['msg'].lower()}, not {first['input']!r}") from None
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises CktatError for a missing or broken file, naming line and column."""
-    if not path.is_file():
-        raise CktatError(f"there is no configuration file {path}")
-    try:
-        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or one_line(error)
-        raise CktatError(f"{path} is not valid YAML{place}: {problem}") from None
-    if not isinstance(fields, dict):
-        raise CktatError(f"{path} must hold keys and values, not {type(fields).__name__}")
-    return fields

@@ -8,9 +8,11 @@ from functools import partial
 from typing import Any
 
 from cktat.errors import CktatError, one_line
+from cktat.training.door import checked
 from cktat.training.files import Card, load_state, save_state, save_weights
 from cktat.training.folder import RunFolder
 from cktat.training.loop import Training, Watch
+from cktat.training.schemas import StateKept
 from cktat.training.stopping import Stop, Stopped
 
 
@@ -37,7 +39,7 @@ def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch:
                     training.seconds += time.perf_counter() - started
                     world.once(partial(_stop, training, folder, reason))
             training.seconds += time.perf_counter() - started
-            record = training.end_epoch()
+            record = training.end_epoch()  # raises Diverged, and what was saved before stays
             world.once(partial(_save, training, folder, card, record))
             watch.epoch(record)
             if training.steps < training.total_steps and (reason := world.any(stop.now())):
@@ -47,12 +49,13 @@ def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch:
 
 
 def _resume(training: Training, folder: RunFolder) -> None:
-    state = training.world.once(lambda: load_state(folder.state) if folder.state.is_file() else None)
+    state = training.world.once(lambda: load_state(folder.state) if folder.state.exists() else None)
     if state is None:
         return
+    checked(StateKept, state if isinstance(state, dict) else {}, str(folder.state))
     try:
         training.resume(state)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
         raise CktatError(f"{folder.state} is the training state of another run: {one_line(error)}") from None
     # a kill after the state of the last epoch left its line out
     training.world.once(lambda: folder.write_history(training.history))

@@ -12,13 +12,15 @@ from typing import Any
 from torch import Tensor
 
 from cktat.errors import CktatError
-from cktat.training.config import RunConfig, checked
-from cktat.training.files import Card, load_weights, read_json, write_atomic, write_json
+from cktat.training.config import RunConfig
+from cktat.training.door import checked, parse, read_bytes, read_sealed, sealed, short, unsealed
+from cktat.training.files import Card, load_weights, write_atomic, write_sealed
 from cktat.training.leftovers import sweep
 from cktat.training.locks import Busy, locked
+from cktat.training.schemas import EpochKept, RunKept
 
-LOGGED, HELD_OUT = ("epoch", "loss", "seconds", "held_out"), ("images", "clean", "pgd")
-"""What every line of a log holds, and its held_out: what others read of it."""
+RUN, LOG = "the record of a run", "a line of a training's log"
+LOST = "train anew with another --out, or bring the weights in with `cktat import`"
 
 
 class Gone(CktatError):
@@ -43,6 +45,10 @@ class RunFolder:
         return self.path / "state.pt"
 
     @property
+    def log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    @property
     def results(self) -> Path:
         return self.path / "results" if self.measured_in is None else self.measured_in / self.path.resolve().name
 
@@ -52,27 +58,24 @@ class RunFolder:
     def load(self, pick: str) -> tuple[dict[str, Tensor], Card]:
         """Weights and card of `pick`, "best" or "last". Raises CktatError if the run has none, or not its own."""
         weights, card = load_weights(self.weights(pick))
-        if card.get("run") != self.read()["identity"]:
+        own = self.read()
+        if card["run"] != own["identity"]:
             raise CktatError(
-                f"{self.weights(pick)} is of another run ({card.get('run')}), not of the one in its folder"
+                f"{self.weights(pick)} is of another run ({short(card['run'])}), not of the one in its folder"
             )
+        if own.get("data") and card["data"]["fingerprint"] != own["data"]["fingerprint"]:
+            raise CktatError(f"{self.weights(pick)} is of other data than {self.run_json} says")
         return weights, card
 
     @property
     def exists(self) -> bool:
-        return self.run_json.is_file()
+        return self.run_json.exists()
 
     def read(self) -> dict[str, Any]:
         """What run.json holds. Raises CktatError if this is no run folder."""
         if not self.exists:
             raise CktatError(f"{self.path} holds no run (there is no run.json); `cktat runs` lists what there is")
-        there = read_json(self.run_json)
-        parts = {"identity": str, "design": dict, "config": dict}
-        if not isinstance(there, dict) or not all(isinstance(there.get(part), kind) for part, kind in parts.items()):
-            raise CktatError(f"{self.run_json} is not the record of a run: it needs {', '.join(parts)}")
-        if not isinstance(there["design"].get("name"), str):
-            raise CktatError(f"{self.run_json} is not the record of a run: its design has no name")
-        return there
+        return read_sealed(self.run_json, RunKept, RUN, LOST)
 
     def config(self) -> RunConfig:
         return checked(RunConfig, self.read()["config"], str(self.run_json))
@@ -83,12 +86,12 @@ class RunFolder:
 
     def begin(self, **fields: Any) -> None:
         """Writes run.json, atomically: all of it, where there is none yet."""
-        write_json(self.run_json, fields)
+        write_sealed(self.run_json, fields)
 
     def write(self, **fields: Any) -> None:
         """Changes fields of run.json, atomically. Raises Gone if it is not there any more."""
         self.require_begun()
-        write_json(self.run_json, self.read() | fields)
+        write_sealed(self.run_json, self.read() | fields)
 
     def require_begun(self) -> None:
         """Raises Gone where run.json is not: what is written into the folder now would be of no run."""
@@ -100,22 +103,24 @@ class RunFolder:
 
     def history(self) -> list[dict[str, Any]]:
         """One record per finished epoch."""
-        path = self.path / "log.jsonl"
-        if not path.is_file():
+        if not self.log.exists():
             return []
-        try:
-            lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise CktatError(f"{path} is not a log of this program: {error}") from None
-        for number, line in enumerate(lines, 1):
-            if not (_holds(line, LOGGED) and _holds(line["held_out"], HELD_OUT)):
-                needed = f"{', '.join(LOGGED)} with {', '.join(HELD_OUT)}"
-                raise CktatError(f"{path} is not a log of this program: line {number} needs {needed}")
+        lines = []
+        for number, line in enumerate(read_bytes(self.log).splitlines(), 1):
+            where = f"{self.log}, line {number},"
+            way_out = "remove it; --resume writes it anew from an unfinished run's state"
+            lines.append(unsealed(parse(line, where), EpochKept, where, LOG, way_out))
+            if lines[-1]["epoch"] != number:
+                raise CktatError(f"{where} is of epoch {lines[-1]['epoch']}: a line is missing or was moved; {way_out}")
+        if self.finished and len(lines) != (epochs := self.config().recipe.epochs):
+            raise CktatError(
+                f"{self.log} has {len(lines)} lines and the finished run {epochs} epochs: lines are missing"
+            )
         return lines
 
     def write_history(self, history: list[dict[str, Any]]) -> None:
         # Written anew from the state, so that a line of an epoch that a kill undid does not stay behind.
-        write_atomic(self.path / "log.jsonl", "".join(json.dumps(line) + "\n" for line in history).encode())
+        write_atomic(self.log, "".join(json.dumps(sealed(line)) + "\n" for line in history).encode())
 
     @contextmanager
     def locked(self, does: str) -> Iterator[None]:
@@ -137,7 +142,3 @@ class RunFolder:
         """Removes what killed processes left in the folder."""
         sweep(self.path)
         sweep(self.results)
-
-
-def _holds(value: Any, keys: tuple[str, ...]) -> bool:
-    return isinstance(value, dict) and set(keys) <= value.keys()

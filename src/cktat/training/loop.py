@@ -21,7 +21,7 @@ from cktat.training.config import RunConfig
 from cktat.training.distributed import World
 from cktat.training.rounded import rounded
 from cktat.training.schedule import lr_factor
-from cktat.training.score import held_out_accuracy
+from cktat.training.score import held_out_accuracy, not_finite
 from cktat.training.starts import Starts
 from cktat.training.team import Build, Given, Team
 from cktat.training.views import Known, Views, build_views
@@ -165,20 +165,28 @@ class Training:
         if self.device.type == "cpu":
             for term, loss in zip(self.design.live, losses.tolist(), strict=True):
                 if not math.isfinite(loss):
-                    raise Diverged(
-                        f"step {self.steps}: the term {term} is {loss}; try a smaller lr or another precision"
-                    )
+                    raise self._diverged(f"the term {term} is {loss}", "or another precision")
 
     def require_finite(self) -> None:
-        """Raises Diverged for a weight, or a sum of losses, that is not finite: such a state must not be saved."""
+        """Raises Diverged for a weight, a sum of losses or an answer that is not finite: such a state must not be saved."""
         for term, total in zip(self.design.live, self.sums.tolist(), strict=True):
             if not math.isfinite(total):
-                raise Diverged(f"an epoch, up to step {self.steps}: the term {term} is {total}; try a smaller lr")
+                raise self._diverged(f"the sum of the term {term} is {total}")
         for letter, state in self.team.state_dict().items():
             for name, weight in state.items():
                 if weight.is_floating_point() and not bool(torch.isfinite(weight).all()):
                     value = float(weight[~torch.isfinite(weight)].flatten()[0])
-                    raise Diverged(f"step {self.steps}: the weight {name} of {letter} is {value}; try a smaller lr")
+                    raise self._diverged(f"the weight {name} of {letter} is {value}")
+        images = self.held_out.first(min(self.config.recipe.batch_size, len(self.held_out)))
+        for letter, module in self.team.changing.items():
+            with self.arithmetic(), self.autocast():
+                logit = not_finite(module, images, levels=self.data.levels)
+            if logit is not None:
+                raise self._diverged(f"{letter} answers held-out images with {logit}, though its weights are finite")
+
+    def _diverged(self, what: str, more: str = "") -> Diverged:
+        kept = f"epoch {len(self.history)} is kept" if self.history else "no epoch was finished"
+        return Diverged(f"step {self.steps}: {what}; {kept}; try a smaller lr {more}".rstrip())
 
     def end_epoch(self) -> dict[str, Any]:
         """Scores the held-out images and records the epoch."""

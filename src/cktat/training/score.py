@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cktat.attacks import Ball, ascend, attacked, plain
 from cktat.data import Split, ordered
 from cktat.seeds import generator
 from cktat.training.config import Threat
 from cktat.training.distributed import World
+
+
+@torch.no_grad()
+def not_finite(module: nn.Module, images: Split, *, levels: int) -> float | None:
+    """The first logit that is not a finite number, None if all are."""
+    device = next(module.parameters()).device
+    batch = next(iter(ordered(images, len(images), levels=levels, device=device)))
+    with attacked(module):
+        logits = module(batch.x.contiguous(memory_format=torch.channels_last))
+    finite = torch.isfinite(logits)
+    return None if bool(finite.all()) else float(logits[~finite].flatten()[0])
+
+
+def at_chance(share: float, labels: Tensor) -> bool:
+    """Whether a share of right images is no more than what always the largest class would get, give or take one standard
+    deviation."""
+    largest = float(labels.bincount().max()) / len(labels)
+    return share <= largest + (largest * (1 - largest) / len(labels)) ** 0.5
 
 
 def held_out_accuracy(

@@ -74,14 +74,18 @@ class Team:
         assert of is not None
         return self.modules[of].state_dict()[name]
 
+    @property
+    def changing(self) -> dict[str, nn.Module]:
+        """What trains or follows, by letter."""
+        return {n.letter: m for n, m in self.modules.items() if isinstance(n, Learner | Average)}
+
     def state_dict(self) -> dict[str, State]:
         """Weights and buffers of everything that changes, by letter."""
-        return {n.letter: m.state_dict() for n, m in self.modules.items() if isinstance(n, Learner | Average)}
+        return {letter: module.state_dict() for letter, module in self.changing.items()}
 
     def load_state_dict(self, states: Mapping[str, State]) -> None:
-        for network, module in self.modules.items():
-            if isinstance(network, Learner | Average):
-                module.load_state_dict(states[network.letter])
+        for letter, module in self.changing.items():
+            module.load_state_dict(states[letter])
 
 
 def _generation(learner: Learner) -> int:

@@ -89,7 +89,7 @@ def test_it_comes_back_from_its_file(tmp_path: Path) -> None:
 )
 def test_a_file_that_was_changed_is_one_clear_error(change, tmp_path: Path, runs) -> None:
     examine(line(), *images(), eps=0.1).write(tmp_path / "v.json")
-    runs.edit(tmp_path / "v.json", change)
+    runs.edit(tmp_path / "v.json", change, seal=True)
     with pytest.raises(CktatError, match=r"v\.json is not a verdict of `cktat evaluate`"):
         Verdict.read(tmp_path / "v.json")
 
@@ -194,7 +194,7 @@ def test_new_results_and_other_weights_are_examined_anew(folder: RunFolder, subj
     replace(result, robust="0" * result.images).write(path)
     assert doubts_of(subject).protocol["results"] != second.protocol["results"], "the same attack, other flags"
     weights, card = folder.load("best")
-    save_weights(folder.weights("best"), {name: 2 * value for name, value in weights.items()}, card)
+    save_weights(folder.weights("best"), {n: w if n in ("mean", "std") else 2 * w for n, w in weights.items()}, card)
     assert verdict_of(folder, "best") is None
     other = subject_of(folder)
     assert doubts_of(other).provenance != first.provenance and other.module.calls > 0

@@ -12,16 +12,16 @@ import pytest
 from cktat.errors import CktatError
 from cktat.experiments.tables.declared import TABLES
 from cktat.experiments.tables.filled import Cell, Filled, Measured
-from cktat.experiments.tables.kept import Kept, TableFolder, again, differing, settled, widened
+from cktat.experiments.tables.kept import TableFolder, TableKept, again, differing, settled, widened
 from cktat.experiments.tables.text import csv_text, latex, markdown
 
 
-def kept(**fields: Any) -> Kept:
+def kept(**fields: Any) -> TableKept:
     usual: dict[str, Any] = dict(
         table="4a", rows=("PGDAT", "TRADES"), attacks=("pgd20",), weights="best", seeds=2, data="digits", model="small",
         recipe="common", epochs=5, precision="fp32",
     )  # fmt: skip
-    return Kept(**(usual | fields))
+    return TableKept(**(usual | fields))
 
 
 def filled(cells: dict[tuple[str, str], tuple[int, int]]) -> Filled:
@@ -122,4 +122,4 @@ def test_a_column_of_fewer_images_says_so_in_its_head() -> None:
 def test_the_file_is_plain_json(tmp_path: Path) -> None:
     TableFolder(tmp_path).write(kept())
     there = json.loads((tmp_path / "table-4a.json").read_text())
-    assert there.pop("sha256") and Kept.model_validate(there) == kept()
+    assert there.pop("sha256") and TableKept.model_validate(there) == kept()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from cktat.errors import CktatError
-from cktat.training import read_json, write_json
+from cktat.training import Kept, read_sealed, write_sealed
 
 Kind = Literal["ok", "doubt", "not checked"]
 State = Literal["no doubts", "doubts", "not examined"]
@@ -90,22 +90,43 @@ class Verdict:
         return "\n".join([self.headline, *lines])
 
     def write(self, path: Path) -> None:
-        """Writes it as JSON, atomically."""
-        write_json(path, {"state": self.state} | asdict(self))
+        """Writes it as JSON with the sum of its content, atomically."""
+        write_sealed(path, {"state": self.state} | asdict(self))
 
     @classmethod
     def read(cls, path: Path) -> Verdict:
-        """Reads what `write` wrote. Raises CktatError if the file is broken."""
-        fields = read_json(path)
+        """Reads what `write` wrote. Raises CktatError if the file is broken or was edited since."""
+        fields = read_sealed(path, VerdictKept, "a verdict of `cktat evaluate`")
         try:
             verdict = cls(
                 tuple(Finding(**found) for found in fields["findings"]),
-                dict(fields["protocol"]),
-                float(fields["seconds"]),
-                dict(fields["provenance"]),
+                fields["protocol"],
+                fields["seconds"],
+                fields["provenance"],
             )
-            if fields["state"] != verdict.state or {f.finding for f in verdict.findings} - set(get_args(Kind)):
-                raise ValueError
-        except (KeyError, TypeError, ValueError):
-            raise CktatError(f"{path} is not a verdict of `cktat evaluate`; remove it, and it is made anew") from None
+        except TypeError:  # a finding has keys that this version does not know
+            raise CktatError(f"{path} is a verdict of another version; remove it to examine anew") from None
+        if fields["state"] != verdict.state:
+            raise CktatError(f"{path} is not a verdict of `cktat evaluate`: its findings do not make it")
         return verdict
+
+
+class FindingKept(Kept):
+    """A finding in the file of a verdict."""
+
+    finding: Kind
+    sentence: str
+    evidence: dict[str, float]
+    threshold: float | None
+    check: str
+    essential: bool
+
+
+class VerdictKept(Kept):
+    """The file of a verdict."""
+
+    state: State
+    findings: list[FindingKept]
+    protocol: dict[str, Any]
+    seconds: float
+    provenance: dict[str, Any]

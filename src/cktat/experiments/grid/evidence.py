@@ -7,17 +7,59 @@ images that were right. It stands for its run where the run's folder is not: on 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
 
 from cktat.errors import CktatError
 from cktat.evaluation import Result, measured, result_files
 from cktat.evaluation.table import card_of, in_ball, is_of
 from cktat.experiments.store import Store
-from cktat.training import RunFolder, Threat
-from cktat.training.files import read_sealed, write_sealed
+from cktat.training import Kept, RunFolder, Threat, read_sealed, write_sealed
+from cktat.training.schemas import EpochKept, OfData
 
 PICKS = ("best", "last")
 FIELDS = ("identity", "design", "config", "data", "commit", "versions", "hardware", "inputs", "calibrated")
+
+
+RECORD = "the record of a run that `cktat table` keeps"
+
+
+class FoundKept(Kept):
+    """A result in a record: of which weights, and which images were right."""
+
+    weights: Literal["best", "last"]
+    attack: str
+    accuracy: float
+    interval: list[float]
+    correct: Annotated[int, Field(ge=0)]
+    images: Annotated[int, Field(ge=1)]
+    protocol: dict[str, Any]
+    robust: Annotated[str, Field(pattern="^[01]+$")]
+
+    @model_validator(mode="after")
+    def _counted(self) -> FoundKept:
+        if (len(self.robust), self.robust.count("1")) != (self.images, self.correct):
+            raise ValueError("its counts are not those of its flags")
+        return self
+
+
+class RecordKept(Kept):
+    """A run's record."""
+
+    identity: str
+    design: str
+    seed: int | None
+    config: dict[str, Any]
+    data: OfData | None
+    history: list[EpochKept]
+    seconds_per_epoch: list[float]
+    results: list[FoundKept]
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record in a file. Raises CktatError if it is broken or was edited."""
+    return read_sealed(path, RecordKept, RECORD)
 
 
 class Evidence:
@@ -29,7 +71,7 @@ class Evidence:
     def __init__(self, store: Store, records: Path | None = None) -> None:
         self.store, self.folders = store, store.by_identity()
         paths = sorted(records.glob("*.json")) if records else []
-        self.records = {record["identity"]: (path, record) for path in paths for record in [read_sealed(path)]}
+        self.records = {record["identity"]: (path, record) for path in paths for record in [read_record(path)]}
 
     def finished(self, identity: str) -> bool:
         """Whether the run's weights are there to be used."""
@@ -121,7 +163,7 @@ def export(run: RunFolder, folder: Path) -> None:
     file that was edited, and where a record of another run has the same name.
     """
     path = folder / f"{run.path.name}.json"
-    earlier = read_sealed(path) if path.is_file() else {"results": []}
+    earlier = read_record(path) if path.is_file() else {"results": []}
     if earlier.get("identity", own := run.read()["identity"]) != own:
         raise CktatError(f"{path} is the record of another run than {run.path}; give another --out")
     found = results(run)

@@ -16,13 +16,38 @@ from cktat.errors import CktatError
 from cktat.evaluation import Subject
 from cktat.evaluation.measure import true_fp32
 from cktat.knowledge import Discarding, Feature, discard
-from cktat.training import commit, hardware, read_json, versions, write_json
+from cktat.training import Kept, commit, hardware, read_sealed, versions, write_sealed
 
 AT_A_TIME = 4
 """Images; each is there as often as noise is drawn."""
 
+ENTROPIES = "a file of entropies of this program"
+
 Watch = Callable[[int, int], None]
 """(images done, images in all)."""
+
+
+class OneKept(Kept):
+    """Of one image; see Entropies."""
+
+    entropy: list[list[float]]
+    change: float
+    settled: float
+
+
+class EntropiesKept(Kept):
+    """The file of the entropies of a network, by the image's place."""
+
+    layer: str
+    discarding: dict[str, Any]
+    provenance: dict[str, Any]
+    seconds: float
+    images: dict[str, OneKept]
+
+
+def read_entropies(path: Path) -> dict[str, Any]:
+    """The fields of a file of entropies. Raises CktatError if it is broken or was edited."""
+    return read_sealed(path, EntropiesKept, ENTROPIES)
 
 
 @dataclass(frozen=True)
@@ -44,8 +69,8 @@ def entropies(
     Raises CktatError if the file is broken; one of other weights, layer or settings is replaced.
     """
     of: dict[str, Any] = {"layer": layer, "discarding": asdict(how), "provenance": subject.provenance()}
-    there: dict[str, Any] = read_json(path) if path.is_file() else {}
-    if not isinstance(there, dict) or any(there.get(key) != value for key, value in of.items()):
+    there: dict[str, Any] = read_entropies(path) if path.exists() else {}
+    if any(there.get(key) != value for key, value in of.items()):
         there = of | {
             "commit": commit(),
             "versions": versions(),
@@ -67,12 +92,12 @@ def entropies(
             done[str(place)] = {"entropy": rounded, "change": round(change, 4), "settled": round(settled, 6)}
         there["seconds"] = round(there["seconds"] + time.perf_counter() - began, 1)
         there["at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        write_json(path, there)
+        write_sealed(path, there)
     watch(len(places), len(places))
     try:
         read = {key: torch.tensor([done[str(i)][key] for i in places]) for key in ("entropy", "change", "settled")}
-    except (KeyError, TypeError, ValueError):
-        raise CktatError(f"{path} is not a file of entropies of this program; remove it") from None
+    except ValueError:  # images of different sizes
+        raise CktatError(f"{path} is not {ENTROPIES}; remove it") from None
     return Entropies({key: value for key, value in there.items() if key != "images"}, **read)
 
 

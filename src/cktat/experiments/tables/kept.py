@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from cktat.errors import CktatError
 from cktat.experiments.tables.declared import TABLES, Row, Table
 from cktat.experiments.tables.filled import Cell, Filled
-from cktat.training import checked, read_sealed, write_sealed
+from cktat.training import Kept, read_sealed, write_sealed
 
 Count = Annotated[int, Field(ge=1)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]  # JSON has lists only
+
+KIND = "what was asked for of a table"
 
 SETTINGS = (
     "data", "model", "recipe", "epochs", "batch_size", "lr", "examples", "precision", "test_images", "aa_images",
@@ -24,15 +27,13 @@ SETTINGS = (
 """What the numbers of one table have in common. Its rows, columns and seeds may grow from one command to the next."""
 
 
-class Kept(BaseModel):
+class TableKept(Kept):
     """What was asked for when a table was written, None where the recipe or the data decide, and why cells have failed
     (by row and column)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     table: str
-    rows: tuple[str, ...]
-    attacks: tuple[str, ...]
+    rows: Names
+    attacks: Names
     weights: Literal["best", "last"]
     seeds: Count
     data: str
@@ -45,7 +46,7 @@ class Kept(BaseModel):
     precision: Literal["fp32", "bf16"]
     test_images: Count | None = None
     aa_images: Count | None = None
-    failures: dict[str, dict[str, str]] = {}
+    failures: dict[str, dict[str, str]] = Field(default_factory=dict)
 
     def with_failures(self, filled: Filled) -> Filled:
         """The same table, with what is known of cells that neither were measured nor failed anew."""
@@ -64,16 +65,16 @@ class TableFolder:
     def file(self, stem: str, ending: str) -> Path:
         return self.path / f"{stem}{'' if self.weights == 'best' else f'-{self.weights}'}.{ending}"
 
-    def read(self, table: str) -> Kept | None:
+    def read(self, table: str) -> TableKept | None:
         """What was asked for when a table was written here, None if it was not. Raises CktatError for an edited file."""
         path = self.file(f"table-{table}", "json")
-        return checked(Kept, read_sealed(path), str(path)) if path.is_file() else None
+        return TableKept(**read_sealed(path, TableKept, KIND)) if path.is_file() else None
 
-    def all(self) -> dict[str, Kept]:
+    def all(self) -> dict[str, TableKept]:
         """The tables that were written here, by name."""
         return {name: kept for name in TABLES if (kept := self.read(name)) is not None}
 
-    def write(self, kept: Kept) -> None:
+    def write(self, kept: TableKept) -> None:
         write_sealed(self.file(f"table-{kept.table}", "json"), kept.model_dump(mode="json"))
 
     def lacking(self, filled: Filled) -> str:
@@ -106,7 +107,7 @@ def _held(path: Path) -> dict[tuple[str, str], float]:
         ) from None
 
 
-def settled(there: Mapping[str, Kept], given: Mapping[str, Any], *, firm: bool) -> dict[str, Any]:
+def settled(there: Mapping[str, TableKept], given: Mapping[str, Any], *, firm: bool) -> dict[str, Any]:
     """The SETTINGS, rows, attacks and seeds of a command: those `given` (None is "not given"), else those of the tables
     `there`, by name.
 
@@ -127,7 +128,7 @@ def settled(there: Mapping[str, Kept], given: Mapping[str, Any], *, firm: bool) 
     return found
 
 
-def differing(there: Mapping[str, Kept], asked: Mapping[str, Any]) -> str:
+def differing(there: Mapping[str, TableKept], asked: Mapping[str, Any]) -> str:
     """The settings of tables that differ from what is asked, in words; "" for none."""
     found = dict.fromkeys(
         f"{_words(name)} {_text(getattr(kept, name))} there, {_text(asked[name])} asked"
@@ -138,14 +139,14 @@ def differing(there: Mapping[str, Kept], asked: Mapping[str, Any]) -> str:
     return "; ".join(found)
 
 
-def widened(table: Table, kept: Kept | None) -> Table:
+def widened(table: Table, kept: TableKept | None) -> Table:
     """The table with the rows that it was written with before, too, in its own order."""
     if kept is None:
         return table
     return _of_rows(table, {row.label for row in table.rows} | set(kept.rows))
 
 
-def again(kept: Kept) -> Table:
+def again(kept: TableKept) -> Table:
     """The table as it was written."""
     return _of_rows(TABLES[kept.table], set(kept.rows))
 

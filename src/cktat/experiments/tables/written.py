@@ -12,7 +12,7 @@ from cktat.experiments.grid.tasks import Key
 from cktat.experiments.tables.declared import Table
 from cktat.experiments.tables.fill import How, TableGrid
 from cktat.experiments.tables.filled import Filled
-from cktat.experiments.tables.kept import SETTINGS, Kept, TableFolder, again, widened
+from cktat.experiments.tables.kept import SETTINGS, TableFolder, TableKept, again, widened
 from cktat.experiments.tables.page import write_page
 from cktat.experiments.tables.text import claims_markdown, csv_text, latex, markdown
 from cktat.training import write_atomic
@@ -63,27 +63,27 @@ class Written:
 class _Part:
     """A table in a folder, how it is filled, and what was asked for when it was written before."""
 
-    def __init__(self, table: Table, how: How, before: Kept | None) -> None:
+    def __init__(self, table: Table, how: How, before: TableKept | None) -> None:
         self.table, self.how, self.before, self.grid = table, how, before, TableGrid((table,), how)
 
     def filled(self, failures: Mapping[Key, str]) -> Filled:
         (found,) = self.grid.fill(failures)
         return found if self.before is None else self.before.with_failures(found)
 
-    def kept(self, filled: Filled) -> Kept:
+    def kept(self, filled: Filled) -> TableKept:
         how, failures = self.how, dict[str, dict[str, str]]()
         for (row, column), cell in filled.cells.items():
             if cell.failure:
                 failures.setdefault(row, {})[column] = cell.failure
         options: dict[str, Any] = {"weights": how.weights} | {name: how.options.get(name) for name in OPTIONS}
         options |= {"precision": self.grid.grid.asked[0].config.precision}
-        return Kept(
+        return TableKept(
             table=self.table.name, rows=filled.rows, attacks=how.attacks_of(self.table),
             seeds=how.seeds, test_images=how.images, aa_images=how.costly_images, failures=failures, **options,
         )  # fmt: skip
 
 
-def _how(kept: Kept, how: How) -> How:
+def _how(kept: TableKept, how: How) -> How:
     """How a table there was filled; where runs and data lie, and who computes, is as of `how`."""
     return replace(
         how, options={**how.options, **{name: getattr(kept, name) for name in OPTIONS}}, seeds=kept.seeds,
@@ -91,6 +91,6 @@ def _how(kept: Kept, how: How) -> How:
     )  # fmt: skip
 
 
-def _grown(table: Table, how: How, kept: Kept) -> _Part:
+def _grown(table: Table, how: How, kept: TableKept) -> _Part:
     attacks = (*kept.attacks, *(name for name in how.attacks_of(table) if name not in kept.attacks))
     return _Part(widened(table, kept), replace(how, seeds=max(how.seeds, kept.seeds), attacks=attacks), kept)

@@ -17,7 +17,22 @@ from cktat.experiments.theory.runs import Record, Task, each, tasks, trained
 from cktat.experiments.theory.setting import CLEAN, Setting
 from cktat.models import Normalised
 from cktat.theory import MultiView, SparseCoding
-from cktat.training import commit, hardware, read_json, versions, write_json
+from cktat.training import Kept, commit, hardware, read_sealed, versions, write_sealed
+
+RECORD = "the record of a run of the theory's experiment"
+
+
+class RecordKept(Kept):
+    """A run's record in out/results."""
+
+    identity: dict[str, Any]
+    design: str
+    condition: dict[str, Any]
+    condition_text: str
+    seed: int
+    measured: dict[str, Any]
+    curve: list[dict[str, Any]]
+    provenance: dict[str, Any]
 
 
 def experiment(setting: Setting, out: Path, *, jobs: int = 1, say: Callable[[str], None] = print) -> list[Record]:
@@ -42,7 +57,7 @@ def measured(task: Task) -> Record:
     slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{design} {condition} s{seed}")
     path = task.out / "results" / f"{slug}.json"
     identity = {"run": run.read()["identity"], "clean": clean.read()["identity"], "eps": condition.eps}
-    if path.is_file() and (old := read_json(path)).get("identity") == identity:
+    if path.exists() and (old := read_sealed(path, RecordKept, RECORD))["identity"] == identity:
         return old
     clean_net = measure.network(clean)
     net, lines = clean_net if run is clean else measure.network(run), measure.followed(run)
@@ -64,8 +79,8 @@ def measured(task: Task) -> Record:
             "seconds_of_training": sum(line["seconds"] for line in run.history()),
         },
     }
-    write_json(path, record)
-    return read_json(path)
+    write_sealed(path, record)
+    return read_sealed(path, RecordKept, RECORD)
 
 
 Look = Callable[[Normalised], dict[str, Any]]

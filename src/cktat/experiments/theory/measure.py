@@ -13,7 +13,7 @@ from torch import Tensor
 from cktat.attacks import Attack, named
 from cktat.models import Normalised, build
 from cktat.theory import MultiView, Samples, correlations
-from cktat.training import RunFolder
+from cktat.training import Kept, RunFolder, parse, read_bytes, sealed, unsealed
 from cktat.training.progress import Silent
 from cktat.usercode import recorded
 
@@ -106,6 +106,12 @@ def survives(net: Normalised, attack: Attack, images: Tensor, y: Tensor, eps: fl
         return net(moved).argmax(dim=1) == y
 
 
+class LookKept(Kept):
+    """A line of features.jsonl: what a look after an epoch found."""
+
+    epoch: int
+
+
 class Watch(Silent):
     """Follows one run: after every epoch a line in its folder of what `look` says of the weights that were just saved."""
 
@@ -120,13 +126,17 @@ class Watch(Silent):
             return
         line = {"epoch": record["epoch"]} | self.look(network(self.folder))
         with (self.folder.path / "features.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(sealed(line)) + "\n")
 
 
 def followed(folder: RunFolder) -> list[dict[str, Any]]:
     """What a Watch wrote, one record per epoch; an epoch that was trained again counts as it was trained last."""
     path = folder.path / "features.jsonl"
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    lines = [
+        unsealed(parse(line, where), LookKept, where, "a line of what was followed", "remove it and its run")
+        for number, line in enumerate(read_bytes(path).splitlines() if path.exists() else [], 1)
+        for where in [f"{path}, line {number},"]
+    ]
     return [line for _, line in sorted({line["epoch"]: line for line in lines}.items())]
 
 
