@@ -69,7 +69,7 @@ def load_subject(
         raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
     weights, card = run.load(pick)
     code = card.get("code")
-    with recorded(run.weights(pick), code if isinstance(code, dict) else {}, trust_code):
+    with recorded(run.path, code if isinstance(code, dict) else {}, trust_code):
         data = data or load(config.data, root or config.root).subset(config.examples)
         module = build(
             card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
