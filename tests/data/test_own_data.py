@@ -11,6 +11,7 @@ from PIL import Image
 from cktat.data import DATASETS, load, own
 from cktat.data.own import from_arrays
 from cktat.errors import CktatError
+from cktat.usercode import source_of
 
 Arrays = dict[str, Any]
 
@@ -221,6 +222,9 @@ def test_functions(tmp_path: Path) -> None:
     assert load(f"{spec}:arrays").size == (8, 8)
     own = load(f"{spec}:dataset")
     assert (own.name, own.augment, len(own.train)) == (f"{spec}:dataset", "crop-flip", 1097)
+    # arrays say all themselves; a Dataset also has what the text chose
+    assert load(f"{spec}:arrays").code == "" and own.code == source_of(f"{spec}:dataset").sha256
+    assert own.content != own.fingerprint == load("digits").fingerprint == load("digits").content
     for name, message in {
         "number": "returned a int; it must return a Dataset or a dictionary of arrays",
         "breaks": "the function failed: RuntimeError: disk on fire",

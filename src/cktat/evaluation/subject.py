@@ -72,7 +72,7 @@ def load_subject(
     weights, card = run.load(pick)
     if data is None and moved_to is not None:  # named by whoever asks, not by the run
         data = load(moved_to, root or config.root).subset(config.examples)
-    with recorded(run.weights(pick), card.get("code") or {}, trust_code):
+    with recorded(run.path, card.get("code") or {}, trust_code):
         if data is None:
             try:
                 data = load(config.data, root or config.root).subset(config.examples)

@@ -67,7 +67,7 @@ class Runner:
             enter = partial(self._enter, config, data, made, code, folder, held, resume, ensure)
             place, name, going = self.world.patiently(enter, self.stop, self.say) if wait else self.world.once(enter)
             if going is not None:
-                self._train(going, data, made, code, place, name)
+                self._train(going, data, made, place, name)
         return place
 
     def _enter(
@@ -105,9 +105,7 @@ class Runner:
         there = folder.config()
         return folder, name, config.model_copy(update={"threads": there.threads, "threat": there.threat})
 
-    def _train(
-        self, config: RunConfig, data: Dataset, design: Design, code: dict[str, str], folder: RunFolder, name: str
-    ) -> None:
+    def _train(self, config: RunConfig, data: Dataset, design: Design, folder: RunFolder, name: str) -> None:
         given, inputs = self._given(config, data, design)
         torch.set_num_threads(config.threads)  # a teacher that was resumed just now set those of its own record
         calibrated = self.world.once(lambda: go_on_with(folder, inputs))
@@ -122,7 +120,7 @@ class Runner:
             design, config, data, lambda model, number: self._module(config, data, model or config.model, number),
             given, self.world,
         )  # fmt: skip
-        card = card_of(config, data, design, name, code)
+        card = card_of(config, data, design, name, self.world.once(folder.read).get("code") or {})
         started = time.monotonic()
         fit(training, folder, card, stop=self.stop, watch=self.watch)
         clean = training.history[-1]["held_out"]["clean"]

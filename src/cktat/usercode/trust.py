@@ -21,6 +21,9 @@ _pins: ContextVar[Mapping[str, str]] = ContextVar("pins", default={})  # noqa: B
 _reading: ContextVar[tuple[Path, bool] | None] = ContextVar("reading", default=None)
 _own: set[str] = set()
 
+NOWHERE = (OSError, RuntimeError)
+"""No such file, or none that may be written; no home at all."""
+
 
 @contextmanager
 def pinned(code: Mapping[str, str]) -> Iterator[None]:
@@ -92,7 +95,7 @@ def _remember(spec: str, source: Source) -> None:
     _own.add(key)
     if key in _kept():
         return
-    with suppress(OSError):  # where it cannot be kept, the next command asks for --trust-code
+    with suppress(*NOWHERE):  # where it cannot be kept, the next command asks for --trust-code
         _file().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(_file(), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         with os.fdopen(handle, "a", encoding="utf-8") as file:
@@ -106,7 +109,7 @@ def _key(spec: str, source: Source) -> str:
 def _kept() -> set[str]:
     try:
         return set(_file().read_text(encoding="utf-8", errors="replace").splitlines())
-    except OSError:
+    except NOWHERE:
         return set()
 
 
