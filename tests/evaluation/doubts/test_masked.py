@@ -213,6 +213,6 @@ def test_a_network_that_lures_attacks_to_a_class_they_never_reach_is_doubted() -
     x = 0.5 + torch.linspace(-1e-3, 1e-3, 20).view(-1, 1, 1, 1).expand(20, 1, 8, 8)
     verdict = examine(Lured(), x, torch.zeros(20, dtype=torch.int64), eps=0.1)
     found = verdict_of(verdict, "targeted")
-    assert found.finding == "doubt" and found.evidence["only_by_targets"] == 1
+    assert found.finding == "doubt" and found.evidence["of_left"] == 1
     assert verdict_of(verdict, "more steps").evidence["broken_by_100"] == 0
     assert {"other objective", "restarts"}.isdisjoint(doubted(verdict)), "no other attack finds the way"

@@ -162,21 +162,30 @@ def test_the_largest_ball_leaves_chance_and_three_deviations(left: int, finding:
 
 
 @pytest.mark.parametrize(
-    ("found", "images", "finding"), [(5, 100, "ok"), (6, 100, "doubt"), (2, 20, "ok"), (3, 20, "doubt")]
-)
-def test_an_attack_aimed_at_classes_and_a_stronger_one(found: int, images: int, finding: str, probe) -> None:
-    """From 3 images on, and above 5 %."""
-    aimed = effort.targeted(probe(images=images, by_targets=marked(found, images)))
-    assert (aimed.finding, aimed.evidence["only_by_targets"]) == (finding, found / images)
-    usual, strong = ~marked(5, images), ~marked(5 + found, images)
+    ("found", "left", "images", "finding"),
+    [
+        (4, 40, 100, "ok"), (5, 40, 100, "doubt"),  # above 10 % of what is left
+        (3, 10, 100, "ok"), (4, 10, 100, "doubt"),  # above 3 % of all
+        (2, 10, 20, "ok"), (3, 10, 20, "doubt"),  # from 3 on
+    ],
+)  # fmt: skip
+def test_an_attack_aimed_at_classes_and_a_stronger_one(found: int, left: int, images: int, finding: str, probe) -> None:
+    broken = images - left
+    by_targets = marked(broken + found, images) & ~marked(broken, images)
+    aimed = effort.targeted(probe(images=images, by_usual=marked(broken, images), by_targets=by_targets))
+    usual, strong = ~marked(broken, images), ~marked(broken + found, images)
     read = effort.stronger_attacks(probe({"pgd20": usual | True, "cw": usual, "aa-fast": strong}, images=images))
-    assert (read.finding, read.evidence["only_by_stronger"]) == (finding, found / images)
-    assert read.evidence["left_by_usual"] == images - 5 and read.evidence["left_by_all"] == images - 5 - found
+    for made in (aimed, read):
+        assert made.finding == finding
+        assert made.evidence == {"of_left": found / left, "of_all": found / images, "images": images}
 
 
 def test_pgd_100_at_22_percent_beside_a_screening_at_14_is_a_doubt(probe) -> None:
     found = effort.stronger_attacks(probe({"pgd100": ~marked(39, 50), "aa-fast": ~marked(43, 50)}, images=50))
-    assert found.finding == "doubt" and "aa-fast breaks 8 % of 50 images that the usual attacks left" in found.sentence
+    assert (
+        found.finding == "doubt"
+        and "aa-fast breaks 4 of the 11 of 50 images that the usual attacks left" in found.sentence
+    )
 
 
 @pytest.mark.parametrize("names", [("pgd20", "cw"), ("aa", "square"), ()])

@@ -17,7 +17,8 @@ LUCK = 0.1
 OBJECTIVES = 0.1
 FEW = 7
 """Fewer images in favour of one attack and none of the other happen by chance more often than once in 100 (2 ** -7)."""
-BEYOND = 0.05
+BEYOND = 0.1
+CLEARLY = 0.03
 SOME = 3
 """Images that only the stronger attack breaks: no chance is in them, but one or two lie on the boundary of anything."""
 
@@ -102,46 +103,48 @@ def other_objective(probe: Probe) -> Finding:
 
 
 def targeted(probe: Probe) -> Finding:
-    """An attack that aims at the likeliest wrong classes breaks hardly more than the usual ones. Doubted from 5 % of the
-    images (and 3) that PGD-100 and the same ascent on the margin both left.
+    """An attack that aims at the likeliest wrong classes breaks hardly more than the usual ones. Doubted where it breaks
+    more than 10 % of the images that PGD-100 and the same ascent on the margin both left, and 3 % of all (and 3).
 
-    Honest networks lose about 1 point to it. It is what APGD-T adds in AutoAttack, in short.
+    It is what APGD-T adds in AutoAttack, in short.
     """
-    part, doubted = _beyond(int(probe.by_targets.sum()), probe.images)
+    found, left = int(probe.by_targets.sum()), int((~probe.by_usual).sum())
+    part, doubted = _beyond(found, left, probe.images)
     sentence = (
-        f"An attack aimed at the {TARGETS} likeliest wrong classes breaks {percent(part)} of {probe.images} images that "
-        f"PGD-{STEPS} and the same attack on the margin left"
+        f"An attack aimed at the {TARGETS} likeliest wrong classes breaks {found} of the {left} images that PGD-{STEPS} and "
+        f"the same attack on the margin left"
         + (": these say too much. Report AutoAttack's number (`aa`)." if doubted else ".")
     )
-    return judged(doubted, sentence, BEYOND, only_by_targets=part, images=probe.images)
+    return judged(doubted, sentence, BEYOND, of_left=part, of_all=share(found, probe.images), images=probe.images)
 
 
 def stronger_attacks(probe: Probe) -> Finding:
-    """The evaluation's AutoAttack, or a part of it, breaks hardly more than its FGSM, PGD, MIM and CW. Doubted from 5 % of
-    the images (and 3) that all of these left.
+    """The evaluation's AutoAttack, or a part of it, breaks hardly more than its FGSM, PGD, MIM and CW. Doubted where it
+    breaks more than 10 % of the images that all of these left, and 3 % of all (and 3).
 
-    Both are worst cases over the evaluation's results. Honest networks lose 1 to 3 points.
+    Both are worst cases over the evaluation's results. Robust networks lose a few points of fifty.
     """
     usual = _broken(probe, [name for name in probe.results if name in ATTACKS])
     strong = _broken(probe, [name for name in probe.results if name not in ATTACKS])
     if usual is None or strong is None:
         return not_checked("The evaluation has no results of both the usual attacks and AutoAttack or a part of it.")
-    found, images = int((strong & ~usual).sum()), len(usual)
-    part, doubted = _beyond(found, images)
+    found, left, images = int((strong & ~usual).sum()), int((~usual).sum()), len(usual)
+    part, doubted = _beyond(found, left, images)
     names = ", ".join(name for name in probe.results if name not in ATTACKS)
-    sentence = f"{names} breaks {percent(part)} of {images} images that the usual attacks left" + (
+    sentence = f"{names} breaks {found} of the {left} of {images} images that the usual attacks left" + (
         ": their numbers say too much. Report the worst case." if doubted else "."
     )
-    left = images - int((usual | strong).sum())
-    return judged(
-        doubted, sentence, BEYOND, only_by_stronger=part, left_by_usual=images - int(usual.sum()), left_by_all=left,
-        images=images,
-    )  # fmt: skip
+    return judged(doubted, sentence, BEYOND, of_left=part, of_all=share(found, images), images=images)
 
 
-def _beyond(count: int, images: int) -> tuple[float, bool]:
-    """The share of images that only a stronger attack breaks, and whether it is too large."""
-    return share(count, images), count >= SOME and count > BEYOND * images
+def _beyond(found: int, left: int, images: int) -> tuple[float, bool]:
+    """The share of the images left that only a stronger attack breaks, and whether it is too large.
+
+    Of those left, because 5 points of 80 are what honest networks lose, and 5 of 25 are not; and of all, because where
+    attacks leave next to nothing, nothing is said too much.
+    """
+    part = share(found, left)
+    return part, found >= SOME and part > BEYOND and found > CLEARLY * images
 
 
 def _broken(probe: Probe, names: Iterable[str]) -> Tensor | None:
