@@ -249,6 +249,7 @@ class Shown:
         found = {to_hex(line.get_color()): [(float(x), float(y)) for x, y in line.get_xydata()] for line in whole}
         numbers = {to_hex(text.get_color()): text for text in axes.texts if text.get_text().isdigit()}
         assert len(found) == len(whole) and numbers.keys() == found.keys()
+        assert [text.get_text() for text in numbers.values()] == self.numbers(list(numbers))
         assert {colour: text.xy for colour, text in numbers.items()} == {c: points[-1] for c, points in found.items()}
         return found
 

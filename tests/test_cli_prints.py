@@ -18,6 +18,7 @@ from cktat.cli.output import print_table
 from cktat.evaluation import Result
 from cktat.evaluation.statistics import wilson
 from cktat.experiments import Store
+from cktat.training import Stopped
 
 Cktat = Callable[..., list[str]]
 
@@ -134,6 +135,9 @@ def test_evaluate_and_runs_print_what_the_files_hold(cktat: Cktat, tiny: Any, ru
             f"{100 * high:.1f}]",
         ]
 
+    with pytest.raises(Stopped):
+        runs.train("mart", tmp_path / "runs", steps=runs.Steps(until=5))  # of 8: in the second epoch
+    begun = next(run for run in Store(tmp_path / "runs").runs() if run.config().design == "mart")
     head, *listed = cktat("runs")
     columns = [head.index(name) for name in ("run", "design", "set", "epochs", "best held-out PGD", "result files")]
     cells = {
@@ -142,11 +146,12 @@ def test_evaluate_and_runs_print_what_the_files_hold(cktat: Cktat, tiny: Any, ru
     }
     for run, design, hyper, epochs, files in (
         (plain, "TRADES", "", "1/1", "0"),
+        (begun, "MART", "", "1/2", "0"),
         (other, "CKTAT", "tau 1.0, beta 2.0", "2/2", str(len(list(other.results.glob("*.json"))))),
     ):
         best = max(line["held_out"]["pgd"] for line in run.history())
         assert cells[run.path.name] == [design, hyper, epochs, f"{best:.3f}", files]
-    assert len(cells) == 3, "the clean network that the second needs"
+    assert len(cells) == 4, "the clean network that the second needs"
 
 
 def test_a_table_in_a_pipe_is_one_row_a_line(capsys: pytest.CaptureFixture[str]) -> None:

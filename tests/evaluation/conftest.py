@@ -128,14 +128,16 @@ def write_card(folder: RunFolder, pick: str, card: dict[str, Any]) -> None:
 
 
 def write_extras(folder: RunFolder, eps: float, channels: int, number: int) -> None:
-    """The best weights' accuracy curve and pictures."""
+    """The best weights' accuracy curve and pictures. The third network is right of one image only."""
     correct = [10 - number, 6 - number, number - 1]
     curve: dict[str, Any] = {"attack": "pgd20", "images": 10, "eps": [0.0, eps, 2 * eps], "correct": correct}
     write_sealed(folder.results / "best-curve.json", curve | {"weights_sha256": "b" * 64})
     draws = torch.Generator().manual_seed(number)
     x, change = (torch.rand(3, channels, 8, 8, generator=draws) for _ in range(2))
-    y, after = torch.tensor([0, 1, 2]), torch.tensor([0, 2, 1])
-    tensors = {"x": x, "x_adv": (x + eps * (2 * change - 1)).clamp(0, 1), "y": y, "before": y.clone(), "after": after}
+    y = torch.tensor([0, 1, 2])
+    before, after = ([1, 2, 2], [1, 1, 0]) if number == 3 else ([0, 1, 2], [0, 2, 1])
+    tensors = {"x": x, "x_adv": (x + eps * (2 * change - 1)).clamp(0, 1), "y": y}
+    tensors |= {"before": torch.tensor(before), "after": torch.tensor(after)}
     tensors["index"] = torch.tensor([4, 7, 5]) + number
     write_pictures(folder.results / "best-pictures.safetensors", tensors, "b" * 64)
 

@@ -16,7 +16,7 @@ from matplotlib.image import imread
 from safetensors.torch import load_file
 from torch import Tensor
 
-from cktat.evaluation import compare_pair, write_report
+from cktat.evaluation import Finding, Verdict, compare_pair, write_report
 from cktat.evaluation.figures import COLOURS
 from cktat.evaluation.statistics import wilson
 from cktat.training import RunFolder
@@ -162,6 +162,8 @@ def test_classes_have_the_numbers_of_their_own_images(page: Element, shown: Any)
         ["dog n = 3", "100", "33", "100", "67"],
         ["frog n = 3", "100", "0", "67", "33"],
     ]
+    # half of the fewest images, 1 of 3, has the widest interval of whole numbers of them: 6.1 to 79.2
+    assert "reaches up to ±37 points" in shown.text(shown.under(page, "Accuracy per class")[1])
     cells = [td for table in shown.under(page, "Accuracy per class") for td in table.iter("td") if td.get("title")]
     assert [td.get("title") for td in cells[:4]] == ["3 of 4", "1 of 4", "3 of 4", "2 of 4"]
     assert [(td.get("style") or "").partition(": ")[2] for td in cells[:4]] == ["0.750", "0.250", "0.750", "0.500"]
@@ -213,3 +215,21 @@ def test_every_run_has_its_own_files_and_settings(page: Element, two: list[RunFo
             weights = row[0][0] * 12
             assert (row[2], row[4]) == ("1.5", f"2026-01-02T03:04:05Z, epoch 2, sha256 {weights}")
             assert ("eps" in row[3]) == ("clean" not in row[0]) and "test images 10" in row[3]
+
+
+def test_an_answer_is_right_if_it_is_the_true_class(run: Make, shown: Any, tmp_path: Path) -> None:
+    page = shown.page(write_report([run(extras=3)], tmp_path / "r.html"))
+    _, first, second, _ = next(e for e in shown.under(page, "1 TRADES seed 3") for e in e.iter("table")).iter("tr")
+    assert [shown.text(td) for td in first] == ["x", "✗ dog", "✗ frog", "✓ frog"]
+    assert [shown.text(td) for td in second] == ["x′", "✗ dog", "✓ dog", "✗ cat"]
+
+
+@pytest.mark.parametrize("pick", ["best", "last"])
+def test_doubts_are_those_of_the_weights_that_are_shown(pick: str, run: Make, shown: Any, tmp_path: Path) -> None:
+    folder = run(measured=FIRST)
+    for weights in ("best", "last"):
+        found = Finding("doubt", f"Of the {weights} ones.", {"accuracy": 0.95}, 0.2, "large eps")
+        verdict = Verdict((found,), {"images": 128}, 4.1, {"weights_sha256": weights[0] * 64})
+        verdict.write(folder.results / f"{weights}-verdict.json")
+    text = shown.text(shown.page(write_report([folder], tmp_path / "r.html", pick=pick)))
+    assert f"Of the {pick} ones." in text and text.count("Of the best ones.") + text.count("Of the last ones.") == 2

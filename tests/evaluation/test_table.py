@@ -126,6 +126,18 @@ def test_the_text_table_is_aligned_and_states_its_terms(run: Make) -> None:
     ]
 
 
+def test_what_a_row_lacks_stays_empty_in_its_own_column(run: Make) -> None:
+    whole = {"best-clean": "1111111110", "best-pgd20": "1111111100", "best-cw": "1111111000"}
+    runs = [
+        run("one", seed=4, measured=whole),
+        run("two", seed=5, measured={"best-clean": "1111110000", "best-cw": "1100000000"}),
+    ]
+    head, one, _, two, below, _ = text_table(runs).splitlines()
+    assert one.split() == ["TRADES", "4", "best", "90.0", "80.0", "70.0", "70.0"]
+    assert two.split() == ["TRADES", "5", "best", "60.0", "20.0", "20.0"]
+    assert two.index("20.0") + 4 == head.index("cw") + 2 == below.index("5.7-51.0") + 8
+
+
 def test_the_text_table_says_how_to_evaluate(run: Make, tmp_path: Path) -> None:
     folder = run("with space")
     assert not_evaluated(folder) == "not evaluated yet: `cktat evaluate 'with space'`"

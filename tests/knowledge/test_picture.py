@@ -105,6 +105,8 @@ def test_every_image_stands_under_its_network_and_beside_its_class() -> None:
             colour = COLOURFUL[i].permute(1, 2, 0).numpy()
             grey = 0.75 + 0.25 * colour.mean(axis=2, keepdims=True).repeat(3, axis=2)
             assert shown(lit) == pytest.approx(np.where(kept[..., None], colour, grey), abs=1e-6)
+    heads = [text for text in figure.texts if text.get_weight() == "bold"]
+    assert [text.get_text() for text in sorted(heads, key=lambda text: text.get_position()[0])] == ["PGD-AT", "TRADES"]
     tops = [axes.get_title() for axes in places(figure, 2)[0]]
     assert tops == ["", *["entropy", "knowledge points"] * 2]
 

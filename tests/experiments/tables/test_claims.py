@@ -80,6 +80,7 @@ def test_what_holds_and_what_fails_on_the_papers_own_numbers() -> None:
         ([0.5, 0.502, 0.504, 0.506, 0.508, 0.5], "holds, within noise", 0),
         ([0.2, 0.3, 0.4, 0.9, 0.6, 0.5], "fails", 2),
         ([0.2, 0.3, 0.4, 0.504, 0.5, 0.3], "fails, within noise", 2),
+        ([0.2, 0.3, 0.3, 0.5, 0.9, 0.6], "fails, within noise", 2),  # not above is not enough
     ],
 )
 def test_measured_rows_in_and_out_of_order(shares: list[float], says: str, broken: int, filled: Make) -> None:

@@ -57,6 +57,7 @@ def test_hyper_parameters_are_the_paper_s() -> None:
         assert (found["tau"], found["beta"], found["start"], found["teacher"]) == (5, beta, "standard", "standard")
     assert parameters("4a", "LTD (clean initialization)")["start"] == "standard"
     assert parameters("3a", "clean training model initialization")["start"] is None
+    assert parameters("3a", "KL(S(x'), S(x))")["beta"] == 0 and parameters("3a", "nothing")["beta"] == 6
     for row in ("ARD", "IAD", "RSLAD", "LTD", "LBGAT"):
         assert parameters("1a", row)["teacher"] == parameters("1b", row)["teacher"] == "standard"
     assert of("3a", "KL(T^tau(x), S(x'))").startswith("hard 1.0"), "what takes the place of the guide"

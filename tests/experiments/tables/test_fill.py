@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cktat.evaluation.statistics import wilson
 from cktat.experiments.tables.declared import TABLES, Row, Table
 from cktat.experiments.tables.fill import How, TableGrid, paper_of
 from cktat.experiments.tables.filled import Filled
@@ -24,26 +26,38 @@ def right(row: str, seed: int, weights: str, attack: str, images: int) -> str:
 
 
 def logged(row: str, seed: int) -> list[dict[str, Any]]:
-    base = 0.1 * len(row) + 0.01 * seed
-    return [{"epoch": e, "held_out": {"clean": base + e, "pgd": base + e / 2}} for e in (1, 2)]
+    base = 0.05 * len(row) + 0.01 * seed
+    return [
+        {"epoch": e, "loss": base, "held_out": {"images": 12, "clean": base + 0.1 * e, "pgd": base / e}, "seconds": 1.0}
+        for e in (1, 2)
+    ]
+
+
+def found(row: str, seed: int, weights: str, attack: str, images: int) -> dict[str, Any]:
+    """A result as a record has it."""
+    flags = right(row, seed, weights, attack, images)
+    correct = flags.count("1")
+    low, high = wilson(correct, images)
+    return {
+        "weights": weights, "attack": attack, "images": images, "robust": flags, "correct": correct,
+        "accuracy": correct / images, "interval": [low, high],
+        "protocol": {} if attack == "clean" else {"norm": "Linf", "eps": 0.1},
+    }  # fmt: skip
 
 
 def records_of(it: TableGrid, folder: Path) -> None:
     """A record of every row and seed: best and last weights, on 30 and on 12 images."""
-    for row in ROWS:
-        for seed in range(it.how.seeds):
-            results = [
-                {
-                    "weights": weights, "attack": attack, "images": images,
-                    "robust": right(row.label, seed, weights, attack, images),
-                    "protocol": {} if attack == "clean" else {"norm": "Linf", "eps": 0.1},
-                }
-                for weights in ("best", "last") for attack in ("clean", "pgd20", "aa") for images in (12, 30)
-            ]  # fmt: skip
-            identity = it.grid.identities[f"4a {row.label}, seed {seed}"]
-            about = {"identity": identity, "history": logged(row.label, seed), "results": results, "commit": f"c{seed}"}
-            about |= {"versions": {"torch": f"2.1{seed}"}, "hardware": {"cpu": row.label, "threads": 1 + seed}}
-            write_sealed(folder / f"{row.design}-{seed}.json", about)
+    for one in it.grid.asked:
+        label, seed = one.label.split()[1].rstrip(","), one.config.seed
+        cases = itertools.product(("best", "last"), ("clean", "pgd20", "aa"), (12, 30))
+        record = {
+            "identity": it.grid.identities[one.label], "design": one.config.design, "seed": seed,
+            "config": one.config.model_dump(mode="json"), "data": {"name": "tiny", "fingerprint": "f" * 64},
+            "history": logged(label, seed), "seconds_per_epoch": [1.0, 1.0], "commit": f"c{seed}",
+            "versions": {"torch": f"2.1{seed}"}, "hardware": {"cpu": label, "threads": 1 + seed},
+            "results": [found(label, seed, *case) for case in cases],
+        }  # fmt: skip
+        write_sealed(folder / f"{one.config.design}-{seed}.json", record)
 
 
 def filled(tiny: Any, folder: Path, **how: Any) -> Filled:

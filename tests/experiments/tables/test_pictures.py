@@ -14,7 +14,7 @@ import pytest
 
 from cktat.evaluation import compare_pair
 from cktat.evaluation.figures import COLOURS
-from cktat.experiments.tables import Cell, Filled, Measured, write_page
+from cktat.experiments.tables import Cell, Filled, Measured, verdicts_of_paper, write_page
 
 Make = Callable[..., Filled]
 ROWS, COLUMNS = ("A", "B", "C"), ("clean", "pgd20", "aa")
@@ -166,6 +166,16 @@ def test_histories_are_the_means_of_a_rows_seeds(page: Element, shown: Any) -> N
             widths = [(high - low) / 2 for _, low, high in sorted(bands[colour])]
             assert widths == pytest.approx([stdev(at) for at in zip(*seeds, strict=True)])
         assert shown.figure(title).axes[0].get_xlabel() == "epoch"
+
+
+def test_claims_on_the_papers_numbers_stand_beside_those_on_ours(page: Element, shown: Any) -> None:
+    part = next(element for element in page.iter("section") if element.get("id") == "claims")
+    head, *rows = shown.table([part])
+    assert head == ["claim", "on the paper’s numbers", "on ours"]
+    theirs = [verdict for verdict in verdicts_of_paper() if verdict.claim.section.endswith(("3b", "4a"))]
+    assert [row[0] for row in rows] == [f"{verdict.claim.sentence} {verdict.claim.section}" for verdict in theirs]
+    for verdict, (_, paper, own) in zip(theirs, rows, strict=True):
+        assert paper.startswith(verdict.says) and verdict.says in ("holds", "fails") and own == "not measured"
 
 
 def test_every_result_file_is_listed_with_its_seed(page: Element, shown: Any) -> None:
