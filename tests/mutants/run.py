@@ -226,13 +226,24 @@ def main() -> int:
             importlib.import_module(name)
         except ImportError:
             continue  # then nothing here imports it
-    began, normal = time.monotonic(), {}
-    for child, code in every([(None, tests, 3600.0) for tests in dict.fromkeys(f.tests for f in whole)], words.jobs):
-        normal[child.tests] = child.seconds if code == 0 else None
+    began = time.monotonic()
+    # every file of tests by itself, for several faults name it: without a fault it must pass, and take its usual time
+    normal: dict[str, float] = {}
+    single = dict.fromkeys(test for fault in whole for test in fault.tests)
+    for child, code in every([(None, (test,), 3600.0) for test in single], words.jobs):
+        (test,) = child.tests
         if code:
-            print(f"BROKEN    {' '.join(child.tests)} fail without a fault:\n{child.output()[-2000:]}", flush=True)
-    broken = [fault for fault in whole if normal[fault.tests] is None]
-    tried = [(f, f.tests, 30 + PATIENCE * normal[f.tests]) for f in whole if f not in broken]
+            print(f"BROKEN    {test} fails without a fault:\n{child.output()[-2000:]}", flush=True)
+        else:
+            normal[test] = child.seconds
+            if words.verbose:
+                print(f"passed    {test} without a fault [{child.seconds:.0f} s]", flush=True)
+    broken = [fault for fault in whole if not normal.keys() >= set(fault.tests)]
+    tried = [
+        (fault, fault.tests, 30 + PATIENCE * sum(normal[test] for test in fault.tests))
+        for fault in whole
+        if fault not in broken
+    ]
     found, survived = [], []
     for child, code in every(tried, words.jobs):
         (found if code else survived).append(child.fault)
