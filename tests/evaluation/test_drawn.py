@@ -41,7 +41,7 @@ def test_the_curve_counts_the_images_that_pgd_20_leaves_at_each_radius(subject: 
     assert weaker != curve["correct"][1:], "otherwise one step would do as well"
 
 
-def test_pictures_are_the_first_right_images_before_and_after_the_attack(
+def test_pictures_are_the_first_right_images_and_their_attacked_ones(
     subject: Subject, tested: tuple[Tensor, Tensor]
 ) -> None:
     x, y = tested

@@ -29,3 +29,18 @@ def test_data_that_changed_since_the_training_are_refused(runs: Any, tiny: Any, 
     np.savez(data, **arrays | {"y_test": arrays["y_test"][::-1]})
     with pytest.raises(CktatError, match=r"is not what .* was trained on; its content has changed"):
         load_subject(run, "best", None, torch.device("cpu"))
+
+
+def test_best_and_last_weights_are_each_their_own(runs: Any, tmp_path: Path) -> None:
+    differ = False
+    for seed in range(4):
+        run = runs.train("standard", tmp_path, seed=seed, epochs=4, lr=0.1)
+        for pick in ("best", "last"):
+            weights, card = run.load(pick)
+            subject = load_subject(run, pick, None, torch.device("cpu"))
+            assert all(torch.equal(weights[name], value) for name, value in subject.module.state_dict().items())
+            provenance = evaluate(subject, ())[0].provenance
+            assert (provenance["weights"], provenance["epoch"]) == (pick, card["epoch"])
+            assert provenance["weights_sha256"] == card["weights_sha256"]
+        differ |= run.load("best")[1]["epoch"] != run.load("last")[1]["epoch"]
+    assert differ, "otherwise one would do as well as the other"
