@@ -143,3 +143,8 @@ def test_the_real_data(real_cifar: Callable[[str], Path], layout: Layout, held_o
     # Some images of CIFAR-100 occur twice; none of them is held out and trained on.
     train = {i.tobytes() for i in data.train.images.numpy()}
     assert not any(i.tobytes() in train for i in data.held_out.images.numpy())
+
+
+def test_pixels_are_normalised_by_the_customary_constants_in_the_order_red_green_blue() -> None:
+    assert (CIFAR10.mean, CIFAR10.std) == ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    assert (CIFAR100.mean, CIFAR100.std) == ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
