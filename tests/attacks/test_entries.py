@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import Tensor
 
-from cktat.attacks import ATTACKS
+from cktat.attacks import ATTACKS, SEARCHES
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -40,3 +42,16 @@ def test_the_first_step_is_a_share_of_the_radius(name: str, eps: float, monkeypa
     first = seen[1] if len(seen) > 1 else end
     torch.testing.assert_close(x - first, torch.full_like(x, eps * (1.0 if name == "fgsm" else 0.25)))
     torch.testing.assert_close(x - end, torch.full_like(x, eps))
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_part_of_autoattack_is_the_search_of_its_name(name: str, norm: str) -> None:
+    search = SEARCHES[name](0.1, norm)
+    assert search.name == name and (search.eps, search.norm) == (0.1, norm)
+    loss = {"apgd-ce": "ce", "apgd-dlr": "dlr", "apgd-t": "dlr-targeted"}.get(re.sub(r"-(x5|eot20)", "", name))
+    assert getattr(search, "loss", None) == loss
+    # starts, times classes aimed at
+    assert search.turns(10) == (5 if "-x5" in name else 1) * (9 if name in ("apgd-t", "fab-t") else 1)
+    assert getattr(search, "eot", 1) == (20 if "-eot20" in name else 1)
+    assert getattr(search, "steps", 100) == 100 and getattr(search, "queries", 5000) == 5000
