@@ -164,3 +164,8 @@ def test_one_bit_of_a_file_whose_sum_is_known_is_noticed(folder10: Path, tmp_pat
     (folder / "SHA256SUMS").write_text("<html>not found</html>")
     with pytest.raises(CktatError, match=r"SHA256SUMS is not a list of sums"):
         read_cifar(TINY10, folder)
+
+
+def test_pixels_are_normalised_by_the_customary_constants_in_the_order_red_green_blue() -> None:
+    assert (CIFAR10.mean, CIFAR10.std) == ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    assert (CIFAR100.mean, CIFAR100.std) == ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ def put(root: Path, name: str, *, finished: bool = True, **fields: object) -> Ru
         "config": config,
         "finished": {} if finished else None,
     }
-    folder.write(**(about | fields))
+    folder.begin(**(about | fields))
     return folder
 
 
@@ -76,3 +78,15 @@ def test_a_name_that_there_is_not_is_still_an_error(tmp_path: Path) -> None:
     put(tmp_path, "a-00000001").run_json.write_text("broken")
     with pytest.raises(CktatError, match="no run at b"):
         Store(tmp_path).open("b")
+
+
+@pytest.mark.parametrize("unfinished", ["a-copy", "z-copy"])
+def test_a_finished_run_is_found_before_an_unfinished_one_of_the_same(unfinished, runs: Any, tmp_path: Path) -> None:
+    run, other = runs.train("standard", tmp_path), runs.train("standard", tmp_path, seed=1)
+    copy = tmp_path / unfinished
+    shutil.copytree(run.path, copy)
+    runs.edit(copy / "run.json", lambda fields: fields | {"finished": None}, seal=True)
+    store = Store(tmp_path)
+    for each in (run, other):
+        assert store.find(each.read()["identity"]) == each
+    assert store.find("0123456789abcdef") is None

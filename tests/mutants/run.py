@@ -18,17 +18,13 @@ import signal
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-SOURCE = ROOT / "src" / "cktat"
-FIELDS = {"file", "old", "new", "why", "tests"}
+from faults import ROOT, SOURCE, Fault, read_faults  # beside this file, which is run as a script
+
 HEAVY = (
     "torch",
     "numpy",
@@ -44,59 +40,6 @@ HEAVY = (
 
 PATIENCE = 10
 """How many times longer than without a fault tests may take before they count as failed."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One planted fault. file: relative to src/cktat. old, new: its text, there exactly once, and what takes its place.
-    why: one sentence. tests: what must fail. survives: why no test can find it, "" if one must.
-    """
-
-    file: str
-    old: str
-    new: str
-    why: str
-    tests: tuple[str, ...]
-    survives: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.file}: {self.why}"
-
-    def text(self) -> str:
-        """The text of the file with the fault in it. Raises ValueError for an entry that does not apply any more."""
-        path = SOURCE / self.file
-        if not path.is_file():
-            raise ValueError("there is no such file")
-        text = path.read_text(encoding="utf-8")
-        if (times := text.count(self.old)) != 1:
-            raise ValueError(f"the old text stands there {times} times: {self.old!r}")
-        changed = text.replace(self.old, self.new)
-        if path.suffix == ".py":
-            try:
-                compile(changed, str(path), "exec", dont_inherit=True)
-            except SyntaxError as error:
-                raise ValueError(f"with the new text it is no Python: {error}") from None
-        return changed
-
-    def stale(self) -> str | None:
-        """What is wrong with the entry, None if nothing is."""
-        try:
-            self.text()
-        except ValueError as error:
-            return str(error)
-        gone = [test for test in self.tests if not (ROOT / test.partition("::")[0]).exists()]
-        return f"there are no tests at {gone[0]}" if gone else None
-
-
-def read_faults() -> list[Fault]:
-    """All faults of the list, file by file. Raises ValueError for an entry without its fields."""
-    found = []
-    for path in sorted(HERE.glob("*.toml")):
-        for entry in tomllib.loads(path.read_text(encoding="utf-8"))["fault"]:
-            if not FIELDS <= entry.keys() <= FIELDS | {"survives"} or not entry["tests"]:
-                raise ValueError(f"{path.name}: a fault has {', '.join(sorted(FIELDS))}, not {entry}")
-            found.append(Fault(**entry | {"tests": tuple(entry["tests"])}))
-    return found
 
 
 class Served(importlib.machinery.SourceFileLoader):
@@ -181,9 +124,13 @@ class Child:
             return os.waitstatus_to_exitcode(status) & 0xFF
         if time.monotonic() - self.started < self.patience:
             return None
+        self.kill()
+        return -1
+
+    def kill(self) -> None:
+        """Ends the tests and all that they started."""
         os.killpg(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
-        return -1
 
     @property
     def seconds(self) -> float:
@@ -198,41 +145,61 @@ class Child:
 
 def every(asked: Sequence[tuple[Fault | None, tuple[str, ...], float]], jobs: int) -> Iterator[tuple[Child, int]]:
     """Runs all that is asked, `jobs` at a time: each child with its exit code, as they end."""
-    waiting, running = list(reversed(asked)), []
-    while waiting or running:
-        while waiting and len(running) < jobs:
-            running.append(Child(*waiting.pop()))
-        for child in list(running):
-            if (code := child.ended()) is not None:
-                running.remove(child)
-                yield child, code
-                child.clear()
-        time.sleep(0.02)
+    waiting, running = list(reversed(asked)), list[Child]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(Child(*waiting.pop()))
+            for child in list(running):
+                if (code := child.ended()) is not None:
+                    running.remove(child)
+                    yield child, code
+                    child.clear()
+            time.sleep(0.02)
+    finally:  # interrupted: they are in sessions of their own, where no Ctrl-C reaches them
+        for child in running:
+            child.kill()
+            child.clear()
 
 
 def main() -> int:
     asked = argparse.ArgumentParser(description="Plants faults and asks the tests whether they notice.")
     asked.add_argument("only", nargs="*", help="only faults whose file or reason holds one of these words")
     asked.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
+    asked.add_argument("--check", action="store_true", help="run nothing: only say which entries are stale")
     asked.add_argument("--verbose", action="store_true", help="also a line per fault that was found")
     words = asked.parse_args()
     faults = [f for f in read_faults() if not words.only or any(word in str(f) for word in words.only)]
     stale = {fault: problem for fault in faults if (problem := fault.stale())}
     for fault, problem in stale.items():
         print(f"STALE     {fault}: {problem}")
+    if words.check:
+        print(f"{len(faults)} entries, {len(stale)} stale")
+        return 1 if stale else 0
     whole = [fault for fault in faults if fault not in stale]
     for name in HEAVY:
         try:
             importlib.import_module(name)
         except ImportError:
             continue  # then nothing here imports it
-    began, normal = time.monotonic(), {}
-    for child, code in every([(None, tests, 3600.0) for tests in dict.fromkeys(f.tests for f in whole)], words.jobs):
-        normal[child.tests] = child.seconds if code == 0 else None
+    began = time.monotonic()
+    # every file of tests by itself, for several faults name it: without a fault it must pass, and take its usual time
+    normal: dict[str, float] = {}
+    single = dict.fromkeys(test for fault in whole for test in fault.tests)
+    for child, code in every([(None, (test,), 3600.0) for test in single], words.jobs):
+        (test,) = child.tests
         if code:
-            print(f"BROKEN    {' '.join(child.tests)} fail without a fault:\n{child.output()[-2000:]}", flush=True)
-    broken = [fault for fault in whole if normal[fault.tests] is None]
-    tried = [(f, f.tests, 30 + PATIENCE * normal[f.tests]) for f in whole if f not in broken]
+            print(f"BROKEN    {test} fails without a fault:\n{child.output()[-2000:]}", flush=True)
+        else:
+            normal[test] = child.seconds
+            if words.verbose:
+                print(f"passed    {test} without a fault [{child.seconds:.0f} s]", flush=True)
+    broken = [fault for fault in whole if not normal.keys() >= set(fault.tests)]
+    tried = [
+        (fault, fault.tests, 30 + PATIENCE * sum(normal[test] for test in fault.tests))
+        for fault in whole
+        if fault not in broken
+    ]
     found, survived = [], []
     for child, code in every(tried, words.jobs):
         (found if code else survived).append(child.fault)

@@ -7,14 +7,13 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-RUN = Path(__file__).with_name("run.py")
-spec = importlib.util.spec_from_file_location("mutants_run", RUN)
+spec = importlib.util.spec_from_file_location("planted_faults", Path(__file__).with_name("faults.py"))
 assert spec is not None and spec.loader is not None
-run = importlib.util.module_from_spec(spec)
-sys.modules["mutants_run"] = run  # where dataclasses look for the module of their annotations
-spec.loader.exec_module(run)
+faults = importlib.util.module_from_spec(spec)
+sys.modules["planted_faults"] = faults  # where dataclasses look for the module of their annotations
+spec.loader.exec_module(faults)
 
-FAULTS = run.read_faults()
+FAULTS = faults.read_faults()
 
 
 def test_every_fault_applies_once_compiles_and_names_tests_that_are_there() -> None:
@@ -37,10 +36,16 @@ def test_a_stale_entry_says_what_is_wrong() -> None:
             "why": "w.",
             "tests": ("tests/test_seeds.py",),
         }
-        return run.Fault(**there | fields)
+        return faults.Fault(**there | fields)
 
     assert fault().stale() is None
     assert "there is no such file" in fault(file="nowhere.py").stale()
     assert "stands there 0 times" in fault(old="no such text").stale()
     assert "is no Python" in fault(new="def (").stale()
     assert "no tests at tests/gone.py" in fault(tests=("tests/gone.py::test_it",)).stale()
+
+
+def test_there_are_faults_in_every_part_and_most_in_training_and_evaluation() -> None:
+    rooms = Counter(fault.file.partition("/")[0] for fault in FAULTS)
+    assert len(FAULTS) >= 200 and len(rooms) >= 10
+    assert min(rooms["training"], rooms["evaluation"]) >= 40

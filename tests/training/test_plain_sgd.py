@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import cktat
-from cktat.labels import Design, Learner, Term, adversarial, clean, y
+from cktat.labels import Design, Learner, Schedule, Term, adversarial, clean, y
 from cktat.models import build
 from cktat.seeds import derive, generator
 
@@ -160,3 +160,22 @@ def test_terms_are_summed_with_their_weights(tiny, tmp_path) -> None:
         return 0.25 * on_x + 2.0 * cross_entropy(module, moved, labels, step)
 
     require_equal(run.load("last")[0], trained(tiny, loss)[0])
+
+
+def test_schedules_of_a_design_see_how_far_training_is(tiny, tmp_path) -> None:
+    seen = []
+
+    def weight(at) -> float:
+        seen.append((at.progress, at.epoch, at.epochs, at.step))
+        return 1.0
+
+    S = Learner("S")
+    run = cktat.train(
+        Design("Noted", (Term(S(clean), y, Schedule(weight, "noted")),)),
+        store=tmp_path,
+        show=False,
+        **tiny.options | OPTIONS,
+    )
+    total = EPOCHS * STEPS
+    assert run.finished
+    assert list(dict.fromkeys(seen)) == [(step / total, step // STEPS, EPOCHS, step) for step in range(total)]
