@@ -176,6 +176,7 @@ def _tidy(path: Path, protocol: dict[str, Any], subject: Subject) -> None:
 
 
 def _lock(held: ExitStack, path: Path, subject: Subject) -> None:
+    subject.run.require_begun()
     held.enter_context(locked(path.parent.parent / f".{path.stem}.lock", f"measures {path}"))
     subject.run.sweep()
 
