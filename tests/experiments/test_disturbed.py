@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ from cktat.errors import CktatError
 from cktat.evaluation import Result
 from cktat.experiments import api
 from cktat.training import Gone, RunFolder
-
-MODULE = sys.modules["cktat.evaluation.evaluate"]  # by this name, the package has its function
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -156,15 +153,22 @@ def test_progress_that_a_kill_left_beside_its_result_is_removed_and_no_other(
         api.evaluate(run, ["aa-fast"], seed=seed, **options)
 
     def killed() -> None:
-        monkeypatch.setattr(MODULE, "forget", lambda folder: folder.is_dir() and runs.die())
+        monkeypatch.setattr("cktat.evaluation.place.forget", lambda folder: folder.is_dir() and runs.die())
         evaluate(0)
 
     assert runs.forked(killed)() == -signal.SIGKILL
     (progress,) = run.results.glob("*.part")
     evaluate(0)
     assert not progress.exists()
+    write = Result.write
+
+    def stopped(result: Result, path: Path) -> None:
+        if path.stem == progress.stem:
+            raise CktatError("stopped")
+        write(result, path)
+
     with monkeypatch.context() as patch:  # an unfinished evaluation by another seed beside the result of this one
-        patch.setattr(MODULE, "_write", lambda *_: (_ for _ in ()).throw(CktatError("stopped")))
+        patch.setattr(Result, "write", stopped)
         with pytest.raises(CktatError, match="stopped"):
             evaluate(1)
     assert progress.exists()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from safetensors.torch import save as to_safetensors
 from cktat.attacks import ATTACKS, SUITES, Attack, Mode, Standing, check_names, check_seed, named
 from cktat.data import Split, ordered
 from cktat.errors import CktatError, unknown
+from cktat.evaluation import place
 from cktat.evaluation.measure import flags, predict, true_fp32
 from cktat.evaluation.result import CLEAN, Result, ending
 from cktat.evaluation.subject import Subject
-from cktat.evaluation.suite import Report, fallen, forget, is_of
-from cktat.training import Stop, Stopped, World, commit, hardware, locked, read_json, versions, write_atomic, write_json
+from cktat.evaluation.suite import Report, fallen
+from cktat.training import Stop, Stopped, World, commit, hardware, read_json, versions, write_atomic, write_json
 
 STANDARD_ATTACKS = ("pgd20", "pgd100", "mim", "cw")
 
@@ -89,18 +90,17 @@ def evaluate(
         protocol |= _protocol(attack, subject.norm, radius, mode, world)
         path = subject.run.results / f"{subject.pick}-{name}{ending_of(subject, eps, examples)}.json"
         with ExitStack() as held:
-            result = world.once(partial(_measured, path, protocol, subject))
+            result = world.once(partial(place.measured, path, protocol, subject))
             if result is None:
-                take = partial(_lock, held, path, subject)
+                take = partial(place.lock, held, path, subject)
                 world.patiently(take, stop, say) if wait else world.once(take)
-                result = world.once(partial(_measured, path, protocol, subject))  # by whom this one waited for
+                result = world.once(partial(place.measured, path, protocol, subject))  # by whom this one waited for
             if result is not None:
                 say(f"{name}: measured already, in {path}")
-                world.once(partial(_tidy, path, protocol, subject))
+                world.once(partial(place.tidy, path, protocol, subject))
             else:
                 result = _measure(subject, name, attack, split, protocol, path, seen, told, world)
-                world.once(partial(_write, result, path, subject))
-                world.once(partial(forget, _unfinished(path)))
+                world.once(partial(place.keep, result, path, subject))
         results.append(result)
     return results
 
@@ -135,8 +135,8 @@ def _measure(
     evidence: dict[str, Any] = {}
     if isinstance(attack, tuple):
         told = fallen(
-            subject.module, split, name, mode=protocol["mode"], folder=_unfinished(path), identity=_identity(protocol, subject),
-            report=report, **common,
+            subject.module, split, name, mode=protocol["mode"], folder=place.unfinished(path),
+            identity=place.owner(protocol, subject), report=report, **common,
         )  # fmt: skip
         right, evidence = told.robust, {"broken_by": told.broken_by, "seconds_by_attack": told.seconds}
         watch(name, len(split), int(right.sum()), len(split))
@@ -155,43 +155,6 @@ def _measure(
     }
     text = "".join("1" if flag else "0" for flag in right.tolist())
     return Result(name, text, tuple(split.labels.tolist()), data.classes, protocol, provenance | evidence)
-
-
-def _unfinished(path: Path) -> Path:
-    """Where the progress of a long measurement lies until its result is written."""
-    return path.with_suffix(".part")
-
-
-def _identity(protocol: dict[str, Any], subject: Subject) -> dict[str, Any]:
-    """Whose progress it is that lies there."""
-    return protocol | {key: subject.card[key] for key in ("weights_sha256", "data")}
-
-
-def _tidy(path: Path, protocol: dict[str, Any], subject: Subject) -> None:
-    """Removes the progress that a kill left beside its result."""
-    with suppress(OSError), ExitStack() as held:  # Busy is one: another process is at it
-        if is_of(_unfinished(path), _identity(protocol, subject)):
-            _lock(held, path, subject)
-            forget(_unfinished(path))
-
-
-def _lock(held: ExitStack, path: Path, subject: Subject) -> None:
-    subject.run.require_begun()
-    held.enter_context(locked(path.parent.parent / f".{path.stem}.lock", f"measures {path}"))
-    subject.run.sweep()
-
-
-def _write(result: Result, path: Path, subject: Subject) -> None:
-    subject.run.require_begun()
-    result.write(path)
-
-
-def _measured(path: Path, protocol: dict[str, Any], subject: Subject) -> Result | None:
-    if not path.is_file():
-        return None
-    old = Result.read(path)
-    same = old.protocol == protocol and old.provenance["weights_sha256"] == subject.card["weights_sha256"]
-    return old if same else None
 
 
 def ending_of(subject: Subject, eps: float | None, examples: int | None) -> str:
