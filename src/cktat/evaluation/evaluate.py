@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,13 @@ import torch
 from cktat.attacks import ATTACKS, SUITES, Attack, Mode, Standing, check_names, check_seed, named
 from cktat.data import Split, ordered
 from cktat.errors import CktatError, unknown
+from cktat.evaluation import place
 from cktat.evaluation.drawn import read_curve, write_pictures
 from cktat.evaluation.measure import flags, predict, true_fp32
 from cktat.evaluation.result import CLEAN, Result, ending
 from cktat.evaluation.subject import Subject
-from cktat.evaluation.suite import Report, fallen, forget, is_of
-from cktat.training import Stop, Stopped, World, commit, hardware, locked, versions, write_sealed
+from cktat.evaluation.suite import Report, fallen
+from cktat.training import Stop, Stopped, World, commit, hardware, versions, write_sealed
 
 STANDARD_ATTACKS = ("pgd20", "pgd100", "mim", "cw")
 
@@ -30,9 +30,6 @@ CURVE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 
 BATCH_SIZE = 250
 """Images at a time where nothing else is asked for."""
-
-FREE = {"batch_size", "seed", "mode", "processes"}
-"""What a result may have been measured with in any way, unless one was asked for."""
 
 Watch = Callable[[str, int, int, int], None]
 """(attack, images done, images right so far, images in all)."""
@@ -102,27 +99,26 @@ def evaluate(
         name: subject.run.results / f"{subject.pick}-{name}{ending_of(subject, eps, examples)}.json"
         for name in protocols
     }
-    there = {name: partial(_measured, paths[name], protocols[name], given, subject) for name in protocols}
+    there = {name: partial(place.measured, paths[name], protocols[name], given, subject) for name in protocols}
     if None in [world.once(look) for look in there.values()]:  # all are looked at before the first is measured
-        world.once(lambda: require_writable(subject.run.results))
+        world.once(lambda: place.require_writable(subject.run.results))
     for name, protocol in protocols.items():
         attack, path, look = found.get(name), paths[name], there[name]
         world.together(partial(heed, name, 0, 1))
         with ExitStack() as held:
             result = world.once(look)
             if result is None:
-                take = partial(_lock, held, path, subject)
+                take = partial(place.lock, held, path, subject)
                 world.patiently(take, stop, say) if wait else world.once(take)
                 result = world.once(look)  # by whom this one waited for
             if result is not None:
-                say(f"{name}: measured already{_otherwise(result, protocol)}, in {path}")
-                world.once(partial(_tidy, path, protocol, subject))
+                say(f"{name}: measured already{place.otherwise(result, protocol)}, in {path}")
+                world.once(partial(place.tidy, path, protocol, subject))
             else:
                 if world.once(path.is_file):
                     say(f"{name}: in the place of what other weights of this run had, in {path}")
                 result = _measure(subject, name, attack, split, protocol, path, seen, told, world)
-                world.once(partial(_write, result, path, subject))
-                world.once(partial(forget, _unfinished(path)))
+                world.once(partial(place.keep, result, path, subject))
         results.append(result)
     return results
 
@@ -157,8 +153,8 @@ def _measure(
     evidence: dict[str, Any] = {}
     if isinstance(attack, tuple):
         told = fallen(
-            subject.module, split, name, mode=protocol["mode"], folder=_unfinished(path), identity=_identity(protocol, subject),
-            report=report, **common,
+            subject.module, split, name, mode=protocol["mode"], folder=place.unfinished(path),
+            identity=place.owner(protocol, subject), report=report, **common,
         )  # fmt: skip
         right, evidence = told.robust, {"broken_by": told.broken_by, "seconds_by_attack": told.seconds}
         watch(name, len(split), int(right.sum()), len(split))
@@ -177,74 +173,6 @@ def _measure(
     }
     text = "".join("1" if flag else "0" for flag in right.tolist())
     return Result(name, text, tuple(split.labels.tolist()), data.classes, protocol, provenance | evidence)
-
-
-def _unfinished(path: Path) -> Path:
-    """Where the progress of a long measurement lies until its result is written."""
-    return path.with_suffix(".part")
-
-
-def _identity(protocol: dict[str, Any], subject: Subject) -> dict[str, Any]:
-    """Whose progress it is that lies there."""
-    return protocol | {key: subject.card[key] for key in ("weights_sha256", "data")}
-
-
-def _tidy(path: Path, protocol: dict[str, Any], subject: Subject) -> None:
-    """Removes the progress that a kill left beside its result."""
-    with suppress(OSError), ExitStack() as held:  # Busy is one: another process is at it
-        if is_of(_unfinished(path), _identity(protocol, subject)):
-            _lock(held, path, subject)
-            forget(_unfinished(path))
-
-
-def _lock(held: ExitStack, path: Path, subject: Subject) -> None:
-    where = subject.run.path if subject.run.measured_in is None else path.parent
-    held.enter_context(locked(where / f".{path.stem}.lock", f"measures {path}"))
-    subject.run.sweep()
-
-
-def _write(result: Result, path: Path, subject: Subject) -> None:
-    subject.run.require_begun()
-    result.write(path)
-
-
-def _measured(path: Path, protocol: dict[str, Any], given: set[str], subject: Subject) -> Result | None:
-    """The result of these weights at `path`, None if there is none. Raises CktatError for one that must not be replaced:
-    of another run, or of these weights in a protocol that differs in what was `given` or in the attack itself."""
-    if not path.is_file():
-        return None
-    old = Result.read(path)
-    if old.provenance.get("run") != subject.card["run"]:
-        raise CktatError(f"{path} is a result of another run ({old.provenance.get('run')}); give another --out")
-    if any(old.provenance.get(key) != subject.card[key] for key in ("weights_sha256", "data")):
-        return None
-    free = FREE - given | ({"batch_size", "seed"} if old.attack == CLEAN else set())
-    names = [name for name in old.protocol | protocol if name not in free]
-    different = [
-        f"{name.replace('_', ' ')} {old.protocol.get(name)} there, {protocol.get(name)} asked"
-        for name in names
-        if old.protocol.get(name) != protocol.get(name)
-    ]
-    if different:
-        raise CktatError(
-            f"{path} was measured in another way ({'; '.join(different[:3])}) and is not written over; keep both with "
-            f"--out DIR, or remove it"
-        )
-    return old
-
-
-def _otherwise(result: Result, protocol: dict[str, Any]) -> str:
-    """What is worth saying of a result that is read where no particular way was asked for."""
-    names = [name for name in sorted(FREE) if name in result.protocol and result.attack != CLEAN]
-    said = [f"{n.replace('_', ' ')} {result.protocol[n]}" for n in names if result.protocol[n] != protocol.get(n)]
-    return f" ({', '.join(said)})" if said else ""
-
-
-def require_writable(folder: Path) -> None:
-    """Raises CktatError if nothing can be written into a folder, which need not be there yet."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise CktatError(f"{folder} cannot be written to ({there} forbids it); put results elsewhere with --out DIR")
 
 
 def ending_of(subject: Subject, eps: float | None, examples: int | None) -> str:

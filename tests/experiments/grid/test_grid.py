@@ -18,7 +18,7 @@ from cktat.experiments.runs import Runner
 from cktat.experiments.tables.declared import Row, Table
 from cktat.experiments.tables.fill import How, TableGrid
 from cktat.experiments.tables.filled import Filled
-from cktat.training import RunFolder, Stopped
+from cktat.training import RunFolder, Stopped, Waiting, locked
 
 ROWS = (
     Row("PGDAT", "pgd_at"),
@@ -153,6 +153,18 @@ def test_two_processes_on_one_grid_do_nothing_twice(
     lines = log.read_text().splitlines()
     assert len(lines) == len(set(lines)) == 4 + 3 * 3
     assert not [path for path in store.rglob(".*") if path.name.endswith("lock")], "locks are gone with their work"
+
+
+def test_a_grid_that_waits_for_a_run_of_another_command_says_for_whom_and_stops_when_asked(
+    tiny: Any, tmp_path: Path, runs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Waiting, "SOON", 0.5)
+    name, said = runs.train("pgd_at", tmp_path / "other").path.name, []
+    with locked(tmp_path / "store" / name / ".lock", "trains it elsewhere"):
+        outcome = of(tiny, tmp_path / "store", ROWS[0]).grid.run(stop_after=3.0, say=said.append)
+    assert outcome.stopped == "the time given with --stop-after is over"
+    (line,) = said
+    assert line.startswith(f"waiting for process {os.getpid()} on ") and "which trains it elsewhere since" in line
 
 
 @pytest.mark.parametrize("file", [3, 9, 16, 23, 30, 36])
