@@ -172,8 +172,8 @@ SPOILT = {
         (["trades", "--eps", "nan"], "eps must be a finite number"),
         (["trades", "--eps", "inf"], "eps must be a finite number"),
         (["trades", "--eps", "8"], "wider than the data's box"),
-        (["trades", "--eps", "eight"], "eps must be a number or a fraction such as 8/255, not 'eight'"),
-        (["trades", "--eps", "8/0"], "eps must be a number or a fraction"),
+        (["trades", "--eps", "eight"], "eps must be a finite number, or a fraction such as 8/255, not 'eight'"),
+        (["trades", "--eps", "8/0"], "eps must be a finite number, or a fraction"),
         (["trades", "--step", "0"], "step must be above 0"),
         (["trades", "--step", "-1/255"], "step"),
         (["trades", "--steps", "0"], "steps"),
@@ -501,7 +501,7 @@ def test_data_that_changed_under_a_run_are_refused(refused, runs, tiny, tmp_path
         (["--eps", "-0.1"], "eps must be 0 or more"),
         (["--eps", "nan"], "eps must be a finite number"),
         (["--eps", "1.1"], "wider than the data's box"),
-        (["--eps", "eight"], "eps must be a number or a fraction"),
+        (["--eps", "eight"], "eps must be a finite number, or a fraction"),
         (["--device", "tpu"], "unknown device 'tpu'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -684,7 +684,7 @@ def test_evaluate_answers_a_claim(cktat, run) -> None:
     )
     assert re.search(r"^claimed 100\.0, found at most [\d.]+ \[[\d.]+, [\d.]+\]: \w", done.out, re.MULTILINE)
     assert json.loads((run.results / "best-claimed-first20.json").read_text())["claimed"] == 100
-    for given, message in (("0.56", "in percent"), ("half", "claimed must be a number"), ("101", "in percent")):
+    for given, message in (("0.56", "in percent"), ("half", "claimed must be a finite number"), ("101", "in percent")):
         done = cktat(*words, "--claimed", given)
         assert done.code == 2 and message in done.err and done.err.count("\n") == 1
     assert "name at least one" in cktat("evaluate", run.path, "--attacks", "", "--claimed", "56").err

@@ -12,6 +12,9 @@ from cktat.labels import Average, Design, Learner, Moment, Network, NetworkMix, 
 
 State = dict[str, Tensor]
 
+NORMALISATION = ("mean", "std")
+"""Constants of the data in a state: an average of equal numbers would be rounded away from them."""
+
 Build = Callable[[str | None, int], nn.Module]
 """(architecture or None for the run's, which learner it is) -> a fresh module."""
 
@@ -60,6 +63,8 @@ class Team:
         for average in self.design.averages:
             decay = value(average.decay, moment)
             for name, kept in self.modules[average].state_dict().items():
+                if name in NORMALISATION:
+                    continue
                 kept.copy_(decay * kept + (1 - decay) * self._followed(average, name, moment))  # casts counters down
             if average.copied_back_to and value(average.when, moment):
                 for learner in average.copied_back_to:

@@ -62,6 +62,6 @@ def test_a_cell_takes_the_number_of_its_weights_attack_images_and_ball(measured:
 def test_a_run_that_still_trains_fills_no_cell(measured: tuple[RunFolder, Evidence], runs: Any) -> None:
     run, evidence = measured
     if run.read()["identity"] in evidence.folders:
-        runs.edit(run.run_json, lambda fields: fields | {"finished": None})
+        runs.edit(run.run_json, lambda fields: fields | {"finished": None}, seal=True)
         assert evidence.result(run.read()["identity"], "best", "fgsm", 30, run.config().threat) is None
         assert not evidence.finished(run.read()["identity"])
