@@ -151,7 +151,7 @@ SPOILT = {
         # temperatures, weights
         (["cktat", "--set", "tau=0"], "tau|temperature"),
         (["cktat", "--set", "tau=-1"], "above 0, not -1"),
-        (["cktat", "--set", "tau=.nan"], "must be a finite number above 0, not nan"),
+        (["cktat", "--set", "tau=.nan"], "'.nan' is refused: numbers are finite here"),
         (["cktat", "--set", "tau=nan"], "tau must be a number or auto, not 'nan'|finite number above 0, not nan"),
         (["cktat", "--set", "tau=.inf"], "finite"),
         (["cktat", "--set", "tau=hot"], "tau must be a number or auto, not 'hot'"),

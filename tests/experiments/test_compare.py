@@ -58,8 +58,8 @@ def test_every_cell_is_of_its_design_weights_and_attack(tiny: Any, tmp_path: Pat
             for attack in ("clean", "pgd10"):
                 found = []
                 for seed in (0, 1):
-                    run = it._find(Entry.read(design), seed)
-                    assert run is not None and run.config().seed == seed and run.config().design == design
+                    run = it.grid.evidence().folders[it._identity(Entry.read(design), seed)]
+                    assert run.config().seed == seed and run.config().design == design
                     path, n = run.results / f"{pick}-{attack}.json", next(right)
                     replace(Result.read(path), robust="1" * n + "0" * (30 - n)).write(path)
                     found.append(100 * n / 30)
@@ -70,7 +70,7 @@ def test_every_cell_is_of_its_design_weights_and_attack(tiny: Any, tmp_path: Pat
     for place, row in enumerate(rows):
         design = ("trades", "pgd_at")[place // 2]
         assert row[2:5] == ("2", *(expected[design, row[1], attack] for attack in ("clean", "pgd10")))
-        runs = [run for seed in (0, 1) if (run := it._find(Entry.read(design), seed))]
+        runs = [it.grid.evidence().folders[it._identity(Entry.read(design), seed)] for seed in (0, 1)]
         pace = median(line["seconds"] for run in runs for line in run.history())
         assert row[5] == (f"{pace:.2f}" if row[1] == "best" else "")
     assert [(r["design"], r["seed"], r["config"]["seed"]) for r in it.record()] == [

@@ -178,4 +178,5 @@ def test_schedules_of_a_design_see_how_far_training_is(tiny, tmp_path) -> None:
     )
     total = EPOCHS * STEPS
     assert run.finished
-    assert list(dict.fromkeys(seen)) == [(step / total, step // STEPS, EPOCHS, step) for step in range(total)]
+    at_all = [(step / total, step // STEPS, EPOCHS, step) for step in range(total)]
+    assert list(dict.fromkeys(seen)) == [(0.0, 0, 1, 0), *at_all], "once before the run, to try the loss"

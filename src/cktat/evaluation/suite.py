@@ -151,7 +151,7 @@ def forget(folder: Path) -> None:
 
 def is_of(folder: Path, identity: dict[str, Any]) -> bool:
     """Whether the folder holds the progress of this evaluation, and of no other."""
-    there = [read_json(path) for path in folder.glob("*/whose.json")]
+    there = [read_sealed(path, Kept, UNFINISHED, AGAIN) for path in folder.glob("*/whose.json")]
     return bool(there) and all(one == _plain(identity) for one in there)
 
 
