@@ -61,7 +61,7 @@ def test_a_run_json_that_may_not_be_read_is_passed_over(tmp_path: Path, monkeypa
     monkeypatch.setattr(Path, "open", refused)
     said: list[str] = []
     assert list(Store(tmp_path, say=said.append).by_identity().values()) == [good]
-    assert "permission denied" in said[0].lower()
+    assert "cannot be read: you have no permission" in said[0]
 
 
 def test_a_finished_run_comes_before_an_unfinished_one_and_each_is_read_once(
