@@ -98,7 +98,7 @@ def test_a_full_disk_damages_nothing_that_was_written_before(
 
     with monkeypatch.context() as patch:
         patch.setattr("cktat.training.files.os.fsync", full)
-        with pytest.raises((OSError, CktatError), match="(?i)no space left"):
+        with pytest.raises((OSError, CktatError), match=r"(?i)no space left"):
             runs.train("pgd_at", tmp_path / "full")
     assert leftovers(tmp_path) == []
     run = runs.train("pgd_at", tmp_path / "full", resume=number > 1)
@@ -119,7 +119,7 @@ def test_a_full_disk_in_an_evaluation_keeps_the_results_before_it(
     with monkeypatch.context() as patch:
         patch.setattr("cktat.training.files.os.fsync", full)
         for attack in ("pgd10", "aa-fast"):
-            with pytest.raises((OSError, CktatError), match="(?i)no space left"):
+            with pytest.raises((OSError, CktatError), match=r"(?i)no space left"):
                 api.evaluate(run, [attack], **options)
     after = runs.tree(run.path)
     assert {name: after[name] for name in before} == before and leftovers(run.path) == []
