@@ -96,3 +96,9 @@ def test_two_runs_have_two_folders(tiny: Any, tmp_path: Path) -> None:
     config, store = configure(design="standard", **tiny.options)[0], Store(tmp_path)
     places = [store.place(config, identity * 16).path for identity in "ab"]
     assert places[0] != places[1] and {place.parent for place in places} == {tmp_path}
+
+
+def test_a_trained_run_is_no_imported_network(runs: Any, tmp_path: Path) -> None:
+    run = runs.train("standard", tmp_path)
+    with pytest.raises(CktatError, match=r"unknown imported network in .*\(none\)"):
+        Store(tmp_path).imported(f"standard@{run.read()['identity'][:8]}")

@@ -9,7 +9,7 @@ import pytest
 
 from cktat.training import door, read_sealed, write_sealed
 from cktat.training.door import Kept, parse, read_bytes
-from cktat.training.schemas import HeldOut, NotNegative, Share
+from cktat.training.schemas import HeldOut, Share
 
 
 def test_what_is_too_large_is_refused_and_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_line) -> None:
@@ -40,7 +40,6 @@ def test_a_key_that_stands_twice_and_what_is_no_number_are_refused(text: str, sa
 
 class Half(Kept):
     share: Share
-    radius: NotNegative = 0.0
 
 
 def kept(path: Path, **fields: Any) -> dict[str, Any]:
@@ -62,8 +61,3 @@ def test_a_share_is_between_0_and_1(value: float, tmp_path: Path, one_line) -> N
     write_sealed(tmp_path / "b.json", {"images": 10, "clean": 0.5, "pgd": value})
     with one_line("is not of held-out images: pgd: "):
         read_sealed(tmp_path / "b.json", HeldOut, "of held-out images")
-
-
-def test_a_radius_is_not_below_0(tmp_path: Path, one_line) -> None:
-    with one_line("radius: "):
-        kept(tmp_path / "a.json", share=1.0, radius=-0.1)

@@ -206,6 +206,19 @@ def test_new_results_and_other_weights_are_examined_anew(folder: RunFolder, subj
     assert doubts_of(other).provenance != first.provenance and other.module.calls > 0
 
 
+def test_other_weights_are_examined_anew_where_nothing_was_measured(folder: RunFolder, subject_of) -> None:
+    first = doubts_of(subject_of(folder))
+    weights, card = folder.load("best")
+    save_weights(folder.weights("best"), {n: w if n in ("mean", "std") else 2 * w for n, w in weights.items()}, card)
+    verdict = doubts_of(subject_of(folder))
+    assert first.protocol == verdict.protocol
+    assert (
+        first.provenance["weights_sha256"]
+        != verdict.provenance["weights_sha256"]
+        == folder.load("best")[1]["weights_sha256"]
+    )
+
+
 def test_all_that_was_measured_of_these_images_is_read(folder: RunFolder, subject_of) -> None:
     """A stronger attack on the first images is held against the usual ones on all of them, cut to these."""
     subject = subject_of(folder)
