@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cktat.attacks import ATTACKS, SEARCHES, apgd, attacked, autoattack, cw, fab, fgsm, mim, pgd, square
+from cktat.attacks import ATTACKS, SEARCHES, apgd, attacked, autoattack, cw, fab, fgsm, logits_of, mim, pgd, square
 from cktat.errors import CktatError
 from cktat.evaluation import examine
 from cktat.models import Normalised
@@ -320,6 +320,25 @@ def test_autoattack_takes_images_of_any_type_and_computes_in_fp32(kind: torch.dt
     for name in ("apgd", "exact", "packed", "square"):
         found = ALL[name](net, x.to(kind), y, eps=EPS)
         assert torch.equal(found, ALL[name](net, x.to(kind).float(), y, eps=EPS))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_logits_of_half_precision_are_raised_so_that_losses_are_not(kind: torch.dtype) -> None:
+    net = Small().to(kind)
+    x, _ = images(Small())
+    with torch.no_grad():
+        assert logits_of(net, x).dtype == torch.float32 and torch.equal(logits_of(net, x), net(x.to(kind)).float())
+    assert logits_of(Small().double(), x).dtype == torch.float64
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_one_logit_that_is_not_finite_is_enough(value: float) -> None:
+    x = torch.rand(3, 2, 6, 6)
+    logits = torch.zeros(3, 4)
+    assert torch.equal(logits_of(lambda x: logits, x), logits)
+    logits[1, 2] = value
+    with pytest.raises(CktatError, match=r"gives logits that are not finite \(NaN or infinity\)"):
+        logits_of(lambda x: logits, x)
 
 
 def test_an_object_with_logits_is_those_logits() -> None:

@@ -122,3 +122,23 @@ def test_the_headline_is_the_lowest_and_a_claim_is_written(runs, subject_of, tmp
     assert headline(subject, None, None) == ["worst case: 46.7 % [30.2, 63.9] of 30 images, over pgd100, aa-fast"]
     assert headline(subject, 20, None, 80.0)[1] == "claimed 80.0, found at most 70.0 [48.1, 85.5]: undecided"
     assert {path.name for path in folder.results.glob("*claimed*")} == {"best-claimed-first20.json"}
+
+
+def test_the_headline_is_of_its_ball_and_its_images(runs, subject_of, tmp_path: Path) -> None:
+    folder = runs.train("pgd_at", tmp_path / "store")
+    subject = subject_of(folder)
+    card, labels = subject.card, tuple(subject.data.test.labels.tolist())
+
+    def write(name: str, attack: str, robust: str, **changed: object) -> None:
+        protocol = {"norm": "Linf", "eps": card["eps"]} | changed
+        provenance = {"weights_sha256": card["weights_sha256"]}
+        made = Result(attack, robust, labels[: len(robust)], tuple(card["classes"]), protocol, provenance)
+        made.write(folder.results / f"best-{name}.json")
+
+    write("pgd100", "pgd100", flags(22, 30))
+    write("aa-eps0.30000", "aa", flags(0, 30), eps=0.3)
+    write("aa-first10", "aa", flags(0, 10))
+    write("cw", "cw", flags(1, 30), norm="L2")
+    assert headline(subject, None, None)[0].startswith("worst case: 73.3 %")
+    assert headline(subject, None, 0.3)[0].startswith("worst case: 0.0 %")
+    assert headline(subject, 10, None)[0].startswith("worst case: 0.0 %")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cktat.errors import CktatError
-from cktat.experiments import Store
+from cktat.experiments import Store, configure
 from cktat.training import RunFolder
 
 
@@ -93,3 +93,15 @@ def test_a_finished_run_is_found_before_an_unfinished_one_of_the_same(unfinished
     for each in (run, other):
         assert store.find(each.read()["identity"]) == each
     assert store.find("0123456789abcdef") is None
+
+
+def test_two_runs_have_two_folders(tiny: Any, tmp_path: Path) -> None:
+    config, store = configure(design="standard", **tiny.options)[0], Store(tmp_path)
+    places = [store.place(config, identity * 16).path for identity in "ab"]
+    assert places[0] != places[1] and {place.parent for place in places} == {tmp_path}
+
+
+def test_a_trained_run_is_no_imported_network(runs: Any, tmp_path: Path) -> None:
+    run = runs.train("standard", tmp_path)
+    with pytest.raises(CktatError, match=r"unknown imported network in .*\(none\)"):
+        Store(tmp_path).imported(f"standard@{run.read()['identity'][:8]}")

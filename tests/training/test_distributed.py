@@ -251,6 +251,16 @@ def test_an_error_in_one_process_ends_all(runs: Any, tmp_path: Path) -> None:
         assert [(end.code, end.text) for end in found] == [(2, text)] * 2
 
 
+def test_what_is_done_once_is_done_by_the_first_and_known_to_all(runs: Any, tmp_path: Path) -> None:
+    def work(world: World) -> int:
+        (tmp_path / f"worked-{world.rank}").touch()
+        return 10 + world.rank
+
+    found = both(runs, tmp_path, lambda world: world.once(lambda: work(world)))
+    assert [end.text for end in found] == ["10", "10"]
+    assert [path.name for path in tmp_path.glob("worked-*")] == ["worked-0"]
+
+
 # Evaluation, and torchrun itself
 
 

@@ -203,6 +203,17 @@ def test_a_card_that_lacks_something_is_refused_by_its_name(field, tmp_path, one
             read(path)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [{"eps": -0.1}, {"norm": "L1"}, {"classes": ["one"]}, {"channels": 0}, {"std": [0.0]}, {"epoch": 0}, {"seed": -1}],
+)
+def test_a_card_that_makes_no_sense_is_refused_by_its_name(change, tmp_path, one_line) -> None:
+    path = tmp_path / "best.safetensors"
+    save_weights(path, tensors(), CARD | change)
+    with one_line(rf"best\.safetensors is not a card of weights: {next(iter(change))}"):
+        load_weights(path)
+
+
 def test_a_card_with_another_mean_than_its_weights_is_refused(tmp_path, one_line) -> None:
     path = tmp_path / "best.safetensors"
     weights = {"mean": torch.tensor(0.1).view(1, 1, 1, 1), "std": torch.tensor(0.3).view(1, 1, 1, 1)}

@@ -105,5 +105,24 @@ def test_the_deadline_is_over_when_its_seconds_are(monkeypatch) -> None:
     assert endless.now() is None
 
 
+def test_a_first_signal_after_the_deadline_does_not_break_the_saving(handlers) -> None:
+    with Stop(after=0.0) as stop:
+        assert stop.now() == "the time given with --stop-after is over"
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.now() == "the time given with --stop-after is over"
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_what_is_left_of_the_time_is_never_below_0(monkeypatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    stop = Stop(after=5.0)
+    for now, left in ((100.0, 5.0), (104.0, 1.0), (107.0, 0.0)):
+        clock[0] = now
+        assert stop.left == left
+    assert Stop().left is None
+
+
 def test_being_stopped_is_its_own_exit_code() -> None:
     assert issubclass(Stopped, CktatError) and Stopped("x").exit_code == 3 != CktatError("x").exit_code

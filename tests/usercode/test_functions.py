@@ -43,6 +43,12 @@ def test_a_file_rewritten_within_the_same_second_at_the_same_length_is_the_new_o
         assert net() == (number, number)
 
 
+def test_what_is_loaded_again_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / "inner.py").write_text("calls = []")
+    text = "import inner\ndef net():\n    inner.calls.append(1)\n    return len(inner.calls)"
+    assert [load(tmp_path, text)() for _ in range(3)] == [1, 1, 1]
+
+
 def test_two_folders_with_modules_of_one_name_do_not_meet(tmp_path: Path) -> None:
     functions = []
     for name in ("a", "b"):

@@ -82,6 +82,14 @@ def test_what_a_user_named_runs_from_a_file_too_also_in_another_process(evil, re
     assert read() == "ran"
 
 
+def test_what_a_file_was_refused_does_not_bind_its_reader(evil, read, tmp_path) -> None:
+    with pytest.raises(CktatError, match="--trust-code"):
+        read()
+    assert load_file_function(evil, "data")() == "ran", "whoever names it now makes it their own"
+    (tmp_path / "evil.py").write_text("def go(): return 'edited'")
+    assert load_file_function(evil, "data")() == "edited", "and what was recorded holds no longer"
+
+
 def test_only_the_text_and_the_function_that_was_named(evil, read, tmp_path, monkeypatch) -> None:
     load_file_function(evil, "data")
     new_process(monkeypatch)

@@ -106,6 +106,12 @@ def test_what_it_says() -> None:
     assert verdict.state == "doubts" and not verdict.clean and bad.evidence == {"part": 0.3333}
 
 
+def test_every_doubt_is_said() -> None:
+    bad = [replace(judged(True, f"Bad {check}.", 0.1, part=1.0), check=check) for check in "abc"]
+    lines = Verdict(tuple(bad), {"images": 10}, 1).text().splitlines()
+    assert lines == ["3 doubts: 3 of 3 checks on 10 images, 1.0 s", "  a: Bad a.", "  b: Bad b.", "  c: Bad c."]
+
+
 def test_no_doubts_is_said_only_where_doubts_were_looked_for() -> None:
     fine, missing = judged(False, "Fine.", 0.1, part=0.0), [replace(not_checked("Too few."), check=c) for c in "ab"]
     spare = replace(not_checked("No box."), check="c", essential=False)
@@ -200,6 +206,19 @@ def test_new_results_and_other_weights_are_examined_anew(folder: RunFolder, subj
     assert doubts_of(other).provenance != first.provenance and other.module.calls > 0
 
 
+def test_other_weights_are_examined_anew_where_nothing_was_measured(folder: RunFolder, subject_of) -> None:
+    first = doubts_of(subject_of(folder))
+    weights, card = folder.load("best")
+    save_weights(folder.weights("best"), {n: w if n in ("mean", "std") else 2 * w for n, w in weights.items()}, card)
+    verdict = doubts_of(subject_of(folder))
+    assert first.protocol == verdict.protocol
+    assert (
+        first.provenance["weights_sha256"]
+        != verdict.provenance["weights_sha256"]
+        == folder.load("best")[1]["weights_sha256"]
+    )
+
+
 def test_all_that_was_measured_of_these_images_is_read(folder: RunFolder, subject_of) -> None:
     """A stronger attack on the first images is held against the usual ones on all of them, cut to these."""
     subject = subject_of(folder)
@@ -217,6 +236,20 @@ def test_all_that_was_measured_of_these_images_is_read(folder: RunFolder, subjec
     assert found.evidence == {"of_left": 0.15, "of_all": 0.15, "images": 20}
     whole = next(each for each in doubts_of(subject).findings if each.check == "stronger attacks")
     assert whole.finding == "not checked", "a result of fewer images is none of all"
+
+
+def test_an_image_that_any_of_two_results_of_one_name_breaks_is_broken(folder: RunFolder, subject_of) -> None:
+    """Results of 30 and of 20 images under one name, of which each breaks others of the first 20."""
+    subject = subject_of(folder)
+    for attack, broken in (("pgd20", (set(), set())), ("pgd100", ({0, 1, 2}, {3, 4, 5, 6}))):
+        (result,) = [each for each in evaluate(subject, (attack,)) if each.attack == attack]
+        for name, images, which in (("", 30, broken[0]), ("-first20", 20, broken[1])):
+            robust = "".join("0" if image in which else "1" for image in range(images))
+            replace(result, robust=robust, labels=result.labels[:images]).write(
+                folder.results / f"best-{attack}{name}.json"
+            )
+    found = {each.check: each for each in doubts_of(subject, examples=20).findings}
+    assert found["more steps"].evidence["broken_by_100"] == 7
 
 
 def test_a_run_is_examined_with_its_data(folder: RunFolder, subject_of) -> None:
