@@ -131,9 +131,9 @@ def _prepared(prepare: Callable[[], T], world: World, stop: Stop) -> Iterator[T]
             listening.enter_context(stop)
         world.join(stop, partial(plain, Console(stderr=True)))  # of several processes any may be the one that waits
         made = world.together(prepare)
-        if world.size == 1:
+        if world.size == 1:  # a deadline that is over by now still leaves a step, so that every sitting gets on
             listening.enter_context(stop)
-        if reason := world.any(stop.now()):
+        elif reason := world.any(stop.now()):
             stopped = Stopped(f"{reason}: nothing was begun")
             stopped.shared = True
             raise stopped
