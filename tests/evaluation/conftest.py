@@ -78,7 +78,7 @@ def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolde
             "recipe": recipe,
         }
         config |= {"threat": {"eps": eps, "step": eps / 4, "steps": 10}, "seed": seed, "precision": "fp32"}
-        folder.write(
+        folder.begin(
             identity=name,
             design={"name": design, "declared": {"is": "Design", "name": design}},
             config=config,

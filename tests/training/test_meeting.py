@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 import torch.distributed as dist
 
-from cktat.cli import main
-from cktat.training import Stop, Stopped, Training, Waiting, World
+from cktat.training import Stop, Stopped, Waiting, World
 from cktat.training.meeting import Lost, meet
 
 
@@ -72,50 +71,55 @@ def test_a_process_that_never_comes_is_waited_for_until_asked_to_stop(
         assert said == [f"waiting for {missing}, {where}"]
 
 
-def ends(runs: Any, *words: object, stop_at: int | None = None) -> list[int]:
-    """The exit codes of `cktat *words` in two processes. stop_at: the second gets a SIGTERM in this step."""
+SIGNALLED = """
+import os
 
-    def process(rank: int) -> Any:
-        def run() -> None:
-            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
-            sys.argv = ["cktat", *map(str, words)]
-            step = Training.step
-
-            def signalled(training: Training, batch: Any) -> None:
-                step(training, batch)
-                if rank == 1 and training.steps == stop_at:
-                    os.kill(os.getpid(), signal.SIGTERM)
-
-            Training.step = signalled
-            try:
-                main()
-            except SystemExit as end:
-                os._exit(end.code if isinstance(end.code, int) else 0)
-
-        return runs.forked(run)
-
-    waits = [process(rank) for rank in (0, 1)]
-    return [wait() for wait in waits]
+from torch import nn
 
 
-def test_every_process_ends_with_the_code_of_a_single_one(
-    runs: Any, tiny: Any, port: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    train = ["train", "pgd_at", *tiny.flags, "--store", tmp_path / "store"]
-    assert ends(runs, "train", "pgd_ta", *tiny.flags) == [2, 2]
-    assert not (tmp_path / "store").exists()
-    assert ends(runs, *train, stop_at=6) == [3, 3]
-    assert ends(runs, *train) == [2, 2]  # it must say --resume
-    assert ends(runs, *train, "--resume") == [0, 0]
-    told = [line.removeprefix("cktat: ")[:38] for line in capfd.readouterr().err.splitlines()]
-    assert told[:2] == ["unknown design 'pgd_ta'; did you mean ", "received SIGTERM: saved after step 6 o"]
-    assert len(told) == 3  # each said once
+class Signalled(nn.Module):
+    passes = 0
+
+    def forward(self, x):
+        Signalled.passes += self.training
+        if self.training and Signalled.passes == 6 and os.environ["RANK"] == "1" and "STOP" in os.environ:
+            os.kill(os.getpid(), 15)
+        return x
+
+
+def net(classes, channels):
+    return nn.Sequential(Signalled(), nn.Flatten(), nn.Linear(36, classes))
+"""
+
+
+def ends(*words: object, stop: bool = False) -> tuple[list[int], list[str]]:
+    """The exit codes of `cktat *words` in two processes, and the lines that they say of errors."""
+    common = {"WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"} | ({"STOP": "1"} if stop else {})
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-m", "cktat", *map(str, words)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            text=True, env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in (0, 1)
+    ]  # fmt: skip
+    said = [line for process in both for line in process.communicate(timeout=120)[1].splitlines()]
+    return [process.returncode for process in both], [line for line in said if line.startswith("cktat: ")]
+
+
+def test_every_process_ends_with_the_code_of_a_single_one(tiny: Any, port: int, tmp_path: Path) -> None:
+    (tmp_path / "signalled.py").write_text(SIGNALLED)
+    train = ["train", "pgd_at", *tiny.flags, "--model", f"{tmp_path / 'signalled.py'}:net", "--out", tmp_path / "run"]
+    codes, (line,) = ends("train", "pgd_ta", *tiny.flags)  # said once
+    assert codes == [2, 2] and line.startswith("cktat: unknown design 'pgd_ta'; did you mean ")
+    codes, (line,) = ends(*train, stop=True)
+    assert codes == [3, 3] and line.startswith("cktat: received SIGTERM: saved after step 6 of 8 in ")
+    assert ends(*train, "--resume") == ([0, 0], [])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_torchrun_that_is_signalled_leaves_a_run_that_goes_on(
-    number: signal.Signals, runs: Any, tiny: Any, tmp_path: Path
+    number: signal.Signals, tiny: Any, tmp_path: Path
 ) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cktat"]
     words = ["train", "pgd_at", *tiny.flags, "--epochs", "2000", "--out", str(tmp_path / "run")]
