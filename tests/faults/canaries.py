@@ -15,7 +15,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from tests.faults.product import SMALL, Campaign, run
+from cktat.training import sealed
+from tests.faults.product import SMALL, Campaign, edit, run
 
 EVIL = """
 import pathlib
@@ -64,10 +65,7 @@ def _ways(trained: str) -> dict[str, tuple[Callable[[Path, Path], None], list[st
 
     def in_run(field: str, value: str) -> Callable[[Path, Path], None]:
         def plant(place: Path, canary: Path) -> None:
-            path = place / at / "run.json"
-            record = json.loads(path.read_text())
-            record["config"][field] = value
-            path.write_text(json.dumps(record))
+            edit(place / at / "run.json", lambda record: record["config"].update({field: value}))
 
         return plant
 
@@ -76,8 +74,8 @@ def _ways(trained: str) -> dict[str, tuple[Callable[[Path, Path], None], list[st
         weights = load_file(path)
         with safe_open(path, "pt") as file:
             told = file.metadata()
-        changed = {key: value.replace('"small"', '"evil.py:net"') for key, value in told.items()}
-        save_file(weights, path, changed)
+        card = {key: value for key, value in json.loads(told["card"]).items() if key != "sha256"}
+        save_file(weights, path, told | {"card": json.dumps(sealed(card | {"model": "evil.py:net"}))})
 
     def pickled(name: str, wrap: Callable[[Any], Any]) -> Callable[[Path, Path], None]:
         return lambda place, canary: torch.save(
@@ -94,25 +92,16 @@ def _ways(trained: str) -> dict[str, tuple[Callable[[Path, Path], None], list[st
         (place / "c.yaml").write_text(f"epochs: !!python/object/apply:os.mkdir ['{canary}']\n")
 
     def script(place: Path, canary: Path) -> None:
-        path = place / at / "run.json"
-        record = json.loads(path.read_text())
-        record["design"]["name"] = "{{ 1/0 }}<script>x</script>"
-        path.write_text(json.dumps(record))
+        edit(place / at / "run.json", lambda record: record["design"].update(name="{{ 1/0 }}<script>x</script>"))
 
     def outside(place: Path, canary: Path) -> None:
-        path = place / at / "run.json"
-        record = json.loads(path.read_text())
-        record["identity"] = "../../../outside"
-        path.write_text(json.dumps(record))
+        edit(place / at / "run.json", lambda record: record.update(identity="../../../outside"))
 
     resume = ["train", "pgd_at", *SMALL, "--epochs", "9", "--store", "half", "--resume"]
     half = "half/*/run.json"
 
     def in_half(place: Path, canary: Path) -> None:
-        path = next(place.glob(half))
-        record = json.loads(path.read_text())
-        record["config"]["data"] = "evil.py:go"
-        path.write_text(json.dumps(record))
+        edit(next(place.glob(half)), lambda record: record["config"].update(data="evil.py:go"))
 
     def pickle_file(place: Path, canary: Path) -> None:
         (place / "plain.pt").write_bytes(pickle.dumps({"state_dict": Bite(canary)}))

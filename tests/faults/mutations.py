@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from cktat.training import sealed
 from tests.faults.product import SMALL, Campaign, draws, product_of, run
 
 FILES = 300
@@ -195,6 +196,8 @@ def _value(content: bytes, draw: random.Random) -> bytes:
         del node[key]
     else:
         node[key] = draw.choice(HOSTILE)
+    if isinstance(tree, dict) and draw.random() < 0.7:  # whoever lies can compute a sum
+        tree = sealed({name: value for name, value in tree.items() if name != "sha256"})
     return json.dumps(tree).encode()
 
 

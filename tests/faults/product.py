@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
+
+from cktat.training import sealed
 
 COMMAND = [sys.executable, "-m", "cktat"]
 SMALL = ("--data", "digits", "--model", "small", "--examples", "200", "--epochs", "2")
@@ -116,6 +118,14 @@ def product_of(folder: Path) -> dict[str, Any]:
         elif path.suffix in (".csv", ".tex"):
             found[name] = path.read_text(encoding="utf-8")
     return found
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Changes a JSON file and the sum in it: whoever lies can compute a sum."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record.pop("sha256", None)
+    change(record)
+    path.write_text(json.dumps(sealed(record)), encoding="utf-8")
 
 
 def digest(path: Path) -> str:
