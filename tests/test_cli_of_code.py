@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,10 @@ import torch
 
 from cktat.cli import main
 from cktat.errors import CktatError
+from cktat.evaluation import Result
 from cktat.experiments import Store
 from cktat.experiments.theory.measure import network as theory_network
-from cktat.training import RunFolder, load_weights, save_weights
+from cktat.training import RunFolder, load_weights, save_weights, write_sealed
 from cktat.usercode import source_of, trust
 
 NET = """
@@ -128,15 +128,21 @@ def test_a_corrected_file_is_measured_anew_and_the_old_number_is_kept(network, c
     assert "measured already" in cktat("evaluate", right.path, *EVALUATE).out
 
 
-def test_a_result_of_another_text_is_measured_anew(network, cktat) -> None:
+def test_a_result_of_another_text_is_no_result_of_this_one(network, cktat) -> None:
     run = network(0.5)
     cktat("evaluate", run.path, *EVALUATE)
-    found, path = measured(run.path), run.results / "best-clean.json"
+    found = Result.read(run.results / "best-clean.json")
     other = network(5.0)
-    os.makedirs(other.results)
-    (other.results / path.name).write_bytes(path.read_bytes())  # of the same weights and images
-    cktat("evaluate", other.path, *EVALUATE)
-    assert measured(other.path)["robust"] != found["robust"]
+    place = other.results / "best-clean.json"
+    of_other = replace(found, provenance=found.provenance | {"run": other.read()["identity"]})
+    for result, said in ((found, "is a result of another run"), (of_other, "was measured in another way (code ")):
+        result.write(place)  # of the same weights and images
+        done = cktat("evaluate", other.path, *EVALUATE)
+        assert done.code == 2 and f"{place} {said}" in done.err and done.err.count("\n") == 1, done
+        assert Result.read(place) == result and [path.name for path in other.results.iterdir()] == [place.name]
+    place.unlink()
+    assert cktat("evaluate", other.path, *EVALUATE).code == 0
+    assert measured(other.path)["robust"] != found.robust
 
 
 def test_the_same_weights_with_other_data_are_another_network(network, cktat, tiny, tmp_path) -> None:
@@ -238,8 +244,8 @@ def planted(run: RunFolder, tmp_path: Path, where: str, *, with_sum: bool) -> No
     if with_sum:
         card = card | {"code": {spec: source_of(spec).sha256}}
     if where == "run.json":
-        there = json.loads(run.run_json.read_text())
-        run.run_json.write_text(json.dumps(there | {"config": there["config"] | {"data": spec}}))
+        there = run.read()  # whoever edits it computes its sum anew
+        write_sealed(run.run_json, there | {"config": there["config"] | {"data": spec}})
     else:
         card = card | {"model": spec}
     for pick in ("best", "last"):
@@ -438,5 +444,6 @@ def test_a_network_that_fails_under_evaluation_is_one_line(cktat, network, tmp_p
     monkeypatch.setenv("BROKEN", "1")
     done = cktat("evaluate", run.path, *EVALUATE)
     assert done.code == 2 and done.err == (
-        f"cktat: the code in {tmp_path}/net.py failed: ZeroDivisionError: division by zero (net.py, line 13, in forward)\n"
+        "cktat: the model failed on float32 images [30, 1, 6, 6]: "
+        "ZeroDivisionError: division by zero (net.py, line 13, in forward)\n"
     )

@@ -60,10 +60,28 @@ def test_the_command_line_wins_over_a_file_of_settings(asked, tmp_path: Path) ->
     assert (named["seed"], named["epochs"], named["set"]) == (4, 1, {"beta": 2.0, "start": "standard"})
 
 
-def test_every_option_of_evaluate_reaches_it(asked) -> None:
-    options = {"weights": "last", "examples": 9, "batch_size": 31, "seed": 5, "mode": "packed", "device": "cpu"}
+def test_every_option_of_evaluate_reaches_it(asked, monkeypatch) -> None:
+    opened: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(api, "opened", lambda *given: opened.append(given) or SimpleNamespace(finished=True))
+    options = {
+        "weights": "last", "examples": 9, "batch_size": 31, "seed": 5, "mode": "packed", "device": "cpu", "data": "here",
+        "root": "there", "store": Path("store"), "out": Path("out"),
+    }  # fmt: skip
     words = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
-    positional, named = asked("evaluate", "RUN", "--attacks", "fgsm,cw", "--eps", "4/255", "--no-doubts", *words)
+    positional, named = asked(
+        "evaluate",
+        "RUN",
+        "--attacks",
+        "fgsm,cw",
+        "--eps",
+        "4/255",
+        "--no-doubts",
+        "--claimed",
+        "56.5",
+        "--trust-code",
+        *words,
+    )
     assert (positional[0], list(positional[1])) == ("RUN", ["fgsm", "cw"])
-    wanted = options | {"eps": pytest.approx(4 / 255), "doubts": False}
+    wanted = options | {"eps": pytest.approx(4 / 255), "doubts": False, "claimed": 56.5, "trust_code": True}
     assert {key: named[key] for key in wanted} == wanted
+    assert opened == [("RUN", Path("store"), Path("out"))], "whose numbers are printed"

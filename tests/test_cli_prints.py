@@ -139,18 +139,18 @@ def test_evaluate_and_runs_print_what_the_files_hold(cktat: Cktat, tiny: Any, ru
         runs.train("mart", tmp_path / "runs", steps=runs.Steps(until=5))  # of 8: in the second epoch
     begun = next(run for run in Store(tmp_path / "runs").runs() if run.config().design == "mart")
     head, *listed = cktat("runs")
-    columns = [head.index(name) for name in ("run", "design", "set", "epochs", "best held-out PGD", "result files")]
+    columns = [head.index(name) for name in ("run", "design", "set", "epochs", "state", "best held-out PGD", "results")]
     cells = {
         line[: columns[1]].strip(): [line[a:b].strip() for a, b in zip(columns[1:], [*columns[2:], None], strict=True)]
         for line in listed
     }
-    for run, design, hyper, epochs, files in (
-        (plain, "TRADES", "", "1/1", "0"),
-        (begun, "MART", "", "1/2", "0"),
-        (other, "CKTAT", "tau 1.0, beta 2.0", "2/2", str(len(list(other.results.glob("*.json"))))),
+    for run, design, hyper, epochs, state, files in (
+        (plain, "TRADES", "", "1/1", "finished", "0"),
+        (begun, "MART", "", "1/2", "unfinished", "0"),
+        (other, "CKTAT", "tau 1.0, beta 2.0", "2/2", "finished", "3"),
     ):
         best = max(line["held_out"]["pgd"] for line in run.history())
-        assert cells[run.path.name] == [design, hyper, epochs, f"{best:.3f}", files]
+        assert cells[run.path.name] == [design, hyper, epochs, state, f"{best:.3f}", files]
     assert len(cells) == 4, "the clean network that the second needs"
 
 

@@ -70,8 +70,8 @@ def unknown(what: str, name: object, known: Iterable[str], hint: str = "") -> Ck
 
 
 def one_line(error: BaseException) -> str:
-    """The first line of an error's text, for errors that go on over several."""
-    return (str(error).splitlines() or [""])[0]
+    """The first line of an error's text that is not empty, for errors that go on over several."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cktat.attacks import ATTACKS, Ball, attacked
+from cktat.attacks import ATTACKS, Ball, Norm, attacked
 from cktat.errors import CktatError
 
 EDGES = [0.0, 1 / 255, 8 / 255, 0.031, 0.5, 1.0]
@@ -98,6 +98,18 @@ def test_the_ball_keeps_its_points_and_brings_others_to_its_edge() -> None:
     moved = torch.tensor([-0.5, 0.0625, 0.875, 0.875])
     assert ball.project(moved, x).tolist() == [0.0, 0.0625, 0.75, 0.875]
     assert Ball(0.25, None).project(moved, x).tolist() == [-0.25, 0.0625, 0.75, 0.875]
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+def test_an_attack_may_not_leave_its_ball_by_more_than_rounding(norm: Norm) -> None:
+    ball, x = Ball(0.1, (0.0, 1.0), norm), torch.full((2, 1, 2, 2), 0.5)
+    edge = 0.1 if norm == "Linf" else 0.05  # a length over four pixels
+    at_edge = x + edge
+    assert ball.require(at_edge, x) is at_edge
+    for further in (1 + 1e-5, 1.01, float("nan")):
+        with pytest.raises(CktatError, match=rf"moved an image by .*\({norm}\), further than eps 0\.1"):
+            ball.require(x + edge * further, x)
+    assert len(ball.require(x[:0], x[:0])) == 0
 
 
 def test_the_l2_ball_keeps_its_points_and_pulls_others_straight_back() -> None:

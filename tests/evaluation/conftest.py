@@ -52,7 +52,8 @@ def result() -> Callable[..., Result]:
 @pytest.fixture
 def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolder]:
     """A run folder by name. measured: flags by result file, as in {"best-pgd20": "1100..."}; None leaves out results/.
-    extras: 0 for none, otherwise a number that tells its curve and pictures from those of others."""
+    extras: 0 for none, otherwise a number that tells its curve and pictures from those of others. epochs: how many of those
+    that are planned are trained."""
 
     def make(
         name: str = "one",
@@ -64,12 +65,13 @@ def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolde
         classes: Sequence[str] = CLASSES,
         measured: dict[str, str] | None = None,
         epochs: int = 2,
+        planned: int = 2,
         seed: int = 3,
         extras: int = 0,
         channels: int = 1,
     ) -> RunFolder:
         folder = RunFolder(tmp_path / name)
-        recipe = {"epochs": 2, "batch_size": 128, "lr": 0.1}
+        recipe = {"epochs": planned, "batch_size": 128, "lr": 0.1}
         config: dict[str, Any] = {
             "design": design,
             "set": hyper or {},
@@ -87,7 +89,7 @@ def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolde
             versions={"cktat": "0.1.0"},
             hardware={"device": "cpu", "cpu": "a processor"},
             inputs={},
-            finished={"at": "2026-01-01T00:00:00Z"},
+            finished={"at": "2026-01-01T00:00:00Z"} if epochs == planned else None,
         )
         history = [
             {

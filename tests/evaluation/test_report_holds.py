@@ -47,13 +47,13 @@ HISTORIES = (
 def two(run: Make, edit_card: Callable[..., None], edit: Callable[..., None]) -> list[RunFolder]:
     """The best weights of the first are of epoch 2, of the second 1."""
     runs = [
-        run("one", hyper={"beta": 6.0}, seed=4, measured=FIRST, extras=1),
+        run("one", hyper={"beta": 6.0}, seed=4, measured=FIRST, extras=1, epochs=3, planned=3),
         run("two", design="Standard", seed=5, measured=SECOND, extras=2, channels=3),
     ]
     for folder, lines in zip(runs, HISTORIES, strict=True):
         folder.write_history(lines)
     edit_card(runs[1], epoch=1)
-    edit(runs[0].run_json, hardware={"device": "cpu", "cpu": "a trainer"})
+    edit(runs[0].run_json, seal=True, hardware={"device": "cpu", "cpu": "a trainer"})
     return runs
 
 

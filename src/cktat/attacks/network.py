@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cktat.attacks.reach import modules_of
-from cktat.errors import CktatError, one_line, out_of_memory
+from cktat.errors import CktatError, out_of_memory
+from cktat.usercode import said
 
 Model = Callable[[Tensor], Any]
 """Images [N, C, H, W] -> logits [N, K], or an object with them as `.logits`; usually an nn.Module."""
@@ -91,7 +92,7 @@ def _own(model: Model, images: Tensor) -> Tensor:
 def _failed(images: Tensor, error: Exception) -> CktatError:
     # TorchScript says what is wrong in its last line
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
-    reason = lines[-1] if "TorchScript" in lines[0] else f"{type(error).__name__}: {lines[0]}"
+    reason = lines[-1] if "TorchScript" in lines[0] else said(error)
     last = images.dim() == 4 and images.shape[-1] in (1, 3) and images.shape[1] not in (1, 3)
     hint = "; images are [N, C, H, W], and these seem to have their channels last" if last else ""
     kind = str(images.dtype).removeprefix("torch.")
@@ -103,8 +104,8 @@ def answer(model: Model, images: Tensor, highest: int = 0) -> Tensor:
 
     highest: the highest label among them. Raises CktatError for anything else than such logits, see `check_logits`.
     """
-    said = called(model, images)
-    logits = check_logits(said if isinstance(said, Tensor) else getattr(said, "logits", said), len(images), highest)
+    given = called(model, images)
+    logits = check_logits(given if isinstance(given, Tensor) else getattr(given, "logits", given), len(images), highest)
     return logits.to(images.device, torch.float32 if logits.dtype in HALVES else logits.dtype)
 
 
@@ -155,8 +156,7 @@ def slope(value: Tensor, at: Tensor, along: Tensor | None = None) -> Tensor:
     except Exception as error:
         if isinstance(error, CktatError) or out_of_memory(error):
             raise
-        reason = f"{type(error).__name__}: {one_line(error)}"
-        raise CktatError(f"no gradient comes back through the model to the images: {reason}") from error
+        raise CktatError(f"no gradient comes back through the model to the images: {said(error)}") from error
     if found is None:
         raise CktatError(NO_GRADIENT)
     return found

@@ -72,14 +72,16 @@ def load_subject(
     weights, card = run.load(pick)
     if data is None and moved_to is not None:  # named by whoever asks, not by the run
         data = load(moved_to, root or config.root).subset(config.examples)
-    with recorded(run.path, card.get("code") or {}, trust_code):
-        if data is None:
-            try:
+    code = card.get("code") or {}
+    if data is None:
+        try:
+            with recorded(run.run_json, code, trust_code):
                 data = load(config.data, root or config.root).subset(config.examples)
-            except CktatError as error:
-                hint = "" if root else "; if the data have moved, say where with --data or --root"
-                raise CktatError(f"{error}{hint}") from None
-        _require_card_of(data, card, moved_to or config.data, run, pick)
+        except CktatError as error:
+            hint = "" if root else "; if the data have moved, say where with --data or --root"
+            raise CktatError(f"{error}{hint}") from None
+    _require_card_of(data, card, moved_to or config.data, run, pick)
+    with recorded(run.weights(pick), code, trust_code):
         module = build(
             card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import chain
 
 import torch
 from torch import nn
@@ -57,13 +56,13 @@ def _body(name: str, classes: int, channels: int) -> nn.Module:
     body = load_file_function(name, "model")(classes=classes, channels=channels)
     if not isinstance(body, nn.Module):
         raise CktatError(f"model {name!r} must return an nn.Module, not a {type(body).__name__}")
-    if any(tensor.is_inference() for tensor in chain(body.parameters(), body.buffers())):
-        raise CktatError(
-            f"model {name!r} is made under torch.inference_mode(), so that it can be neither trained nor attacked"
-        )
     for part, weight in (*body.named_parameters(), *body.named_buffers()):
-        if is_lazy(weight):
+        if is_lazy(weight):  # asked first, because such a weight answers nothing else
             raise CktatError(
                 f"model {name!r}: {part} is lazy: it gets its shape from the first images; give it its size"
+            )
+        if weight.is_inference():
+            raise CktatError(
+                f"model {name!r} is made under torch.inference_mode(), so that it can be neither trained nor attacked"
             )
     return body

@@ -45,7 +45,7 @@ class CardKept(Kept):
     run: Text
     epoch: Count | None
     held_out: HeldOut | None = None
-    code: dict[str, str] | None = None
+    code: dict[str, Sum] | None = None
     weights_sha256: Sum
 
 
@@ -60,7 +60,7 @@ class RunKept(Kept):
     identity: Text
     design: OfDesign
     config: RunConfig
-    code: dict[str, str] | None = None
+    code: dict[str, Sum] | None = None
     data: OfData | None = None
     commit: Text | None = None
     versions: dict[str, str | None] | None = None
