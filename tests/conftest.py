@@ -20,10 +20,10 @@ from hypothesis import HealthCheck, settings
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from cktat.evaluation.figures import COLOURS
-from cktat.experiments import Runner, Store, configure
+from cktat.api import Runner, Store, configure
 from cktat.labels import Design
-from cktat.training import RunFolder, World, sealed
+from cktat.pages.figures import COLOURS
+from cktat.runs import RunFolder, World, sealed
 
 # No test depends on how busy the machine is.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

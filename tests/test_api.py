@@ -11,7 +11,7 @@ import cktat
 from cktat.designs import DESIGNS
 from cktat.errors import CktatError
 from cktat.labels import Design, Learner, Term, adversarial, clean, mix, uniform, y
-from cktat.training import RunFolder, Stopped
+from cktat.runs import RunFolder, Stopped
 
 
 @pytest.fixture(autouse=True)

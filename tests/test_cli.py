@@ -24,7 +24,7 @@ from rich.console import Console
 
 from cktat.cli import main, output
 from cktat.designs import DESIGNS
-from cktat.training import RunFolder, sealed
+from cktat.runs import RunFolder, sealed
 
 
 @dataclass(frozen=True)
@@ -794,7 +794,7 @@ def test_a_disk_that_is_full_ends_with_one_line(cktat, tiny, monkeypatch) -> Non
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cktat.training.files.os.fsync", full)
+    monkeypatch.setattr("cktat.runs.files.os.fsync", full)
     done = cktat("train", "standard", *tiny.flags, "--out", "mine")
     assert done.code == 1 and re.fullmatch(
         r"cktat: mine/run\.json cannot be written: no space left on device, it needs [\d,]+ bytes and [\d,]+ are free in "

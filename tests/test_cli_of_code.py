@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import torch
 
+from cktat.api import Store
 from cktat.cli import main
 from cktat.errors import CktatError
 from cktat.evaluation import Result
-from cktat.experiments import Store
-from cktat.experiments.theory.measure import network as theory_network
-from cktat.training import RunFolder, load_weights, save_weights, write_sealed
+from cktat.paper.experiments.measure import network as theory_network
+from cktat.runs import RunFolder, load_weights, save_weights, write_sealed
 from cktat.usercode import source_of, trust
 
 NET = """

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
+from cktat.api import commands as api
 from cktat.cli import main
 from cktat.evaluation import Result
-from cktat.experiments import api
-from cktat.training import RunFolder, Stop, locked
+from cktat.runs import RunFolder, Stop, locked
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from cktat.api import commands as api
 from cktat.cli import main
-from cktat.experiments import api
 
 
 @pytest.fixture

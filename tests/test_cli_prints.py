@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
+from cktat.api import Store
 from cktat.cli import main
 from cktat.cli.output import print_table
 from cktat.evaluation import Result
 from cktat.evaluation.statistics import wilson
-from cktat.experiments import Store
-from cktat.training import Stopped
+from cktat.runs import Stopped
 
 Cktat = Callable[..., list[str]]
 

@@ -21,18 +21,18 @@ import safetensors
 import torch
 from safetensors.torch import save_file
 
+from cktat.api import Store, configure
 from cktat.attacks import Entry
 from cktat.data import load
 from cktat.errors import CktatError
 from cktat.evaluation import Result, Verdict, doubts_of, evaluate, for_report, load_subject
 from cktat.evaluation.drawn import read_curve, read_pictures
-from cktat.evaluation.reported import read as read_reported
 from cktat.evaluation.suite import Journal
-from cktat.experiments import Store, configure
-from cktat.experiments.grid.evidence import export, read_record
-from cktat.experiments.tables.entropies import read_entropies
-from cktat.training import RunFolder, read_card, read_yaml, sealed, write_sealed
-from cktat.training.files import load_state
+from cktat.grid.evidence import export, read_record
+from cktat.pages.gathered import read as read_reported
+from cktat.paper.tables.entropies import read_entropies
+from cktat.runs import RunFolder, read_card, read_yaml, sealed, write_sealed
+from cktat.runs.files import load_state
 
 DAMAGES, MALICES = 50, 50
 """Of each file."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
-    from cktat.experiments.api import evaluate, report, train
+    from cktat.api.commands import evaluate, report, train
 
 __all__ = ["CktatError", "evaluate", "report", "train"]
 
@@ -22,7 +22,7 @@ __all__ = ["CktatError", "evaluate", "report", "train"]
 def __getattr__(name: str) -> Any:
     # `import cktat` stays quick: training and evaluation are imported when they are first asked for.
     if name in ("evaluate", "report", "train"):
-        from cktat.experiments import api
+        from cktat.api import commands as api
 
         return getattr(api, name)
     raise AttributeError(f"module 'cktat' has no attribute {name!r}")

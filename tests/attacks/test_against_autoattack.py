@@ -18,10 +18,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cktat.attacks import SEARCHES, SUITES, apgd, autoattack, fab, square
-from cktat.attacks.auto_pgd import Apgd
-from cktat.attacks.boundary import Fab
-from cktat.attacks.campaign import Campaign, Outcome
-from cktat.attacks.squares import Square
+from cktat.attacks.autoattack.apgd import Apgd
+from cktat.attacks.autoattack.campaign import Campaign, Outcome
+from cktat.attacks.autoattack.fab import Fab
+from cktat.attacks.autoattack.square import Square
 
 ORACLE = Path(__file__).with_name("oracle.py")
 STEPS, QUERIES = 10, 80

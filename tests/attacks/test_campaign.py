@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from cktat.attacks import Entry, Outcome, Standing, autoattack
-from cktat.attacks.auto_pgd import Apgd, checks
-from cktat.attacks.boundary import Fab
-from cktat.attacks.campaign import Campaign
-from cktat.attacks.search import Search
-from cktat.attacks.squares import Square, side
+from cktat.attacks.autoattack.apgd import Apgd, checks
+from cktat.attacks.autoattack.campaign import Campaign
+from cktat.attacks.autoattack.fab import Fab
+from cktat.attacks.autoattack.search import Search
+from cktat.attacks.autoattack.square import Square, side
 from cktat.errors import CktatError
 
 EPS = 0.08
@@ -145,7 +145,7 @@ def test_what_it_tells_makes_sense(
     net: nn.Module, images: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter(range(10**9))
-    monkeypatch.setattr("cktat.attacks.campaign.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr("cktat.attacks.autoattack.campaign.time.perf_counter", lambda: float(next(ticks)))
     told: list[Standing] = []
     found = run(net, images, version="plus", mode="packed", watch=told.append)
     assert {at.attack for at in told} == {search.name for search in searches(version="plus")}

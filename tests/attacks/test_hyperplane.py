@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cktat.attacks.hyperplane import to_plane
+from cktat.attacks.autoattack.hyperplane import to_plane
 
 NORMS = ("Linf", "L2")
 

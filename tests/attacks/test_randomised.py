@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cktat.attacks.auto_pgd import Apgd, Loss
-from cktat.attacks.campaign import Campaign
+from cktat.attacks.autoattack.apgd import Apgd, Loss
+from cktat.attacks.autoattack.campaign import Campaign
 
 DRAWS = 100
 

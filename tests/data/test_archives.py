@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cktat.data import fetch, locate
-from cktat.data.archives import SOURCES, Source, fetch_source
+from cktat.data.archives import ARCHIVES, Archive, fetch_source
 from cktat.errors import CktatError
 
 
@@ -27,12 +27,12 @@ def make_archive(path: Path, members: dict[str, bytes]) -> str:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Source:
+def source(tmp_path: Path) -> Archive:
     """A web page with a tiny archive, as a file:// address."""
     (tmp_path / "web").mkdir()
     archive = tmp_path / "web/tiny.tar.gz"
     md5 = make_archive(archive, {"tiny/a.bin": b"aa", "tiny/b.txt": b"b", "tiny/readme.html": b"more"})
-    return Source(url=archive.as_uri(), md5=md5, folder="tiny", files=("a.bin", "b.txt"))
+    return Archive(url=archive.as_uri(), md5=md5, folder="tiny", files=("a.bin", "b.txt"))
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "deep/root"
 
 
-def run(source: Source, root: Path) -> tuple[Path, list[str]]:
+def run(source: Archive, root: Path) -> tuple[Path, list[str]]:
     said: list[str] = []
     return fetch_source("tiny", source, root, said.append), said
 
 
-def test_fetches_once(source: Source, root: Path) -> None:
+def test_fetches_once(source: Archive, root: Path) -> None:
     folder, said = run(source, root)
     assert folder == root / "tiny" and said == [f"downloading {source.url}", f"unpacking to {folder}"]
     sums = "".join(f"{hashlib.sha256(c).hexdigest()}  {name}\n" for name, c in (("a.bin", b"aa"), ("b.txt", b"b")))
@@ -59,7 +59,7 @@ def test_fetches_once(source: Source, root: Path) -> None:
     assert run(source, folder)[0] == folder  # a root that is the folder itself
 
 
-def test_archive_put_there_by_hand(source: Source, root: Path) -> None:
+def test_archive_put_there_by_hand(source: Archive, root: Path) -> None:
     root.mkdir(parents=True)
     Path(source.url.removeprefix("file://")).rename(root / "tiny.tar.gz")
     folder, said = run(source, root)
@@ -67,7 +67,7 @@ def test_archive_put_there_by_hand(source: Source, root: Path) -> None:
     assert (root / "tiny.tar.gz").is_file()  # what a user put there stays
 
 
-def fails(source: Source, root: Path, message: str) -> str:
+def fails(source: Archive, root: Path, message: str) -> str:
     with pytest.raises(CktatError, match=message) as error:
         run(source, root)
     if root.is_dir():
@@ -76,13 +76,13 @@ def fails(source: Source, root: Path, message: str) -> str:
     return str(error.value)
 
 
-def test_no_network(source: Source, root: Path) -> None:
+def test_no_network(source: Archive, root: Path) -> None:
     Path(source.url.removeprefix("file://")).unlink()
     text = fails(source, root, f"cannot download {source.url}")
     assert f"put the archive at {root / 'tiny.tar.gz'} by hand" in text
 
 
-def test_connection_lost(source: Source, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_lost(source: Archive, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Lost(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
             raise http.client.IncompleteRead(b"")
@@ -91,7 +91,7 @@ def test_connection_lost(source: Source, root: Path, monkeypatch: pytest.MonkeyP
     fails(source, root, "cannot download .* IncompleteRead.* by hand")
 
 
-def test_wrong_checksum(source: Source, root: Path) -> None:
+def test_wrong_checksum(source: Archive, root: Path) -> None:
     wrong = dataclasses.replace(source, md5="0" * 32)
     fails(wrong, root, f"{source.url} has md5 {source.md5}, not 0000.* fetch again, or put the archive at")
     root.mkdir(exist_ok=True, parents=True)
@@ -99,7 +99,7 @@ def test_wrong_checksum(source: Source, root: Path) -> None:
     fails(source, root, f"{root}/tiny.tar.gz has md5 .*; remove it")
 
 
-def test_no_space(source: Source, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_space(source: Archive, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: tarfile.TarFile, path: Path, filter: str) -> None:
         raise OSError(28, "No space left on device")
 
@@ -107,7 +107,7 @@ def test_no_space(source: Source, root: Path, monkeypatch: pytest.MonkeyPatch) -
     fails(source, root, f"cannot write tiny to {root}: .*No space left on device; --root or CKTAT_DATA")
 
 
-def test_root_is_a_file(source: Source, tmp_path: Path) -> None:
+def test_root_is_a_file(source: Archive, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CktatError, match=r"cannot write tiny to .*/file/root"):
         run(source, tmp_path / "file/root")
@@ -121,19 +121,19 @@ def test_root_is_a_file(source: Source, tmp_path: Path) -> None:
         ({"../evil": b"", "tiny/a.bin": b"", "tiny/b.txt": b""}, "cannot unpack tiny.tar.gz.*evil.*outside"),
     ],
 )
-def test_another_archive(source: Source, root: Path, members: dict[str, bytes], message: str) -> None:
+def test_another_archive(source: Archive, root: Path, members: dict[str, bytes], message: str) -> None:
     md5 = make_archive(Path(source.url.removeprefix("file://")), members)
     fails(dataclasses.replace(source, md5=md5), root, message)
     assert not (root.parent / "evil").exists()
 
 
-def test_no_archive_at_all(source: Source, root: Path) -> None:
+def test_no_archive_at_all(source: Archive, root: Path) -> None:
     page = b"<html>moved</html>"
     Path(source.url.removeprefix("file://")).write_bytes(page)
     fails(dataclasses.replace(source, md5=hashlib.md5(page).hexdigest()), root, "cannot unpack tiny.tar.gz")
 
 
-def test_a_half_filled_folder_is_not_touched(source: Source, root: Path) -> None:
+def test_a_half_filled_folder_is_not_touched(source: Archive, root: Path) -> None:
     (root / "tiny").mkdir(parents=True)
     (root / "tiny/a.bin").write_bytes(b"mine")
     with pytest.raises(CktatError, match=f"{root}/tiny lacks some of a.bin, b.txt; remove it and fetch again"):
@@ -151,7 +151,7 @@ def test_names() -> None:
 
 
 def test_the_official_addresses() -> None:
-    assert SOURCES["cifar10"].url == "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
-    assert SOURCES["cifar10"].md5 == "c32a1d4ab5d03f1284b67883e8d87530"
-    assert SOURCES["cifar100"].url == "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
-    assert SOURCES["cifar100"].md5 == "03b5dce01913d631647c71ecec9e9cb8"
+    assert ARCHIVES["cifar10"].url == "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+    assert ARCHIVES["cifar10"].md5 == "c32a1d4ab5d03f1284b67883e8d87530"
+    assert ARCHIVES["cifar100"].url == "https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz"
+    assert ARCHIVES["cifar100"].md5 == "03b5dce01913d631647c71ecec9e9cb8"

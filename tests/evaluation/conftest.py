@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from cktat.evaluation import Result, load_subject
 from cktat.evaluation.drawn import write_pictures
 from cktat.evaluation.subject import Subject
-from cktat.training import RunFolder, read_card, sealed, write_sealed
+from cktat.runs import RunFolder, read_card, sealed, write_sealed
 
 LABELS = (0, 1, 2, 0, 1, 2, 0, 1, 2, 0)
 CLASSES = ("cat", "dog", "frog")

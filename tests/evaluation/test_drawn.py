@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cktat.attacks import named
 from cktat.evaluation import Subject, flags, for_report, load_subject
-from cktat.training import read_json
+from cktat.runs import read_json
 
 EPS = 0.15
 

@@ -15,7 +15,7 @@ from cktat.attacks import Attack
 from cktat.data import Split
 from cktat.errors import CktatError
 from cktat.evaluation import Result, evaluate, flags, for_report, load_subject, results_of
-from cktat.training import RunFolder, read_json, save_weights
+from cktat.runs import RunFolder, read_json, save_weights
 from cktat.usercode import own, source_of
 
 

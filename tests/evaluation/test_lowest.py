@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from cktat.errors import CktatError
-from cktat.evaluation import Claim, Result, claim_of, headline, lowest, measured_on, write_report
-from cktat.training import RunFolder
+from cktat.evaluation import Claim, Result, claim_of, headline, lowest, measured_on
+from cktat.pages import write_report
+from cktat.runs import RunFolder
 
 EPS = 8 / 255
 

@@ -10,7 +10,7 @@ import pytest
 
 from cktat.evaluation import Result
 from cktat.evaluation.place import keep, owner
-from cktat.training import Gone, RunFolder
+from cktat.runs import Gone, RunFolder
 
 CARD = {"weights_sha256": "a" * 64, "data": {"fingerprint": "b"}, "epoch": 3}
 PROTOCOL = {"eps": 0.1, "seed": 0}

@@ -19,7 +19,7 @@ from cktat.attacks import SUITES, Entry
 from cktat.errors import CktatError
 from cktat.evaluation import Result
 from cktat.evaluation.suite import Journal
-from cktat.training import RunFolder
+from cktat.runs import RunFolder
 
 IMAGES = 12
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cktat.errors import CktatError
-from cktat.evaluation import Result, write_report
+from cktat.evaluation import Result
 from cktat.evaluation.table import (
     WORST,
     differing,
@@ -19,7 +19,8 @@ from cktat.evaluation.table import (
     row_of,
     text_table,
 )
-from cktat.training import RunFolder
+from cktat.pages import write_report
+from cktat.runs import RunFolder
 
 Make = Callable[..., RunFolder]
 

@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from cktat.training import sealed
+from cktat.runs import sealed
 from tests.faults.product import SMALL, Campaign, edit, run
 
 EVIL = """

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cktat.training import sealed
+from cktat.runs import sealed
 from tests.faults.product import SMALL, Campaign, draws, product_of, run
 
 FILES = 300

@@ -17,7 +17,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from cktat.training import sealed
+from cktat.runs import sealed
 
 COMMAND = [sys.executable, "-m", "cktat"]
 SMALL = ("--data", "digits", "--model", "small", "--examples", "200", "--epochs", "2")

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
+from cktat.api import Runner, Store, configure
 from cktat.errors import CktatError
-from cktat.experiments import Runner, Store, configure
 from cktat.labels import Design
 from cktat.models import Normalised
-from cktat.training import RunFolder
+from cktat.runs import RunFolder
 
 
 class Tiny(nn.Module):

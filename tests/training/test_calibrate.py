@@ -12,8 +12,8 @@ from cktat.attacks import Ball, pgd
 from cktat.data import Split
 from cktat.designs import make
 from cktat.labels import Calibrated, Design, Frozen, Learner, Term, adversarial, clean, mix, y
+from cktat.runs import Threat
 from cktat.seeds import generator
-from cktat.training import Threat
 from cktat.training.calibrate import best_point, calibrate, tempered_teacher
 
 S, T = Learner("S"), Frozen("T")

@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
+from cktat.api import configure
 from cktat.designs import make
-from cktat.experiments import configure
 from cktat.labels import Learner
 from cktat.models import build
 from cktat.training import Training

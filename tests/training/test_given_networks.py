@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from cktat.errors import CktatError
-from cktat.training import RunFolder
+from cktat.runs import RunFolder
 
 
 @pytest.mark.parametrize("pick", ["best", "last"])

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 import cktat
 from cktat.models import build
+from cktat.runs import RunFolder
 from cktat.seeds import generator
-from cktat.training import RunFolder
 from cktat.training.calibrate import SHARES, TEMPERATURES
 
 EPS, STEP, ATTACK_STEPS = 0.1, 0.03, 5

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cktat.training import Recipe, checked
+from cktat.runs import Recipe, checked
 from cktat.training.schedule import lr_factor
 
 

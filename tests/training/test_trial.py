@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from cktat.api import configure
 from cktat.designs import DESIGNS, make
 from cktat.errors import CktatError
-from cktat.experiments import configure
 from cktat.labels import Design, Learner, Moment, Schedule, Term, clean, y
 from cktat.models import Normalised
 from cktat.training.trial import trial, trial_of_loss

@@ -28,7 +28,7 @@ from cktat.labels import (
     uniform,
     y,
 )
-from cktat.training import Threat
+from cktat.runs import Threat
 from cktat.training.starts import begin, draw
 from cktat.training.views import build_views
 

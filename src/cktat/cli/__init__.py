@@ -112,7 +112,7 @@ def _main() -> None:
         sys.exit(error.exit_code)
     except Interrupted as error:
         name = signal.Signals(error.args[0]).name
-        stopping = sys.modules.get("cktat.training.stopping")  # not imported for this: it would bring torch
+        stopping = sys.modules.get("cktat.runs.stopping")  # not imported for this: it would bring torch
         begun = (stopping is not None and stopping.Stop.listened) or not {*sys.argv[1:2]} & {*STOPPING}
         said = "ended before its end; the files that are there are whole" if begun else "nothing was begun"
         if rank == 0:

@@ -26,15 +26,15 @@ def designs(
 
 def data_list(root: RootOption = None) -> None:
     """List the data sets and where they are."""
-    from cktat.data import DATASETS, locate
+    from cktat.data import ARCHIVES, DATASETS, locate
 
     rows = []
-    for name, text in DATASETS.items():
+    for name, source in DATASETS.items():
         try:
-            place = "in the package" if name in ("digits", "multiview", "sparse-coding") else str(locate(name, root))
+            place = str(locate(name, root)) if name in ARCHIVES else "in the package"
         except CktatError:
             place = "not here"
-        rows.append((name, place, text))
+        rows.append((name, place, source.about))
     print_table(("data", "where", "what"), rows, False)
 
 

@@ -38,7 +38,7 @@ def knowledge(
       cktat knowledge RUN RUN RUN --out knowledge
       cktat knowledge RUN --images 3,17,cat --layer body.stages.1 --count-images 100
     """
-    from cktat.knowledge import Discarding
+    from cktat.paper.knowledge import Discarding
 
     pictured(
         runs, out, pictured=names(images), layer=layer, count_images=count_images, weights=weights, threshold=threshold,
@@ -49,10 +49,10 @@ def knowledge(
 
 def pictured(runs: Sequence[Any], out: Path, **options: Any) -> None:
     """Runs `table5` with its progress shown, and prints the counts."""
+    from cktat.api.commands import opened
+    from cktat.api.progress import bars
     from cktat.evaluation.table import unfinished
-    from cktat.experiments.api import opened
-    from cktat.experiments.tables.table5 import table5
-    from cktat.training.progress import bars
+    from cktat.paper.tables.table5 import table5
 
     console = Console()
     with bars(console) as shown:

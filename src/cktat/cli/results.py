@@ -52,10 +52,10 @@ def evaluate(
       cktat evaluate runs/trades-digits-small-s0-1a2b3c4d --attacks pgd20,cw
       cktat evaluate RUN --attacks pgd100,aa-fast --claimed 56.0
     """
+    from cktat.api import commands as api
     from cktat.attacks import SCREENING
     from cktat.evaluation.table import text_table, unfinished
-    from cktat.experiments import api
-    from cktat.training import number
+    from cktat.runs import number
 
     wanted = names(attacks)
     results = api.evaluate(
@@ -92,15 +92,15 @@ def report(
     Example:
       cktat report RUN RUN --out comparison.html
     """
-    from cktat.experiments import api
+    from cktat.api import commands as api
 
     print(f"page: {api.report(runs, out, results=results, store=store)}")
 
 
 def runs(store: StoreOption = None) -> None:
     """List the runs in the store."""
+    from cktat.api.store import Store
     from cktat.evaluation.table import PICKS, result_files
-    from cktat.experiments.store import Store
 
     where = Store(store)
     rows = []

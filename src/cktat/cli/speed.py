@@ -37,8 +37,8 @@ def bench(
       cktat bench --quick
       cktat bench trades --scale
     """
-    from cktat.experiments.bench import bench as measure
-    from cktat.training import write_json
+    from cktat.bench.steps import bench as measure
+    from cktat.runs import write_json
 
     if scale:
         _scale(
@@ -79,8 +79,8 @@ def _scale(
     out: Path | None,
     markdown: bool,
 ) -> None:
-    from cktat.experiments.scale import scale as measure
-    from cktat.training import write_json
+    from cktat.bench.scale import scale as measure
+    from cktat.runs import write_json
 
     if len(designs) > 1:
         raise CktatError(f"--scale measures one design at a time, not {', '.join(designs)}")

@@ -12,8 +12,8 @@ from cktat.cli.output import RootOption, StoreOption, names, print_table
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
-    from cktat.experiments.tables.fill import TableGrid
-    from cktat.experiments.tables.filled import Cell, Filled
+    from cktat.paper.tables.fill import TableGrid
+    from cktat.paper.tables.filled import Cell, Filled
 
 
 def table(
@@ -64,12 +64,12 @@ def table(
         from cktat.cli.catalogue import designs
 
         return designs(markdown=False)
-    from cktat.experiments.grid import Outcome, unmeasured
-    from cktat.experiments.tables.declared import tables
-    from cktat.experiments.tables.fill import How, TableGrid
-    from cktat.experiments.tables.kept import TableFolder, again, differing, settled
-    from cktat.experiments.tables.written import OPTIONS, Written
-    from cktat.training import Stopped, seconds
+    from cktat.grid import Outcome, unmeasured
+    from cktat.paper.tables.declared import tables
+    from cktat.paper.tables.fill import How, TableGrid
+    from cktat.paper.tables.kept import TableFolder, again, differing, settled
+    from cktat.paper.tables.written import OPTIONS, Written
+    from cktat.runs import Stopped, seconds
 
     given: dict[str, Any] = dict(
         data=data, model=model, recipe=recipe, epochs=epochs, lr=lr, batch_size=batch_size, examples=examples,
@@ -143,7 +143,7 @@ def table(
 
 
 def _print_plan(grid: TableGrid) -> None:
-    from cktat.experiments.grid.plan import COLUMNS, plan, summary
+    from cktat.grid.plan import COLUMNS, plan, summary
 
     steps = plan(grid.grid)
     print_table(COLUMNS, [step.cells() for step in steps], False)

@@ -11,7 +11,7 @@ from typer import Argument, Option
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
-    from cktat.experiments.theory.accounts import Account
+    from cktat.paper.experiments.accounts import Account
 
 theory_app = typer.Typer(
     no_args_is_help=True,
@@ -39,7 +39,7 @@ def example(out: OutOption = Path("theory")) -> None:
     Example:
       cktat theory example --out theory
     """
-    from cktat.experiments.theory import accounts
+    from cktat.paper.experiments import accounts
 
     _show(accounts.example(out))
 
@@ -52,7 +52,7 @@ def phase(a: A = 1.0, d: D = 3.0, k1: K1 = 0.3, out: OutOption = Path("theory"))
     Example:
       cktat theory phase --D 5 --k1 0.1
     """
-    from cktat.experiments.theory import accounts
+    from cktat.paper.experiments import accounts
 
     _show(accounts.phase(out, a, d, k1))
 
@@ -74,7 +74,7 @@ def check(
     Example:
       cktat theory check --mu 0.2 --k2 0.5
     """
-    from cktat.experiments.theory import accounts
+    from cktat.paper.experiments import accounts
 
     account, agrees = accounts.check(out, mu, k1, k2, a, d, n=n, seed=seed)
     _show(account)
@@ -105,10 +105,10 @@ def experiment(
     import time
     from dataclasses import replace
 
-    from cktat.experiments.theory import Setting, findings, summarise
-    from cktat.experiments.theory import experiment as run_all
-    from cktat.experiments.theory import quick as quick_setting
-    from cktat.experiments.theory.setting import CLEAN, DESIGNS
+    from cktat.paper.experiments import Setting, findings, summarise
+    from cktat.paper.experiments import experiment as run_all
+    from cktat.paper.experiments import quick as quick_setting
+    from cktat.paper.experiments.setting import CLEAN, DESIGNS
 
     chosen = DESIGNS if not designs else tuple(dict.fromkeys((CLEAN, *designs)))
     if quick:
@@ -144,9 +144,9 @@ def purification(
     import time
     from dataclasses import replace
 
-    from cktat.experiments.theory import experiment as run_all
-    from cktat.experiments.theory import purity, quick_sparse, sparse_setting, summarise
-    from cktat.experiments.theory.setting import CLEAN, SPARSE_DESIGNS
+    from cktat.paper.experiments import experiment as run_all
+    from cktat.paper.experiments import purity, quick_sparse, sparse_setting, summarise
+    from cktat.paper.experiments.setting import CLEAN, SPARSE_DESIGNS
 
     chosen = SPARSE_DESIGNS if not designs else tuple(dict.fromkeys((CLEAN, *designs)))
     setting = quick_sparse(chosen, seeds) if quick else sparse_setting(chosen, seeds)
@@ -157,6 +157,6 @@ def purification(
 
 
 def _show(account: Account) -> None:
-    from cktat.experiments.theory.page import text_table
+    from cktat.paper.experiments.page import text_table
 
     print(f"\n{text_table(account.columns, account.rows)}\n\npage: {account.page}")

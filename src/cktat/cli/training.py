@@ -20,7 +20,7 @@ def demo(
     Run again, it goes on where it stopped.
     """
     from cktat.evaluation.table import text_table
-    from cktat.experiments.demo import demo as demonstrate
+    from cktat.paper.demo import demo as demonstrate
 
     runs, page = demonstrate(out)
     print(f"\n{text_table(runs)}\n\npage: {page}")
@@ -61,9 +61,9 @@ def train(
       cktat train cktat --data digits --epochs 12 --set tau=1 --set beta=1
       cktat train trades --data cifar10 --model resnet18 --stop-after 9m
     """
-    from cktat.experiments import api
-    from cktat.experiments.configure import OPTIONS
-    from cktat.training import assignment, read_yaml
+    from cktat.api import commands as api
+    from cktat.api.configure import OPTIONS
+    from cktat.runs import assignment, read_yaml
 
     options: dict[str, Any] = read_yaml(config) if config else {}
     for key in options:
@@ -123,8 +123,8 @@ def compare(
       cktat compare trades "cktat tau=1 beta=1" --epochs 10 --jobs 2
     """
     from cktat.designs import DESIGNS
-    from cktat.experiments.compare import Comparison, Entry
-    from cktat.training import write_json
+    from cktat.grid.comparison import Comparison, Entry
+    from cktat.runs import write_json
 
     entries = [Entry.read(text) for text in designs or DESIGNS]
     if precision is not None:
@@ -169,8 +169,8 @@ def import_(
     Example:
       cktat import resnet.pt --as standard --data cifar10 --model resnet18
     """
-    from cktat.experiments import Store, configure
-    from cktat.experiments.imported import import_network
+    from cktat.api import Store, configure
+    from cktat.api.importing import import_network
 
     config, loaded = configure(design=as_, data=data, model=model, root=None if root is None else str(root))
     run, name = import_network(file, config, loaded, Store(store), inputs=inputs)

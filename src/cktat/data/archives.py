@@ -17,7 +17,7 @@ from cktat.errors import CktatError, named_file, unknown
 
 
 @dataclass(frozen=True)
-class Source:
+class Archive:
     """An archive on the web: `url` with its `md5`, the `folder` inside, and the `files` that must be in that folder."""
 
     url: str
@@ -26,14 +26,14 @@ class Source:
     files: tuple[str, ...]
 
 
-SOURCES = {  # the "binary version" of https://www.cs.toronto.edu/~kriz/cifar.html; md5 as published there
-    "cifar10": Source(
+ARCHIVES = {  # the "binary version" of https://www.cs.toronto.edu/~kriz/cifar.html; md5 as published there
+    "cifar10": Archive(
         url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         md5="c32a1d4ab5d03f1284b67883e8d87530",
         folder="cifar-10-batches-bin",
         files=(*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin", "batches.meta.txt"),
     ),
-    "cifar100": Source(
+    "cifar100": Archive(
         url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
         md5="03b5dce01913d631647c71ecec9e9cb8",
         folder="cifar-100-binary",
@@ -53,10 +53,10 @@ def locate(name: str, root: str | Path | None = None) -> Path:
 
     `root` may be that folder itself or the one above it; see `data_root` for its default.
     """
-    return DIGITS if name == "digits" else locate_source(name, source_of(name), data_root(root))
+    return DIGITS if name == "digits" else locate_archive(name, source_of(name), data_root(root))
 
 
-def locate_source(name: str, source: Source, root: Path) -> Path:
+def locate_archive(name: str, source: Archive, root: Path) -> Path:
     """`locate`, for any source."""
     tried = []
     for folder in (root / source.folder, root):
@@ -82,12 +82,12 @@ def fetch(name: str, root: str | Path | None = None, say: Callable[[str], None] 
     return fetch_source(name, source_of(name), data_root(root), say)
 
 
-def fetch_source(name: str, source: Source, root: Path, say: Callable[[str], None]) -> Path:
+def fetch_source(name: str, source: Archive, root: Path, say: Callable[[str], None]) -> Path:
     """`fetch`, for any source."""
     target = root / source.folder
     if target.exists() or all((root / file).is_file() for file in source.files):
         try:
-            folder = locate_source(name, source, root)
+            folder = locate_archive(name, source, root)
         except CktatError:
             raise CktatError(f"{target} lacks some of {', '.join(source.files)}; remove it and fetch again") from None
         say(f"{name} is already there: {folder}")
@@ -137,11 +137,11 @@ def kept_sums(folder: Path) -> dict[str, str]:
     return {name: total for total, name in lines}
 
 
-def source_of(name: str) -> Source:
+def source_of(name: str) -> Archive:
     """The archive of a data set. CktatError if there is none of that name."""
-    if name not in SOURCES:
-        raise unknown("data", name, ["digits", *SOURCES])
-    return SOURCES[name]
+    if name not in ARCHIVES:
+        raise unknown("data", name, ["digits", *ARCHIVES])
+    return ARCHIVES[name]
 
 
 def _download(url: str, to: Path, by_hand: Path) -> None:
@@ -164,7 +164,7 @@ def _no_download(url: str, by_hand: Path, error: Exception) -> CktatError:
     return CktatError(f"cannot download {url}: {error}; put the archive at {by_hand} by hand and fetch again")
 
 
-def _check_md5(archive: Path, source: Source, by_hand: Path) -> None:
+def _check_md5(archive: Path, source: Archive, by_hand: Path) -> None:
     with archive.open("rb") as file:
         found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
     if found != source.md5:
@@ -173,7 +173,7 @@ def _check_md5(archive: Path, source: Source, by_hand: Path) -> None:
         raise CktatError(f"{whose} has md5 {found}, not {source.md5}: it is damaged or another file; {way_out}")
 
 
-def _unpack(archive: Path, into: Path, source: Source) -> None:
+def _unpack(archive: Path, into: Path, source: Archive) -> None:
     try:
         with tarfile.open(archive) as tar:
             tar.extractall(into, filter="data")

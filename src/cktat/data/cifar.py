@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cktat.data.archives import SOURCES, Source, data_root, kept_sums, locate_source
+from cktat.data.archives import ARCHIVES, Archive, data_root, kept_sums, locate_archive
 from cktat.data.dataset import Dataset, Split
 from cktat.data.held_out import lowest_ranked
 from cktat.errors import CktatError
@@ -25,7 +25,7 @@ class Layout:
     of green and of blue, all in bytes."""
 
     name: str
-    source: Source
+    source: Archive
     train: tuple[str, ...]
     test: str
     names: str  # the file with one class name a line
@@ -42,8 +42,8 @@ class Layout:
 # Means and deviations are those of all 50,000 training images, the customary constants.
 CIFAR10 = Layout(
     name="cifar10",
-    source=SOURCES["cifar10"],
-    train=SOURCES["cifar10"].files[:5],
+    source=ARCHIVES["cifar10"],
+    train=ARCHIVES["cifar10"].files[:5],
     test="test_batch.bin",
     names="batches.meta.txt",
     classes=10,
@@ -64,7 +64,7 @@ CIFAR10 = Layout(
 )
 CIFAR100 = Layout(
     name="cifar100",
-    source=SOURCES["cifar100"],
+    source=ARCHIVES["cifar100"],
     train=("train.bin",),
     test="test.bin",
     names="fine_label_names.txt",
@@ -85,7 +85,7 @@ def read_cifar(layout: Layout, root: str | Path | None = None) -> Dataset:
     2,000 of the 50,000 training images are held out, equally many of each class (see held_out.py); the others keep
     their order. The default radius is 8/255, the one of RobustBench and of the literature on these data.
     """
-    folder = locate_source(layout.name, layout.source, data_root(root))
+    folder = locate_archive(layout.name, layout.source, data_root(root))
     classes = _read_names(folder / layout.names, layout)
     images, labels = _read_files([folder / file for file in layout.train], layout.train_records, layout)
     test_images, test_labels = _read_files([folder / layout.test], layout.test_records, layout)

@@ -3,26 +3,46 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from cktat.data.cifar import CIFAR10, CIFAR100, read_cifar
 from cktat.data.dataset import Dataset
 from cktat.data.digits import read_digits
 from cktat.data.folders import read_folder
-from cktat.data.multiview import read_multiview
 from cktat.data.own import from_arrays, read_npz
-from cktat.data.sparse_coding import read_sparse_coding
 from cktat.errors import CktatError, unknown
+from cktat.registry import Registry
 from cktat.usercode import absolute, is_file_function, load_file_function, source_of
 
-DATASETS = {
-    "digits": "1,797 handwritten digits, 8 x 8 grey; UCI, comes with the package",
-    "cifar10": "60,000 photographs of 10 kinds of things, 32 x 32 RGB; 170 MB from cs.toronto.edu, to be fetched",
-    "cifar100": "60,000 photographs of 100 kinds of things, 32 x 32 RGB; 169 MB from cs.toronto.edu, to be fetched",
-    "multiview": "samples of the paper's theory, patches for images; multiview:mu=0.2,rho=0.05 changes parameters",
-    "sparse-coding": "vectors M z + noise of the paper's theory, z sparse; sparse-coding:d=32,k=3 changes parameters",
-}
+
+@dataclass(frozen=True)
+class Reader:
+    """A data set by name. about: one line for people. read: called with what the user wrote (`name` or `name:options`) and with
+    the folder of downloaded data sets, None for the usual one."""
+
+    about: str
+    read: Callable[[str, str | Path | None], Dataset]
+
+
+DATASETS = Registry(
+    "cktat.data",
+    {
+        "digits": Reader(
+            "1,797 handwritten digits, 8 x 8 grey; UCI, comes with the package", lambda spec, root: read_digits()
+        ),
+        "cifar10": Reader(
+            "60,000 photographs of 10 kinds of things, 32 x 32 RGB; 170 MB from cs.toronto.edu, to be fetched",
+            lambda spec, root: read_cifar(CIFAR10, root),
+        ),
+        "cifar100": Reader(
+            "60,000 photographs of 100 kinds of things, 32 x 32 RGB; 169 MB from cs.toronto.edu, to be fetched",
+            lambda spec, root: read_cifar(CIFAR100, root),
+        ),
+    },
+)
+"""The data sets by name; others come with `DATASETS.register`, or by an entry point in the group "cktat.data"."""
 
 
 def load(spec: str, root: str | Path | None = None) -> Dataset:
@@ -31,16 +51,9 @@ def load(spec: str, root: str | Path | None = None) -> Dataset:
     root: where downloaded data sets lie (see `locate`). The function of a file takes no argument and returns a Dataset
     or a dictionary of arrays with the names of the NPZ form. CktatError if there is no such data set or it is faulty.
     """
-    if spec == "digits":
-        return read_digits()
-    if spec == "cifar10":
-        return read_cifar(CIFAR10, root)
-    if spec == "cifar100":
-        return read_cifar(CIFAR100, root)
-    if spec.partition(":")[0] == "multiview":
-        return read_multiview(spec)
-    if spec.partition(":")[0] == "sparse-coding":
-        return read_sparse_coding(spec)
+    name = spec.partition(":")[0]
+    if name in DATASETS and not is_file_function(spec):
+        return DATASETS[name].read(spec, root)
     if is_file_function(spec):
         return _call(spec)
     if spec.endswith(".npz"):

@@ -1,19 +1,21 @@
 """Accuracy under attack, with its evidence, and the page that shows it."""
 
-from cktat.evaluation.doubts import Finding, Verdict, doubts_of, examine, verdict_of
+from cktat.evaluation.doubts.examine import IMAGES, examine
+from cktat.evaluation.doubts.finding import Finding, Verdict
+from cktat.evaluation.doubts.recorded import doubts_of, verdict_of
 from cktat.evaluation.evaluate import BATCH_SIZE, STANDARD_ATTACKS, evaluate, for_report, known_attacks
 from cktat.evaluation.lowest import Claim, check_claimed, claim_of, headline, lowest, measured_on
 from cktat.evaluation.measure import flags
 from cktat.evaluation.paired import Paired, compare_pair, holm, mcnemar
-from cktat.evaluation.report import write_report
 from cktat.evaluation.result import CLEAN, Result, worst_case
 from cktat.evaluation.statistics import Spread, spread, student_p, student_quantile, wilson
 from cktat.evaluation.subject import Subject, load_subject
 from cktat.evaluation.table import measured, result_files, results_of, text_table
 
 __all__ = [
-    "BATCH_SIZE", "CLEAN", "STANDARD_ATTACKS", "Claim", "Finding", "Paired", "Result", "Spread", "Subject", "Verdict",
-    "check_claimed", "claim_of", "compare_pair", "doubts_of", "evaluate", "examine", "flags", "for_report", "headline", "holm",
-    "known_attacks", "load_subject", "lowest", "mcnemar", "measured", "measured_on", "result_files", "results_of", "spread",
-    "student_p", "student_quantile", "text_table", "verdict_of", "wilson", "worst_case", "write_report",
+    "BATCH_SIZE", "CLEAN", "IMAGES", "STANDARD_ATTACKS", "Claim", "Finding", "Paired", "Result", "Spread", "Subject",
+    "Verdict", "check_claimed", "claim_of", "compare_pair", "doubts_of", "evaluate", "examine", "flags", "for_report",
+    "headline", "holm", "known_attacks", "load_subject", "lowest", "mcnemar", "measured", "measured_on",
+    "result_files", "results_of", "spread", "student_p", "student_quantile", "text_table", "verdict_of", "wilson",
+    "worst_case",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from cktat.errors import CktatError
-from cktat.training import Kept, read_sealed, read_tensors, write_tensors
+from cktat.runs import Kept, read_sealed, read_tensors, write_tensors
 
 CURVE, PICTURES = "an accuracy curve of `cktat evaluate`", "pictures of `cktat evaluate`"
 TOTAL = "pictures_sha256"

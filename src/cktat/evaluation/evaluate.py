@@ -21,7 +21,7 @@ from cktat.evaluation.measure import flags, predict, true_fp32
 from cktat.evaluation.result import CLEAN, Result, ending
 from cktat.evaluation.subject import Subject
 from cktat.evaluation.suite import Report, fallen
-from cktat.training import Stop, Stopped, World, commit, hardware, versions, write_sealed
+from cktat.runs import Stop, Stopped, World, commit, hardware, versions, write_sealed
 
 STANDARD_ATTACKS = ("pgd20", "pgd100", "mim", "cw")
 

@@ -12,7 +12,7 @@ from cktat.evaluation.evaluate import ending_of
 from cktat.evaluation.result import CLEAN, Result, worst_case
 from cktat.evaluation.subject import Subject
 from cktat.evaluation.table import card_of, group_of, in_ball, in_order, is_of, result_files
-from cktat.training import Kept, RunFolder, read_sealed, write_sealed
+from cktat.runs import Kept, RunFolder, read_sealed, write_sealed
 
 Answer = Literal["refuted", "undecided", "not refuted under these attacks"]
 

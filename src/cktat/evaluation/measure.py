@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from cktat.attacks import Attack, Ball, Box, Model, Norm, attacked, logits_of
 from cktat.data import Split, ordered
 from cktat.errors import CktatError
+from cktat.runs import World
 from cktat.seeds import generator
-from cktat.training import World
 
 Say = Callable[[int, int], None]
 """(images done, images right so far)."""

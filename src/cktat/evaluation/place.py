@@ -11,7 +11,7 @@ from cktat.errors import CktatError
 from cktat.evaluation.result import CLEAN, Result
 from cktat.evaluation.subject import Subject
 from cktat.evaluation.suite import forget, is_of
-from cktat.training import locked
+from cktat.runs import locked
 
 FREE = {"batch_size", "seed", "mode", "processes"}
 """What a result may have been measured with in any way, unless one was asked for."""

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from cktat.errors import CktatError
 from cktat.evaluation.statistics import wilson
-from cktat.training import Kept, read_sealed, write_sealed
+from cktat.runs import Kept, read_sealed, write_sealed
 
 CLEAN = "clean"
 

@@ -11,7 +11,7 @@ from cktat.attacks import Norm
 from cktat.data import Dataset, load
 from cktat.errors import CktatError
 from cktat.models import Normalised, build, require_types
-from cktat.training import RunFolder, short
+from cktat.runs import RunFolder, short
 from cktat.usercode import absolute, is_file_function, recorded
 
 

@@ -19,7 +19,7 @@ from cktat.data import Split
 from cktat.errors import CktatError
 from cktat.evaluation.measure import true_fp32
 from cktat.models import Normalised, folded
-from cktat.training import Gone, Kept, World, read_sealed, read_tensors, short, write_sealed, write_tensors
+from cktat.runs import Gone, Kept, World, read_sealed, read_tensors, short, write_sealed, write_tensors
 
 Report = Callable[[str, Standing], None]
 """(name of the suite, how far it is)."""

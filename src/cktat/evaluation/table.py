@@ -10,7 +10,7 @@ from typing import Any
 
 from cktat.attacks import SCREENING, SUITES
 from cktat.evaluation.result import CLEAN, Result, result_name, worst_case
-from cktat.training import RunFolder, read_card
+from cktat.runs import RunFolder, read_card
 
 WORST = "worst case"
 PICKS = ("best", "last")

@@ -10,20 +10,22 @@ from torch.nn.parameter import is_lazy
 
 from cktat.errors import CktatError, unknown
 from cktat.models.normalised import Normalised
-from cktat.models.patchnet import patchnet, patchnet_wide
 from cktat.models.preact import preactresnet18, wrn34_10
 from cktat.models.resnet import resnet18, resnet18_wide_map, small
+from cktat.registry import Registry
 from cktat.usercode import is_file_function, load_file_function
 
-MODELS: dict[str, Callable[..., nn.Module]] = {
-    "small": small,
-    "resnet18": resnet18,
-    "preactresnet18": preactresnet18,
-    "wrn34-10": wrn34_10,
-    "resnet18-wide-map": resnet18_wide_map,
-    "patchnet": patchnet,
-    "patchnet-wide": patchnet_wide,
-}
+MODELS: Registry[Callable[..., nn.Module]] = Registry(
+    "cktat.models",
+    {
+        "small": small,
+        "resnet18": resnet18,
+        "preactresnet18": preactresnet18,
+        "wrn34-10": wrn34_10,
+        "resnet18-wide-map": resnet18_wide_map,
+    },
+)
+"""The networks by name; others come with `MODELS.register`, or by an entry point in the group "cktat.models"."""
 
 
 def build(

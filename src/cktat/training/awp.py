@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from cktat.training.distributed import World
+from cktat.runs.processes import World
 
 
 @contextmanager

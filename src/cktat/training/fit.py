@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 from cktat.errors import CktatError, one_line
-from cktat.training.door import checked
-from cktat.training.files import Card, load_state, save_state, save_weights
-from cktat.training.folder import RunFolder
+from cktat.runs.door import checked
+from cktat.runs.files import Card, load_state, save_state, save_weights
+from cktat.runs.folder import RunFolder
+from cktat.runs.schemas import StateKept
+from cktat.runs.stopping import Stop, Stopped
 from cktat.training.loop import Training, Watch
-from cktat.training.schemas import StateKept
-from cktat.training.stopping import Stop, Stopped
 
 
 def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch: Watch) -> None:

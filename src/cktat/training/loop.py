@@ -15,10 +15,10 @@ from cktat.attacks import Ball
 from cktat.data import Batch, Batches, Dataset
 from cktat.errors import CktatError
 from cktat.labels import Design, Moment, Outputs
+from cktat.runs.config import RunConfig
+from cktat.runs.processes import World
 from cktat.seeds import derive
 from cktat.training.awp import perturbed
-from cktat.training.config import RunConfig
-from cktat.training.distributed import World
 from cktat.training.rounded import rounded
 from cktat.training.schedule import lr_factor
 from cktat.training.score import held_out_accuracy, not_finite

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cktat.training.hardware import has_bf16
+from cktat.runs.provenance import has_bf16
 
 aten = torch.ops.aten
 PRODUCTS = {

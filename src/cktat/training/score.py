@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from cktat.attacks import Ball, ascend, attacked, plain
 from cktat.data import Split, ordered
+from cktat.runs.config import Threat
+from cktat.runs.processes import World
 from cktat.seeds import generator
-from cktat.training.config import Threat
-from cktat.training.distributed import World
 
 
 @torch.no_grad()

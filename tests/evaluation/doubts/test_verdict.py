@@ -15,7 +15,7 @@ from cktat.errors import CktatError
 from cktat.evaluation import Result, Verdict, doubts_of, evaluate, examine, results_of, verdict_of
 from cktat.evaluation.doubts.examine import OF_ATTACKS, names
 from cktat.evaluation.doubts.finding import judged, not_checked
-from cktat.training import RunFolder, save_weights
+from cktat.runs import RunFolder, save_weights
 
 from .conftest import MASKS
 

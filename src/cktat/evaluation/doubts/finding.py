@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cktat.errors import CktatError
-from cktat.training import Kept, read_sealed, write_sealed
+from cktat.runs import Kept, read_sealed, write_sealed
 
 Kind = Literal["ok", "doubt", "not checked"]
 State = Literal["no doubts", "doubts", "not examined"]

@@ -17,7 +17,7 @@ from cktat.evaluation.lowest import measured_on
 from cktat.evaluation.result import CLEAN
 from cktat.evaluation.subject import Subject
 from cktat.evaluation.table import card_of, group_of, is_of
-from cktat.training import RunFolder, World, commit, hardware, versions
+from cktat.runs import RunFolder, World, commit, hardware, versions
 
 
 def doubts_of(

@@ -1,0 +1,200 @@
+"""The package as a library: train, evaluate, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+
+from cktat.api.configure import configure
+from cktat.api.progress import Meter, Shown, Silent, plain
+from cktat.api.runner import Runner
+from cktat.api.store import Store
+from cktat.attacks import Ball, Mode
+from cktat.data import Dataset
+from cktat.errors import CktatError
+from cktat.evaluation import (
+    BATCH_SIZE,
+    STANDARD_ATTACKS,
+    Result,
+    Subject,
+    check_claimed,
+    doubts_of,
+    for_report,
+    headline,
+    load_subject,
+)
+from cktat.evaluation import evaluate as measure
+from cktat.labels import Design
+from cktat.runs import RunConfig, RunFolder, Stop, Stopped, World, device_of, seconds
+from cktat.usercode import blamed
+
+T = TypeVar("T")
+
+
+@blamed()
+def train(
+    design: str | Design = "cktat",
+    *,
+    store: str | Path | None = None,
+    out: str | Path | None = None,
+    resume: bool = False,
+    ensure: bool = False,
+    stop_after: str | None = None,
+    show: bool = True,
+    **options: Any,
+) -> RunFolder:
+    """Trains a design, and the networks it needs first, and returns its run folder.
+
+    design: a name, `file.py:function`, or a Design made with the label language. options: data, root, model, recipe,
+    epochs, batch_size, lr, examples, eps, step, steps, seed, set, device, precision, threads and the other fields of a
+    recipe; what is not given comes from the recipe and the data set. store: where runs lie (None: CKTAT_STORE or ./runs);
+    out: this run's own folder. resume: go on with the unfinished run there. ensure: take what is there, finished or not,
+    and train what is missing. stop_after: a duration such as "9m", after which the state is saved and Stopped raised.
+    Under `torchrun` its processes train together.
+
+    Raises CktatError for anything that makes no sense, before anything is written.
+    """
+    if isinstance(design, Design) and options.get("set"):
+        raise CktatError(f"design {design.name!r} is made already; set= goes with a design's name")
+    world, stop = World.here(), Stop(None if stop_after is None else seconds(stop_after))
+    show = show and world.first
+    console = Console(quiet=not show, stderr=False)
+    say = partial(plain, console)
+    name, hyper = (design, {}) if isinstance(design, str) else (design.origin or (design.name, ()))
+    if hyper and "set" not in options:
+        options["set"] = dict(hyper)
+    made = design if isinstance(design, Design) else None
+    if made is not None and made.origin is None and options.get("recipe", "common") != "common":
+        raise CktatError(f"design {made.name!r} was made by hand: only --recipe common is for it")
+
+    def prepare() -> tuple[RunConfig, Dataset]:
+        config, data = configure(design=name, **options)
+        world.device(config.device)
+        return config, data
+
+    with _prepared(prepare, world, stop) as (config, data):
+        watch = Shown(console) if show else Silent()
+        runner = Runner(Store(store), stop, watch, say, world)
+        folder = RunFolder(Path(out)) if out else None
+        return runner.train(config, data, design=made, folder=folder, resume=resume, ensure=ensure)
+
+
+@blamed()
+def evaluate(
+    run: RunFolder | str | Path,
+    attacks: Sequence[str] = STANDARD_ATTACKS,
+    *,
+    weights: str = "best",
+    examples: int | None = None,
+    eps: float | None = None,
+    batch_size: int | None = None,
+    seed: int | None = None,
+    mode: Mode | None = None,
+    device: str = "auto",
+    data: str | None = None,
+    root: str | None = None,
+    out: str | Path | None = None,
+    store: str | Path | None = None,
+    show: bool = True,
+    draw: bool = True,
+    doubts: bool = True,
+    claimed: float | None = None,
+    trust_code: bool = False,
+) -> list[Result]:
+    """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
+
+    attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks, "aa-plus"
+    for its longer version, "aa-rand" for the one against randomised networks.
+    mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken. batch_size (250),
+    seed (0) and mode (exact) that are not given are those of results that are there.
+    data, root: where the run's data set lies now, if it has moved; its content must be the same. out: where a folder of
+    results named as the run goes, None for the run's own.
+    draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. doubts: examine
+    whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
+    it. claimed: an accuracy under attack in percent that somebody claims, held against the lowest found, written and said
+    (`cktat.evaluation.Claim`). The lowest counts an image as broken if any result in the folder that is of these weights,
+    radius and images says so. trust_code: let a `file.py:function` run that the run names and you have not named yourself,
+    after you have read it. Under `torchrun` its processes share the images.
+
+    Raises CktatError for unknown attacks or weights that do not fit.
+    """
+    world, stop = World.here(), Stop()
+    console = Console(quiet=not (show and world.first))
+
+    def load() -> Subject:
+        folder = opened(run, store, out)
+        on = world.device(str(device_of(device)))
+        subject = load_subject(folder, weights, root, on, moved_to=data, trust_code=trust_code)
+        Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
+        if claimed is not None:
+            check_claimed(claimed)
+            if not attacks:
+                raise CktatError("a claimed accuracy is held against attacks; name at least one")
+        return subject
+
+    size, drawn_with = batch_size or BATCH_SIZE, seed or 0  # of what is no result
+    with Meter(console) as meter:
+        with _prepared(load, world, stop) as subject:
+            results = measure(
+                subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
+                report=meter.standing, say=meter.say, stop=stop, world=world,
+            )  # fmt: skip
+        for line in world.once(lambda: headline(subject, examples, eps, claimed)):
+            meter.say(line)
+        if doubts:
+            meter.say(
+                doubts_of(subject, examples=examples, eps=eps, batch_size=size, seed=drawn_with, world=world).text()
+            )
+        if draw:
+            for_report(subject, batch_size=size, seed=drawn_with, world=world)
+    return results
+
+
+@contextmanager
+def _prepared(prepare: Callable[[], T], world: World, stop: Stop) -> Iterator[T]:
+    """What `prepare` makes in every process, and a `stop` that listens. One process ends at once where a signal comes before
+    anything is begun; several listen from the first, so that all end alike."""
+    with ExitStack() as listening:
+        if world.size > 1:
+            listening.enter_context(stop)
+        world.join(stop, partial(plain, Console(stderr=True)))  # of several processes any may be the one that waits
+        made = world.together(prepare)
+        if world.size == 1:  # a deadline that is over by now still leaves a step, so that every sitting gets on
+            listening.enter_context(stop)
+        elif reason := world.any(stop.now()):
+            stopped = Stopped(f"{reason}: nothing was begun")
+            stopped.shared = True
+            raise stopped
+        yield made
+
+
+def opened(run: RunFolder | str | Path, store: str | Path | None, results: str | Path | None) -> RunFolder:
+    """A run by its folder or its name in the store. results: see `out` of `evaluate`. Raises CktatError if there is none."""
+    folder = run if isinstance(run, RunFolder) else Store(store).open(run)
+    return folder if results is None else replace(folder, measured_in=Path(results))
+
+
+def report(
+    runs: Sequence[RunFolder | str | Path],
+    out: str | Path | None = None,
+    *,
+    results: str | Path | None = None,
+    store: str | Path | None = None,
+) -> Path:
+    """Writes one self-contained HTML page about the runs and returns its path (None: report.html in the first run).
+
+    results: where the runs' results lie if not in their own folders: what was given to `evaluate` as `out`."""
+    from cktat.pages.report import write_report  # brings matplotlib, which only pages need
+
+    if isinstance(runs, str | Path | RunFolder):
+        raise CktatError(f"a report takes a list of runs, such as [{str(getattr(runs, 'path', runs))!r}], not one")
+    if not runs:
+        raise CktatError("a report needs at least one run; `cktat runs` lists what there is")
+    folders = [opened(run, store, results) for run in runs]
+    return write_report(folders, Path(out) if out else folders[0].path / "report.html")

@@ -1,0 +1,1 @@
+"""How fast: steps and attacks against a plain step and the machine's ceiling."""

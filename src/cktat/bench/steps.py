@@ -1,0 +1,267 @@
+"""How fast training is, against the machine's own ceiling and a plain step in the style of the released scripts.
+
+What is compared is timed in turns - A B A B - and judged by ratios of medians, so that a machine that slows down slows
+down both. Nothing here decides anything about how a run computes.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from cktat.api.configure import configure
+from cktat.attacks import named
+from cktat.bench.plain import PLAIN
+from cktat.data import Batch, Batches, Dataset, Split
+from cktat.designs import make
+from cktat.labels import Frozen, Learner, Network
+from cktat.models import build
+from cktat.runs import World, commit, device_of, hardware, versions
+from cktat.runs.provenance import has_bf16
+from cktat.training import Training
+from cktat.training.team import State
+
+SHAPE = (3, 32, 32)
+CLASSES = 10
+
+
+@dataclass
+class Piece:
+    """Something timed: `work` does it once on `images` images with `flops` floating-point operations (2 per
+    multiply-add; None where they are not counted)."""
+
+    name: str
+    work: Callable[[], object]
+    images: int
+    flops: float | None = None
+    precision: str = ""
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def bench(
+    designs: Sequence[str] = ("pgd_at", "trades", "cktat"),
+    *,
+    model: str = "resnet18",
+    batch_size: int = 64,
+    trials: int = 5,
+    attacks: Sequence[str] = ("pgd20", "cw"),
+    device: str = "auto",
+    precision: str = "auto",
+    say: Callable[[str], None] = lambda text: None,
+) -> dict[str, Any]:
+    """Times the attack and the update of one training step per design, plain steps, evaluation attacks, the data path and
+    the machine's ceiling, in `trials` turns after one that does not count. Random images of CIFAR's shape.
+
+    Returns a record of JSON values: medians in seconds, images per second, share of the ceiling, ratios to the plain step.
+    """
+    where = device_of(device)
+    data = random_images(batch_size * 2)
+    trainings = {name: training_of(name, data, model, batch_size, str(where), precision) for name in designs}
+    some = next(iter(trainings.values()))
+    batch = next(some.batches.epoch(0))
+    pieces = _ceiling(where)
+    for name, training in trainings.items():
+        pieces += _steps(name, training, batch)
+        if name in PLAIN:
+            pieces.append(_plain(name, training, batch))
+    module = some.team.deployed.float()
+    for name in attacks:
+        attack = named(name)
+        pieces.append(
+            Piece(f"{name}, evaluation", lambda a=attack: a(module, batch.x, batch.y, eps=8 / 255), batch_size)  # type: ignore[misc]
+        )
+    loader = Batches(data.train, batch_size, augment="crop-flip", device=where)
+    pieces.append(Piece("data path", lambda: next(loader.epoch(0)), batch_size))
+    in_turns(pieces, trials, where, say)
+    return _record(pieces, designs, model, batch_size, trials, where, some.config.precision)
+
+
+def _steps(name: str, training: Training, batch: Batch) -> list[Piece]:
+    views, known = training.attack(batch)
+    attack = flops(lambda: training.attack(batch))
+    update = flops(lambda: training.update(batch, views, known))
+    images, precision = len(batch.y), training.config.precision
+
+    def next_attack() -> None:  # of the next step, as in a training, where its starts may be drawn ahead
+        training.steps = (training.steps + 1) % training.total_steps
+        training.attack(batch)
+
+    return [
+        Piece(f"{name}, attack", next_attack, images, attack, precision),
+        Piece(f"{name}, update", lambda: training.update(batch, views, known), images, update, precision),
+    ]
+
+
+def in_turns(pieces: Sequence[Piece], trials: int, where: torch.device, say: Callable[[str], None]) -> None:
+    """Times every piece once per turn, A B A B, so that what else the machine does meets them all; one turn does not count."""
+    for trial in range(trials + 1):
+        for piece in pieces:
+            seconds = timed(piece.work, where)
+            if trial:
+                piece.seconds.append(seconds)
+        say(f"turn {trial + 1} of {trials + 1}")
+
+
+def flops(work: Callable[[], object]) -> float:
+    """Floating-point operations of the matrix products and convolutions in `work`, forward and backward.
+
+    PyTorch's own FlopCounterMode follows modules with hooks that do not allow `autograd.grad`, so its formulas are summed
+    here without them.
+    """
+    counter = _Flops()
+    with counter:
+        work()
+    return counter.total
+
+
+class _Flops(TorchDispatchMode):
+    total = 0.0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def _plain(name: str, training: Training, batch: Batch) -> Piece:
+    config, device = training.config, training.device
+    make_net = lambda seed: network_of(config.model, seed).to(device)  # noqa: E731
+    student, teacher = make_net(0), make_net(1).eval().requires_grad_(False)
+    optimiser = torch.optim.SGD(student.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4)
+    (start,) = training.starts.at(0, batch.x).values()
+    threat = config.threat
+
+    def work() -> None:
+        PLAIN[name](student, teacher, optimiser, batch.x, batch.y, start, threat.eps, threat.step, threat.steps)
+
+    return Piece(f"{name}, plain step", work, len(batch.y), None, "fp32")
+
+
+def _ceiling(device: torch.device) -> list[Piece]:
+    size = 8192 if device.type == "cuda" else 2048
+    pieces = []
+    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))[: 1 + has_bf16(device)]:
+        a = torch.randn(size, size, device=device).to(dtype)
+        pieces.append(Piece(f"matrix product, {name}", lambda a=a: a @ a, 0, 2.0 * size**3, name))  # type: ignore[misc]
+    return pieces
+
+
+def training_of(
+    name: str,
+    data: Dataset,
+    model: str,
+    batch_size: int,
+    device: str,
+    precision: str,
+    world: World = World(),
+    **options: Any,
+) -> Training:
+    """A training of a design on `data`, its teachers with random weights. options: more of a run's."""
+    config, _ = configure(
+        design=name, data="digits", model=model, batch_size=batch_size, eps=8 / 255, device=device,
+        precision=precision, **options,
+    )  # fmt: skip
+    design = make(name)
+    design = design.settle(**dict.fromkeys(design.open, 0.5))
+    started = [learner for learner in design.learners if isinstance(learner.start, str)]
+    from_elsewhere: tuple[Frozen | Learner, ...] = (*design.frozen, *started)
+    given: dict[Network, State] = {n: network_of(n.model or model, 1).state_dict() for n in from_elsewhere}
+    return Training(design, config, data, lambda other, number: network_of(other or model, number), given, world)
+
+
+def network_of(model: str, seed: int) -> torch.nn.Module:
+    return build(model, classes=CLASSES, channels=SHAPE[0], mean=(0.5,) * 3, std=(0.25,) * 3, seed=seed)
+
+
+def random_images(count: int) -> Dataset:
+    """So many random images of CIFAR's shape, in every part of the data set."""
+    draws = torch.Generator().manual_seed(0)
+
+    def split() -> Split:
+        images = torch.randint(0, 256, (count, *SHAPE), dtype=torch.uint8, generator=draws)
+        return Split(images, torch.randint(0, CLASSES, (count,), generator=draws))
+
+    return Dataset(
+        "random images", split(), split(), split(), tuple(map(str, range(CLASSES))), 255, (0.5,) * 3, (0.25,) * 3,
+        (0.0, 1.0), 8 / 255, "crop-flip",
+    )  # fmt: skip
+
+
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    """Seconds that `work` takes, the GPU's part of it included."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+def _record(
+    pieces: Sequence[Piece],
+    designs: Sequence[str],
+    model: str,
+    batch_size: int,
+    trials: int,
+    device: torch.device,
+    precision: str,
+) -> dict[str, Any]:
+    found = {piece.name: piece for piece in pieces}
+    ceiling = [piece for piece in pieces if piece.name.startswith("matrix product")]
+    best = {piece.precision: (piece.flops or 0.0) / piece.median for piece in ceiling}
+    rows = []
+    for piece in pieces:
+        rate = piece.flops / piece.median if piece.flops else None
+        rows.append(
+            {
+                "name": piece.name,
+                "seconds": piece.median,
+                "trials": piece.seconds,
+                "images_per_second": piece.images / piece.median if piece.images else None,
+                "gflop_per_second": rate and rate / 1e9,
+                "share_of_ceiling": rate / best[piece.precision] if rate and piece.precision in best else None,
+            }
+        )
+    ratios = {}
+    for name in designs:
+        if f"{name}, plain step" in found:
+            pairs = zip(
+                found[f"{name}, plain step"].seconds,
+                found[f"{name}, attack"].seconds,
+                found[f"{name}, update"].seconds,
+                strict=True,
+            )
+            turns = [(plain, attack + update) for plain, attack, update in pairs]
+            ratios[name] = statistics.median(p for p, _ in turns) / statistics.median(f for _, f in turns)
+    memory = (
+        torch.cuda.max_memory_allocated(device)
+        if device.type == "cuda"
+        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
+    return {
+        "model": model,
+        "batch_size": batch_size,
+        "precision": precision,
+        "trials": trials,
+        "rows": rows,
+        "plain_over_ours": ratios,
+        "peak_memory_bytes": memory,
+        "hardware": hardware(device),
+        "versions": versions(),
+        "commit": commit(),
+    }

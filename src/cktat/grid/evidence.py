@@ -1,0 +1,175 @@
+"""What is known of runs already: in the store's run folders, and in records that were exported from a store.
+
+A record is one JSON file per run, without weights: configuration, seed, commit, hardware, log, and every result with the
+images that were right. It stands for its run where the run's folder is not: on another machine, or after it was thrown away.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from cktat.api.store import Store
+from cktat.errors import CktatError
+from cktat.evaluation import Result, measured, result_files
+from cktat.evaluation.table import card_of, in_ball, is_of
+from cktat.runs import Kept, RunFolder, Threat, read_sealed, write_sealed
+from cktat.runs.schemas import EpochKept, OfData
+
+PICKS = ("best", "last")
+FIELDS = ("identity", "design", "config", "data", "commit", "versions", "hardware", "inputs", "calibrated")
+
+
+RECORD = "the record of a run that `cktat table` keeps"
+
+
+class FoundKept(Kept):
+    """A result in a record: of which weights, and which images were right."""
+
+    weights: Literal["best", "last"]
+    attack: str
+    accuracy: float
+    interval: list[float]
+    correct: Annotated[int, Field(ge=0)]
+    images: Annotated[int, Field(ge=1)]
+    protocol: dict[str, Any]
+    robust: Annotated[str, Field(pattern="^[01]+$")]
+
+    @model_validator(mode="after")
+    def _counted(self) -> FoundKept:
+        if (len(self.robust), self.robust.count("1")) != (self.images, self.correct):
+            raise ValueError("its counts are not those of its flags")
+        return self
+
+
+class RecordKept(Kept):
+    """A run's record."""
+
+    identity: str
+    design: str
+    seed: int | None
+    config: dict[str, Any]
+    data: OfData | None
+    history: list[EpochKept]
+    seconds_per_epoch: list[float]
+    results: list[FoundKept]
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The record in a file. Raises CktatError if it is broken or was edited."""
+    return read_sealed(path, RecordKept, RECORD)
+
+
+class Evidence:
+    """Results and logs of runs, by identity. records: the folder of exported records, None for none.
+
+    Raises CktatError for a record that was edited.
+    """
+
+    def __init__(self, store: Store, records: Path | None = None) -> None:
+        self.store, self.folders = store, store.by_identity()
+        paths = sorted(records.glob("*.json")) if records else []
+        self.records = {record["identity"]: (path, record) for path in paths for record in [read_record(path)]}
+
+    def finished(self, identity: str) -> bool:
+        """Whether the run's weights are there to be used."""
+        return identity in self.folders and self.folders[identity].finished
+
+    def result(self, identity: str, pick: str, attack: str, images: int, threat: Threat) -> tuple[Path, str] | None:
+        """Where the result of one attack on the first `images` test images stands, and which of them were right.
+
+        threat: the ball, since a clean run is trained for none. None if it was not measured, or while the run is not
+        finished: its weights will be others. Raises CktatError for a result file that was edited.
+        """
+        if self.finished(identity):
+            for first in (None, images):
+                found = measured(self.folders[identity], pick, attack, first, eps=threat.eps, norm=threat.norm)
+                if found is not None and found[1].images == images:
+                    return found[0], found[1].robust
+        path, record = self.records.get(identity, (None, {"results": []}))
+        for there in record["results"]:
+            same = (there["weights"], there["attack"], there["images"]) == (pick, attack, images)
+            if path is not None and same and in_ball(there["protocol"], threat.eps, threat.norm):
+                return path, there["robust"]
+        return None
+
+    def held(self, identity: str) -> list[tuple[str, str, int, float | None]]:
+        """(weights, attack, images, eps) of every result of a run, whether it was asked for or not. eps None: unattacked."""
+        there = results(self.folders[identity]) if self.finished(identity) else []
+        there += self.records.get(identity, (None, {"results": []}))[1]["results"]
+        return [(one["weights"], one["attack"], one["images"], one["protocol"].get("eps")) for one in there]
+
+    def about(self, identity: str) -> dict[str, Any]:
+        """Configuration, commit, versions, hardware and log of a run, {} if nothing is known of it.
+        A folder that cannot be read is passed over."""
+        folder = self.folders.get(identity)
+        known = self.records.get(identity, (None, {}))[1]
+        if folder is not None and (not known or folder.finished):
+            try:
+                return about(folder)
+            except CktatError as error:
+                self.store.pass_over(folder, error)
+        return known
+
+
+def about(run: RunFolder) -> dict[str, Any]:
+    """What stands behind a run's numbers, and its log. JSON values."""
+    there, history = run.read(), run.history()
+    return (
+        {key: there.get(key) for key in FIELDS}
+        | {"design": there["design"]["name"], "seed": there["config"].get("seed")}
+        | {"config": there["config"] | {"root": None}}  # where the data lay is nobody's business
+        | {"seconds_per_epoch": [line["seconds"] for line in history], "history": history}
+    )
+
+
+def results(run: RunFolder) -> list[dict[str, Any]]:
+    """Every result of the run's present weights, each with its interval, its protocol and which images were right.
+
+    Raises CktatError for a result file that was edited."""
+    return [
+        _as_record(pick, result)
+        for pick in PICKS
+        for _, result in result_files(run, pick)
+        if is_of(result.provenance, card_of(run, pick))
+    ]
+
+
+def _as_record(pick: str, result: Result) -> dict[str, Any]:
+    low, high = result.interval
+    own = {"accuracy": result.accuracy, "interval": [low, high], "correct": result.correct, "images": result.images}
+    provenance = {key: value for key, value in result.provenance.items() if key not in ("run", "design", "data")}
+    return (
+        {"weights": pick, "attack": result.attack}
+        | own
+        | {"protocol": result.protocol}
+        | provenance
+        | {"robust": result.robust}
+    )
+
+
+def _key(result: dict[str, Any]) -> tuple[Any, ...]:
+    """What a result is of, beside its run."""
+    protocol = result["protocol"]
+    return result["weights"], result["attack"], result["images"], protocol.get("norm", ""), protocol.get("eps", 0.0)
+
+
+def export(run: RunFolder, folder: Path) -> None:
+    """Writes the record of a run into `folder`, if it is finished.
+
+    What an earlier record holds beyond it is kept: results that were measured elsewhere. Raises CktatError for a result
+    file that was edited, and where a record of another run has the same name.
+    """
+    path = folder / f"{run.path.name}.json"
+    earlier = read_record(path) if path.is_file() else {"results": []}
+    if earlier.get("identity", own := run.read()["identity"]) != own:
+        raise CktatError(f"{path} is the record of another run than {run.path}; give another --out")
+    found = results(run)
+    if not run.finished or (earlier["results"] and not found):
+        return
+    by_key = {_key(one): one for one in [*earlier["results"], *found]}
+    record = about(run) | {"results": [by_key[key] for key in sorted(by_key)]}
+    if earlier != record:
+        write_sealed(path, record)

@@ -1,0 +1,135 @@
+"""A measured table beside the paper's numbers and a named row: what every rendering of it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from cktat.errors import CktatError, unknown
+from cktat.evaluation import Paired, Spread, compare_pair, holm, spread
+from cktat.paper.tables.filled import Cell, Filled, Measured
+
+SETTING_APART = ("test images", "seeds", "hardware", "versions", "commit")
+"""What may differ between tables whose numbers are compared all the same (of the same images, cell by cell)."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cell. paper and ours are percentages, None where there is none; images: tested; seeds: that were measured.
+
+    against: compared with the same column of the named row, over the seeds that both have; corrected: its p after Holm's
+    correction for all comparisons of the table. failure: why something is missing; note: its number in the footnotes.
+    """
+
+    row: str
+    column: str
+    paper: float | None
+    ours: Spread | None
+    images: int
+    seeds: tuple[int, ...]
+    against: Paired | None
+    corrected: float | None
+    failure: str
+    note: int | None
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less the paper's, in points."""
+        return self.ours.mean - self.paper if self.ours and self.paper is not None else None
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is a failure and no number."""
+        return bool(self.failure) and self.ours is None
+
+    @property
+    def mark(self) -> str:
+        """ "*" for p < 0.05 against the named row, "**" where that holds after the correction, too."""
+        if self.against is None or self.corrected is None or not self.against.significant:
+            return ""
+        return "**" if self.corrected < 0.05 else "*"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All entries of a table, and the reasons of its failures: footnote n is failures[n - 1]."""
+
+    filled: Filled
+    entries: dict[tuple[str, str], Entry]
+    failures: tuple[str, ...]
+
+    def row(self, row: str) -> list[Entry]:
+        return [self.entries[row, column] for column in self.filled.columns]
+
+    def seeds_of(self, row: str) -> int | None:
+        """How many seeds every measured cell of a row has; None if they differ, 0 if none is measured."""
+        counts = {entry.ours.n for entry in self.row(row) if entry.ours}
+        return None if len(counts) > 1 else max(counts, default=0)
+
+    @property
+    def comparisons(self) -> int:
+        return sum(entry.against is not None for entry in self.entries.values())
+
+
+def compared(filled: Filled) -> Compared:
+    """Raises CktatError if the named row is not in the table, or its cells are not of the same images."""
+    if filled.against is not None and filled.against not in filled.rows:
+        raise unknown(f"row of table {filled.name}", filled.against, filled.rows)
+    places = [(row, column) for row in filled.rows for column in filled.columns]
+    failures = tuple(dict.fromkeys(cell.failure for place in places if (cell := _cell(filled, place)).failure))
+    entries = {place: _entry(filled, place, failures) for place in places}
+    tested = [place for place in places if entries[place].against]
+    corrected = holm([entries[place].against.p for place in tested])  # type: ignore[union-attr]
+    entries |= {place: replace(entries[place], corrected=p) for place, p in zip(tested, corrected, strict=True)}
+    return Compared(filled, entries, failures)
+
+
+def pair(first: Sequence[Measured], second: Sequence[Measured]) -> Paired | None:
+    """First less second over the seeds that both have; None if there is none. Raises CktatError for other images."""
+    theirs = {found.seed: found for found in second}
+    both = [(found, theirs[found.seed]) for found in first if found.seed in theirs]
+    if not both:
+        return None
+    for one, other in both:
+        if len(one.robust) != len(other.robust):
+            raise CktatError(
+                f"{one.path} is of {len(one.robust)} images and {other.path} of {len(other.robust)}: they cannot be compared"
+            )
+    return compare_pair([one.robust for one, _ in both], [other.robust for _, other in both])
+
+
+def comparable(one: Filled, other: Filled) -> bool:
+    """Whether numbers of two tables are of one setting: what is the same for each is the same for both."""
+    settings = [{k: v for k, v in f.setting.items() if k not in SETTING_APART} for f in (one, other)]
+    return one is other or (settings[0] == settings[1] and one.weights == other.weights)
+
+
+def measured(filled: Filled) -> Iterator[tuple[str, str, Measured]]:
+    """(row, column, result) of all results of a table, in its order."""
+    for row in filled.rows:
+        for column in filled.columns:
+            yield from ((row, column, found) for found in _cell(filled, (row, column)).measured)
+
+
+def _cell(filled: Filled, place: tuple[str, str]) -> Cell:
+    return filled.cells.get(place, Cell())
+
+
+def _entry(filled: Filled, place: tuple[str, str], failures: Sequence[str]) -> Entry:
+    row, column = place
+    cell = _cell(filled, place)
+    against = None
+    if filled.against is not None and row != filled.against:
+        against = pair(cell.measured, _cell(filled, (filled.against, column)).measured)
+    return Entry(
+        row=row,
+        column=column,
+        paper=filled.paper.get(place),
+        ours=spread([100 * found.accuracy for found in cell.measured]),
+        images=len(cell.measured[0].robust) if cell.measured else 0,
+        seeds=tuple(found.seed for found in cell.measured),
+        against=against,
+        corrected=None,
+        failure=cell.failure,
+        note=failures.index(cell.failure) + 1 if cell.failure else None,
+    )

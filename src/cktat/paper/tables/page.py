@@ -1,0 +1,48 @@
+"""One self-contained HTML page on measured tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from cktat.errors import CktatError
+from cktat.evaluation.table import chance, number
+from cktat.pages.figures import colour
+from cktat.pages.template import environment, template_of
+from cktat.paper.tables.compared import compared, measured
+from cktat.paper.tables.filled import Filled
+from cktat.paper.tables.paper import paper_note, paper_tables
+from cktat.paper.tables.pictures import pictures
+from cktat.paper.tables.text import SWEPT, explained, heading, ours, row_name
+from cktat.paper.tables.verdicts import claims_about
+from cktat.runs import write_atomic
+
+
+def write_page(filleds: Sequence[Filled], out: Path, *, title: str = "The paper's tables, measured") -> Path:
+    """Writes tables, pictures, claims and provenance to `out`, and returns that path.
+
+    Raises CktatError if there is no table, if two have one name, or if `out` is a folder.
+    """
+    if not filleds:
+        raise CktatError("there are no tables to show")
+    if out.is_dir():
+        raise CktatError(f"{out} is a folder; name the file to write, for example {out / 'tables.html'}")
+    claims = claims_about(filleds)
+    tables = [compared(filled) for filled in filleds]
+    made = environment()
+    made.globals |= {
+        "number": number, "ours": ours, "heading": heading, "explained": explained, "colour": colour, "SWEPT": SWEPT,
+        "row_name": row_name, "chance": chance,
+    }  # fmt: skip
+    page = made.from_string(template_of("cktat.paper.tables", "tables.html.jinja")).render(
+        title=title,
+        today=time.strftime("%Y-%m-%d", time.gmtime()),
+        tables=tables,
+        pictures={table.filled.name: pictures(table) for table in tables},
+        measured={filled.name: list(measured(filled)) for filled in filleds},
+        notes={name: paper_note(name) for name in paper_tables()},
+        claims=claims,
+    )
+    write_atomic(out, page.encode())
+    return out
