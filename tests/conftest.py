@@ -7,6 +7,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from cktat.api import Runner, Store, configure
+from cktat.errors import CktatError
 from cktat.labels import Design
 from cktat.pages.figures import COLOURS
 from cktat.runs import RunFolder, World, sealed
@@ -212,6 +214,19 @@ class Runs:
 @pytest.fixture(scope="session")
 def runs(tiny: Tiny) -> Runs:
     return Runs(tiny)
+
+
+@pytest.fixture
+def one_line() -> Callable[..., object]:
+    """one_line(pattern): a context in which a CktatError of a single line that matches is raised."""
+
+    @contextmanager
+    def raises(pattern: str) -> Iterator[None]:
+        with pytest.raises(CktatError, match=pattern) as caught:
+            yield
+        assert len(str(caught.value).splitlines()) == 1
+
+    return raises
 
 
 @pytest.fixture(autouse=True, scope="session")

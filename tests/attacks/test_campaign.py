@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cktat.attacks import Entry, Outcome, Standing, autoattack
+from cktat.attacks.autoattack import campaign
 from cktat.attacks.autoattack.apgd import Apgd, checks
 from cktat.attacks.autoattack.campaign import Campaign
 from cktat.attacks.autoattack.fab import Fab
@@ -145,7 +146,7 @@ def test_what_it_tells_makes_sense(
     net: nn.Module, images: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticks = iter(range(10**9))
-    monkeypatch.setattr("cktat.attacks.autoattack.campaign.time.perf_counter", lambda: float(next(ticks)))
+    monkeypatch.setattr(campaign.time, "perf_counter", lambda: float(next(ticks)))
     told: list[Standing] = []
     found = run(net, images, version="plus", mode="packed", watch=told.append)
     assert {at.attack for at in told} == {search.name for search in searches(version="plus")}

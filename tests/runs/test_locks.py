@@ -157,9 +157,9 @@ def test_nothing_of_one_system_alone_is_imported(tmp_path: Path) -> None:
     code = """
 import sys
 sys.modules["fcntl"] = None
-import cktat.evaluation, cktat.experiments
+import cktat.evaluation, cktat.api
 from pathlib import Path
-from cktat.training import locked
+from cktat.runs import locked
 with locked(Path(sys.argv[1]), "works"):
     print(Path(sys.argv[1]).exists())
 """

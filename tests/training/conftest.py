@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 
 from cktat.api import Runner, Store, configure
-from cktat.errors import CktatError
 from cktat.labels import Design
 from cktat.models import Normalised
 from cktat.runs import RunFolder
@@ -55,19 +53,6 @@ def batch() -> tuple[Tensor, Tensor]:
     x = torch.rand(5, 2, 2, 2, generator=generator, dtype=torch.float64)
     x[0, 0], x[1, 1] = 0.0, 1.0
     return x, torch.randint(0, 3, (5,), generator=generator)
-
-
-@pytest.fixture
-def one_line() -> Callable[..., object]:
-    """one_line(pattern): a context in which a CktatError of a single line that matches is raised."""
-
-    @contextmanager
-    def raises(pattern: str) -> Iterator[None]:
-        with pytest.raises(CktatError, match=pattern) as caught:
-            yield
-        assert len(str(caught.value).splitlines()) == 1
-
-    return raises
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") ->
         "accuracy": accuracy, "interval": interval, "eps_text": eps_text, "not_evaluated": not_evaluated, "flat": flat,
         "number": number, "chance": chance, "lowest_text": lowest_text, "CLEAN": CLEAN, "WORST": WORST,
     }  # fmt: skip
-    page = made.from_string(template_of("cktat.evaluation", "report.html.jinja")).render(
+    page = made.from_string(template_of("cktat.pages", "report.html.jinja")).render(
         runs=reported,
         pick=pick,
         today=time.strftime("%Y-%m-%d", time.gmtime()),

@@ -23,6 +23,6 @@ def template_of(package: str, name: str) -> str:
 
 def style() -> Markup:
     """The report's style sheet, as an element of a page's head."""
-    found = re.search(r"<style>.*?</style>", template_of("cktat.evaluation", "report.html.jinja"), flags=re.DOTALL)
+    found = re.search(r"<style>.*?</style>", template_of("cktat.pages", "report.html.jinja"), flags=re.DOTALL)
     assert found is not None
     return Markup(found[0])
