@@ -164,6 +164,22 @@ def test_an_import_that_goes_down_is_let_be(module: str, text: str) -> None:
     assert offences(text, module) == []
 
 
+def test_the_page_on_the_rooms_shows_these_layers() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    picture = page.split("```")[1].strip().splitlines()
+    rooms = [set(re.split(r" {2,}", line[:34].strip())) for line in picture]
+    assert rooms == LAYERS[::-1]
+    assert all(f"`{name}`" in page for name in BASE)
+    # every file and name that it sends a newcomer to is there
+    rows = page.split("| --- |")[-1].split("\n\n")[0]
+    for file in re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", rows):
+        assert (SOURCE / file).exists(), file
+    registries = re.findall(r"`([A-Z]+)`, `([a-z_/]+\.py)`", rows)
+    assert len(registries) == 5
+    for name, file in registries:
+        assert re.search(rf"^{name}\b.*=", (SOURCE / file).read_text(encoding="utf-8"), flags=re.MULTILINE), name
+
+
 # No circle of files
 
 

@@ -24,7 +24,6 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: cktat-test-brought\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(
         f"[{GROUP}]\nbrought = cktat_test_brought:BROUGHT\nown = cktat_test_brought:CLASH\n"
-        "missing = cktat_test_brought:NOT_THERE\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "cktat_test_brought", raising=False)
@@ -43,7 +42,7 @@ def test_own_things_are_there_and_others_are_added_or_replaced() -> None:
 @pytest.mark.usefixtures("installed")
 def test_an_installed_package_brings_things_that_are_imported_when_asked_for() -> None:
     registry = Registry(GROUP, {"own": "mine"})
-    assert list(registry) == ["own", "brought", "missing"] and len(registry) == 3 and "brought" in registry
+    assert list(registry) == ["own", "brought"] and len(registry) == 2 and "brought" in registry
     assert "cktat_test_brought" not in sys.modules
     assert registry["brought"] == "brought"
     assert "cktat_test_brought" in sys.modules
@@ -55,12 +54,6 @@ def test_a_package_cannot_take_a_name_that_is_there() -> None:
     assert registry["own"] == "mine"
     registry.register("brought", "registered")
     assert registry["brought"] == "registered"
-
-
-@pytest.mark.usefixtures("installed")
-def test_a_thing_that_its_package_has_not_is_an_error() -> None:
-    with pytest.raises(AttributeError, match="NOT_THERE"):
-        Registry(GROUP, {})["missing"]
 
 
 def test_an_unknown_name_is_a_key_error_and_not_in_it() -> None:
