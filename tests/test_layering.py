@@ -6,7 +6,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -56,17 +57,21 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+def base_of(node: ast.ImportFrom, module: str, package_itself: bool) -> str:
+    """The module between `from` and `import`; a relative one is counted from the place of `module`."""
+    if not node.level:
+        return node.module or ""
+    parts = ["cktat", *filter(None, module.split("."))]
+    return ".".join([*parts[: len(parts) - node.level + package_itself], *filter(None, [node.module])])
+
+
 def imported(text: str, module: str = "", package_itself: bool = False) -> Iterator[tuple[int, str]]:
     """(line, module without "cktat.") for every import of this package, wherever it stands."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:  # a relative import, counted from the module's own place
-                parts = ["cktat", *filter(None, module.split("."))]
-                kept = parts[: len(parts) - node.level + package_itself]
-                base = ".".join([*kept, *filter(None, [node.module])])
+            base = base_of(node, module, package_itself)
             # `from cktat import labels` is an import of labels, too
             names = [f"cktat.{alias.name}" for alias in node.names] if base == "cktat" else [base]
         else:
@@ -157,6 +162,105 @@ def test_an_import_that_goes_up_or_sideways_is_found(module: str, text: str) -> 
 )
 def test_an_import_that_goes_down_is_let_be(module: str, text: str) -> None:
     assert offences(text, module) == []
+
+
+def test_the_page_on_the_rooms_shows_these_layers() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text(encoding="utf-8")
+    picture = page.split("```")[1].strip().splitlines()
+    rooms = [set(re.split(r" {2,}", line[:34].strip())) for line in picture]
+    assert rooms == LAYERS[::-1]
+    assert all(f"`{name}`" in page for name in BASE)
+    # every file and name that it sends a newcomer to is there
+    rows = page.split("| --- |")[-1].split("\n\n")[0]
+    for file in re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", rows):
+        assert (SOURCE / file).exists(), file
+    registries = re.findall(r"`([A-Z]+)`, `([a-z_/]+\.py)`", rows)
+    assert len(registries) == 5
+    for name, file in registries:
+        assert re.search(rf"^{name}\b.*=", (SOURCE / file).read_text(encoding="utf-8"), flags=re.MULTILINE), name
+
+
+# No circle of files
+
+
+def circle(texts: Mapping[Path, str]) -> list[str]:
+    """The modules of a circle of imports among these files, the first again at the end; empty if there is none.
+
+    Every import statement counts: at the top, inside functions, and for the type checker alone. `from PACKAGE import NAME` is
+    an import of the module of that name where there is one, else of the package's own file.
+    """
+    modules = {name_of(path): path for path in texts}
+    graph: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        targets = graph.setdefault(module, set())
+        for node in ast.walk(ast.parse(texts[path])):
+            if isinstance(node, ast.Import):
+                targets |= {alias.name.removeprefix("cktat.") for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                base = base_of(node, module, path.name == "__init__.py").removeprefix("cktat").removeprefix(".")
+                for alias in node.names:
+                    inner = f"{base}.{alias.name}".removeprefix(".")
+                    targets.add(inner if inner in modules else base)
+    try:
+        TopologicalSorter({module: targets & set(modules) for module, targets in graph.items()}).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    assert circle({path: path.read_text(encoding="utf-8") for path in FILES}) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "back"),
+    [
+        ("from cktat.labels.b import x", "from cktat.labels.a import y"),
+        ("from cktat.labels.b import x", "def f():\n    from cktat.labels.a import y"),
+        ("from cktat.labels.b import x", "if TYPE_CHECKING:\n    from cktat.labels.a import y"),
+        ("import cktat.labels.b", "from .a import y"),
+        ("from cktat.labels import b", "from . import a"),
+        ("from cktat.labels import thing", "from cktat.labels.a import y"),  # through the package's own file
+    ],
+)
+def test_a_circle_that_is_planted_is_found(there: str, back: str) -> None:
+    folder = SOURCE / "labels"
+    texts = {folder / "__init__.py": "from cktat.labels.b import thing", folder / "a.py": there, folder / "b.py": back}
+    found = circle(texts)
+    assert found[0] == found[-1] and {"labels.a", "labels.b"} <= set(found)
+    assert circle(texts | {folder / "b.py": "import torch"}) == []
+
+
+# Every module can be had by its name
+
+EVERY_MODULE = """
+import importlib, sys, types
+names = sys.argv[1:]
+for name in names:
+    importlib.import_module(name)
+for name in names:
+    module, (package, _, last) = sys.modules[name], name.rpartition(".")
+    for offered in getattr(module, "__all__", ()):
+        if isinstance(getattr(module, offered), types.ModuleType):
+            print(f"{name} offers {offered}, which a module has overwritten")
+    space = {}
+    exec(f"from {package} import {last}" if package else f"import {last}", space)
+    if (thing := space[last]) is module:
+        continue
+    origin = getattr(thing, "__module__", "")
+    if not f"{origin}.".startswith(f"{name}."):
+        print(f"from {package} import {last} gives {thing!r}")
+"""
+
+
+@pytest.mark.parametrize("order", [sorted, lambda names: sorted(names, reverse=True)], ids=["forward", "backward"])
+def test_every_module_can_be_imported_by_its_name(order: Callable[[list[str]], list[str]]) -> None:
+    # `from PACKAGE import NAME` gives the module, or the function of that name that is defined in it
+    names = [f"cktat.{name_of(path)}".rstrip(".") for path in FILES if path.name != "__main__.py"]
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY_MODULE, *order(names)], capture_output=True, text=True, timeout=300
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 # No method's name

@@ -1,4 +1,4 @@
-"""Accuracy under attack, with its evidence, and the page that shows it."""
+"""Accuracy under attack, with its evidence."""
 
 from cktat.evaluation.doubts.examine import IMAGES, examine
 from cktat.evaluation.doubts.finding import Finding, Verdict

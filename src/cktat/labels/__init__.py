@@ -2,22 +2,12 @@
 
 from cktat.labels.design import Design
 from cktat.labels.distances import Distance, boosted, kl, kl_floored, kl_per_class, mse
-from cktat.labels.labels import HardLabel, Held, Label, Mixture, Output, Top, TrueLabel, Uniform, held, top, uniform, y
-from cktat.labels.networks import Average, Frozen, Learner, Network, NetworkMix, mix
-from cktat.labels.outputs import Cell, Outputs
+from cktat.labels.labels import HardLabel, Held, Mixture, Top, TrueLabel, Uniform, held, top, uniform, y
+from cktat.labels.networks import Average, Frozen, Learner, NetworkMix, mix
+from cktat.labels.outputs import Cell, Label, Network, Output, Outputs, View
 from cktat.labels.scalars import Calibrated, Moment, Scalar, Schedule, from_progress, value
 from cktat.labels.terms import Confidence, Term, sure, unsure
-from cktat.labels.views import (
-    Adversarial,
-    Extrapolated,
-    Gaussian,
-    View,
-    adversarial,
-    clean,
-    extrapolated,
-    gaussian,
-    here,
-)
+from cktat.labels.views import Adversarial, Extrapolated, Gaussian, adversarial, clean, extrapolated, gaussian, here
 
 __all__ = [
     "Adversarial", "Average", "Calibrated", "Cell", "Confidence", "Design", "Distance", "Extrapolated", "Frozen",

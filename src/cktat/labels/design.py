@@ -10,12 +10,12 @@ from typing import Any
 from torch import Tensor
 
 from cktat.errors import CktatError, unknown
-from cktat.labels.labels import Label, Output, TrueLabel, y
-from cktat.labels.networks import Average, Frozen, Learner, Network
-from cktat.labels.outputs import Cell, Outputs
+from cktat.labels.labels import TrueLabel, y
+from cktat.labels.networks import Average, Frozen, Learner
+from cktat.labels.outputs import Cell, Label, Network, Output, Outputs, View
 from cktat.labels.scalars import Calibrated, growing, require_number, settled
 from cktat.labels.terms import Term
-from cktat.labels.views import Adversarial, Extrapolated, View, clean, here
+from cktat.labels.views import Adversarial, Extrapolated, clean, here
 from cktat.labels.walk import rebuild, walk
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from cktat.labels.labels import CLASSES, LOG_PROBS, LOGITS
+from cktat.labels.outputs import CLASSES, LOG_PROBS, LOGITS
 
 
 @dataclass(frozen=True)

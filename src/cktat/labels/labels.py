@@ -8,39 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from cktat.errors import CktatError
-from cktat.labels.scalars import Number, now, require_positive, require_share
-
-if TYPE_CHECKING:
-    from cktat.labels.networks import Network
-    from cktat.labels.outputs import Cell, Outputs
-    from cktat.labels.views import View
-
-LOG_PROBS, LOGITS, CLASSES = "log-probabilities", "logits", "classes"
-
-
-class Label:
-    """Base of all labels. `offers` says what it resolves to."""
-
-    offers: frozenset[str] = frozenset({LOG_PROBS})
-
-    def log_probs(self, at: Outputs) -> Tensor:  # [N, K]
-        raise CktatError(f"the label {self} has no {LOG_PROBS}")
-
-    def logits(self, at: Outputs) -> Tensor:  # [N, K]
-        raise CktatError(f"the label {self} has no {LOGITS}")
-
-    def classes(self, at: Outputs) -> Tensor:  # [N]
-        raise CktatError(f"the label {self} has no {CLASSES}")
-
-    def resolve(self, at: Outputs, what: str) -> Tensor:
-        return {LOG_PROBS: self.log_probs, LOGITS: self.logits, CLASSES: self.classes}[what](at)
+from cktat.labels.outputs import CLASSES, LOG_PROBS, Label, Output, Outputs
+from cktat.labels.scalars import Number, now, require_share
 
 
 class HardLabel(Label):
@@ -74,38 +47,6 @@ class Uniform(Label):
 
     def __str__(self) -> str:
         return "uniform"
-
-
-@dataclass(frozen=True)
-class Output(Label):
-    """The softmax of a network's logits on a view, divided by the temperature `tau`. Live unless its network is not
-    trained: a target that is the learner's own output carries gradient, as in the authors' releases.
-    """
-
-    network: Network
-    view: View
-    tau: Number = 1.0
-    offers = frozenset({LOG_PROBS, LOGITS})
-
-    def __post_init__(self) -> None:
-        require_positive(self.tau, f"the temperature of {self.network.letter}({self.view.sign})")
-
-    @property
-    def cell(self) -> Cell:
-        from cktat.labels.outputs import Cell
-
-        return Cell(self.network, self.view)
-
-    def logits(self, at: Outputs) -> Tensor:
-        tau = now(self.tau, at.moment, require_positive, f"the temperature of {self}")
-        return at[self.cell] if tau == 1.0 else at[self.cell] / tau
-
-    def log_probs(self, at: Outputs) -> Tensor:
-        return F.log_softmax(self.logits(at), dim=1)
-
-    def __str__(self) -> str:
-        tempered = "" if self.tau == 1.0 else "^tau"
-        return f"{self.network.letter}{tempered}({self.view.sign})"
 
 
 @dataclass(frozen=True)

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, overload
+from typing import Literal, Protocol, overload
 
 from cktat.errors import CktatError
-from cktat.labels.labels import Label, Mixture, Output
+from cktat.labels.labels import Mixture
+from cktat.labels.outputs import Label, Network
 from cktat.labels.scalars import Number, require_positive, require_share, require_weight
-from cktat.labels.views import View
-
-if TYPE_CHECKING:
-    from cktat.labels.design import Design
 
 Pick = Literal["best", "last"]
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network, named by the letter that the method's paper gives it. Calling it gives its `Output` on a view."""
-
-    letter: str
-
-    def __call__(self, view: View, tau: Number = 1.0) -> Output:
-        return Output(self, view, tau)
+class Sentence(Protocol):
+    """A design, as the networks in it know it. The class `Design` is made of networks, so it cannot be named here."""
 
     @property
-    def trains(self) -> bool:
-        return False
-
-    def __str__(self) -> str:
-        return self.letter
+    def name(self) -> str: ...
+    @property
+    def adversarial(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +33,7 @@ class Learner(Network):
     weight_decay, lr_factor: this learner's own; None and 1 are the recipe's.
     """
 
-    start: str | Design | Learner | None = None
+    start: str | Sentence | Learner | None = None
     pick: Pick = "best"
     start_tau: Number = 1.0
     model: str | None = None
@@ -70,7 +59,7 @@ class Frozen(Network):
     of: a design or its name. model: its architecture; None is the run's. pick: its best or its last weights.
     """
 
-    of: str | Design = "standard"
+    of: str | Sentence = "standard"
     model: str | None = None
     pick: Pick = "best"
 

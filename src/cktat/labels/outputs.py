@@ -1,4 +1,8 @@
-"""The logits of one step, by network and view: all that a design's loss is a function of."""
+"""What a sentence is made of: networks, views, labels, and what a network says of a view.
+
+They are defined by each other: an output is a network on a view, a label may be an output, the view x' has a label inside.
+The logits of one step, by network and view, are all that a design's loss is a function of.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,88 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cktat.errors import CktatError
-from cktat.labels.networks import Network
-from cktat.labels.scalars import Moment
-from cktat.labels.views import View
+from cktat.labels.scalars import Moment, Number, now, require_positive
+
+LOG_PROBS, LOGITS, CLASSES = "log-probabilities", "logits", "classes"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, named by the letter that the method's paper gives it. Calling it gives its `Output` on a view."""
+
+    letter: str
+
+    def __call__(self, view: View, tau: Number = 1.0) -> Output:
+        return Output(self, view, tau)
+
+    @property
+    def trains(self) -> bool:
+        return False
+
+    def __str__(self) -> str:
+        return self.letter
+
+
+@dataclass(frozen=True)
+class View:
+    """An image derived from the sample; `sign` is how tables and cells write it."""
+
+    sign: str
+
+    def __str__(self) -> str:
+        return self.sign
+
+
+class Label:
+    """Base of all labels. `offers` says what it resolves to."""
+
+    offers: frozenset[str] = frozenset({LOG_PROBS})
+
+    def log_probs(self, at: Outputs) -> Tensor:  # [N, K]
+        raise CktatError(f"the label {self} has no {LOG_PROBS}")
+
+    def logits(self, at: Outputs) -> Tensor:  # [N, K]
+        raise CktatError(f"the label {self} has no {LOGITS}")
+
+    def classes(self, at: Outputs) -> Tensor:  # [N]
+        raise CktatError(f"the label {self} has no {CLASSES}")
+
+    def resolve(self, at: Outputs, what: str) -> Tensor:
+        return {LOG_PROBS: self.log_probs, LOGITS: self.logits, CLASSES: self.classes}[what](at)
+
+
+@dataclass(frozen=True)
+class Output(Label):
+    """The softmax of a network's logits on a view, divided by the temperature `tau`. Live unless its network is not
+    trained: a target that is the learner's own output carries gradient, as in the authors' releases.
+    """
+
+    network: Network
+    view: View
+    tau: Number = 1.0
+    offers = frozenset({LOG_PROBS, LOGITS})
+
+    def __post_init__(self) -> None:
+        require_positive(self.tau, f"the temperature of {self.network.letter}({self.view.sign})")
+
+    @property
+    def cell(self) -> Cell:
+        return Cell(self.network, self.view)
+
+    def logits(self, at: Outputs) -> Tensor:
+        tau = now(self.tau, at.moment, require_positive, f"the temperature of {self}")
+        return at[self.cell] if tau == 1.0 else at[self.cell] / tau
+
+    def log_probs(self, at: Outputs) -> Tensor:
+        return F.log_softmax(self.logits(at), dim=1)
+
+    def __str__(self) -> str:
+        tempered = "" if self.tau == 1.0 else "^tau"
+        return f"{self.network.letter}{tempered}({self.view.sign})"
 
 
 class Cell(NamedTuple):

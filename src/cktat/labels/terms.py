@@ -9,8 +9,7 @@ from torch import Tensor
 
 from cktat.errors import CktatError
 from cktat.labels.distances import Distance, kl
-from cktat.labels.labels import Label, Output
-from cktat.labels.outputs import Outputs
+from cktat.labels.outputs import Label, Output, Outputs
 from cktat.labels.scalars import Number, now, require_positive, require_weight
 
 

@@ -3,24 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cktat.errors import CktatError
-from cktat.labels.labels import Label, Uniform, uniform
+from cktat.labels.labels import Uniform, uniform
+from cktat.labels.outputs import Label, Network, View
 from cktat.labels.scalars import Number, require_positive
-
-if TYPE_CHECKING:
-    from cktat.labels.networks import Network
-
-
-@dataclass(frozen=True)
-class View:
-    """An image derived from the sample; `sign` is how tables and cells write it."""
-
-    sign: str
-
-    def __str__(self) -> str:
-        return self.sign
 
 
 @dataclass(frozen=True)

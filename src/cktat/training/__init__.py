@@ -1,4 +1,4 @@
-"""The training loop and what it needs: configuration, checkpoints, stopping. It is handed a design and knows none by name."""
+"""The loss with its attack, and the loop that trains by it. It is handed a design and knows none by name."""
 
 from cktat.training.fit import fit
 from cktat.training.loop import Diverged, Training, Watch
