@@ -20,18 +20,26 @@ ORDER = (CLEAN, "fgsm", "pgd10", "pgd20", "pgd100", "mim", "cw", *SUITES)
 class ResultRow(Result):
     """A result and what it is of. A record keeps no labels and no classes: both are empty in a row that is read from one.
 
-    run: the name of its folder or record. design, settings (the hyper-parameters that were given) and seed: what was
-    trained. weights: "best" or "last". path: the file it stands in. current: whether it is of the weights that are in the
-    folder now.
+    run: the name of its folder or record. design, config: what was trained, and how. weights: "best" or "last". path: the
+    file it stands in. current: whether it is of the weights that are in the folder now.
     """
 
     run: str
     design: str
-    settings: dict[str, Any]
-    seed: int | None
+    config: dict[str, Any]
     weights: str
     path: Path
     current: bool = True
+
+    @property
+    def seed(self) -> int | None:
+        """Of the training, None for imported weights that do not say it."""
+        return self.config.get("seed")
+
+    @property
+    def settings(self) -> str:
+        """The hyper-parameters that were given to the design, such as "beta=6, tau=1"."""
+        return settings_text(self.config)
 
     @property
     def eps(self) -> float | None:
@@ -65,21 +73,30 @@ class ResultRow(Result):
         """The row of what `recorded` wrote into the record of a run, which stands in `path`."""
         known = ("weights", "attack", "accuracy", "interval", "correct", "images", "protocol", "robust")
         provenance = {key: value for key, value in recorded.items() if key not in known}
-        of = (path.stem, record["design"], record["config"].get("set", {}), record["seed"], recorded["weights"], path)
+        of = (path.stem, record["design"], record["config"], recorded["weights"], path)
         return cls(recorded["attack"], recorded["robust"], (), (), recorded["protocol"], provenance, *of)
 
     def flat(self) -> dict[str, Any]:
         """One line of a table of results: of texts and numbers only, None for what there is not."""
         low, high = self.interval
         return {
-            "run": self.run, "design": self.design,
-            "settings": " ".join(f"{name}={value}" for name, value in self.settings.items()),
-            "seed": self.seed, "weights": self.weights, "attack": self.attack,
+            "run": self.run, "design": self.design, "settings": self.settings, "seed": self.seed,
+            "data": self.config.get("data"), "model": self.config.get("model"),
+            "weights": self.weights, "attack": self.attack,
             "norm": self.protocol.get("norm"), "eps": self.eps, "images": self.images, "correct": self.correct,
             "accuracy": self.accuracy, "low": low, "high": high, "robust": self.robust,
             "weights_sha256": self.provenance["weights_sha256"], "commit": self.provenance.get("commit"),
             "at": self.provenance.get("at"), "seconds": self.provenance.get("seconds"), "path": str(self.path),
         }  # fmt: skip
+
+
+def settings_text(config: Mapping[str, Any]) -> str:
+    """The hyper-parameters that were given to a run's design, in words."""
+
+    def plain(value: Any) -> str:
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+    return ", ".join(f"{name}={plain(value)}" for name, value in config.get("set", {}).items())
 
 
 def card_of(run: RunFolder, pick: str) -> dict[str, Any]:
@@ -103,22 +120,11 @@ def _rows(run: RunFolder, pick: str, paths: Sequence[Path]) -> list[ResultRow]:
     if not paths:
         return []
     record, card = run.read(), card_of(run, pick)
-    config = record.get("config", {})
-    design, settings, seed = record["design"]["name"], config.get("set", {}), config.get("seed")
+    of = {"run": run.path.name, "design": record["design"]["name"], "config": record.get("config", {}), "weights": pick}
 
     def row(path: Path) -> ResultRow:
         result = Result.read(path)
-        current = is_of(result.provenance, card)
-        return ResultRow(
-            **vars(result),
-            run=run.path.name,
-            design=design,
-            settings=settings,
-            seed=seed,
-            weights=pick,
-            path=path,
-            current=current,
-        )
+        return ResultRow(**vars(result), **of, path=path, current=is_of(result.provenance, card))
 
     return [row(path) for path in paths]
 

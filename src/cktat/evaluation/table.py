@@ -9,7 +9,7 @@ from typing import Any
 
 from cktat.attacks import SCREENING
 from cktat.evaluation.result import WORST, Result, worst_case
-from cktat.evaluation.rows import groups, in_order, results_of
+from cktat.evaluation.rows import groups, in_order, results_of, settings_text
 from cktat.runs import RunFolder
 
 
@@ -76,9 +76,8 @@ def row_of(run: RunFolder, pick: str) -> Row:
         "precision": config.get("precision", "?"),
         "test images": _count(next(iter(results.values())).images if results else None),
     }
-    settings = ", ".join(f"{name}={_plain(value)}" for name, value in config.get("set", {}).items())
     notes = tuple(filter(None, (unfinished(run), also_measured(run, pick)))) if results else ()
-    return Row(run, pick, record["design"]["name"], settings, config.get("seed"), features, results, notes)
+    return Row(run, pick, record["design"]["name"], settings_text(config), config.get("seed"), features, results, notes)
 
 
 def differing(rows: Sequence[Row]) -> list[str]:
@@ -174,7 +173,3 @@ def commit_text(commit: str) -> str:
 
 def _count(number: int | None) -> str:
     return "" if number is None else f"{number:,}"
-
-
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -19,7 +19,7 @@ from cktat.paper.tables.text import csv_text, latex, markdown
 
 def result(seed: int, flags: str, path: Path) -> ResultRow:
     """A result of which a table needs no more."""
-    return ResultRow("pgd20", flags, (), (), {}, {}, "run", "PGDAT", {}, seed, "best", path)
+    return ResultRow("pgd20", flags, (), (), {}, {}, "run", "PGDAT", {"seed": seed}, "best", path)
 
 
 def kept(**fields: Any) -> TableKept:
