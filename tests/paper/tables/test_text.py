@@ -145,7 +145,7 @@ def test_seeds_are_those_of_the_files_and_are_paired_by_their_number(table: Fill
     seeds = {"TRADES": (4, 7), "CKTAT beta=6": (7, 9, 11)}
     cells = {
         (row, "clean"): Cell(
-            tuple(replace(found, seed=seed) for found, seed in zip(places[row], seeds[row], strict=False))
+            tuple(replace(found, config={"seed": seed}) for found, seed in zip(places[row], seeds[row], strict=False))
         )
         for row in places
     }
