@@ -35,6 +35,23 @@ def test_train_evaluate_report(tiny, tmp_path, capsys) -> None:
     assert "TRADES epoch 2/2" in said.out and "cw: " in said.out and said.err == ""
 
 
+def test_results_of_a_store_are_flat_rows(tiny, tmp_path, capsys) -> None:
+    runs = [cktat.train("standard", show=False, seed=seed, **tiny.options) for seed in (0, 1)]
+    there = {seed: cktat.evaluate(run, ["fgsm"], show=False) for seed, run in enumerate(runs)}
+    found = cktat.results()
+    of = {(line["seed"], line["attack"]): line for line in found}
+    assert len(found) == 4 and {tuple(line) for line in found} == {tuple(found[0])}
+    for seed, results in there.items():
+        for result in results:
+            line = of[seed, result.attack]
+            assert (line["run"], line["robust"], line["weights"]) == (runs[seed].path.name, result.robust, "best")
+            assert (line["accuracy"], line["low"], line["high"]) == (result.accuracy, *result.interval)
+    next(runs[0].results.glob("best-fgsm.json")).write_text("{")
+    capsys.readouterr()
+    assert {line["seed"] for line in cktat.results()} == {1} and runs[0].path.name in capsys.readouterr().err
+    assert cktat.results(tmp_path / "empty") == []
+
+
 def test_nothing_is_printed_where_nothing_is_to_be_shown(tiny, capsys) -> None:
     run = cktat.train("standard", show=False, **tiny.options)
     cktat.train("standard", show=False, **tiny.options)

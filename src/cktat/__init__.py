@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
-    from cktat.api.commands import evaluate, report, train
+    from cktat.api.commands import evaluate, report, results, train
 
-__all__ = ["CktatError", "evaluate", "report", "train"]
+__all__ = ["CktatError", "evaluate", "report", "results", "train"]
 
 
 def __getattr__(name: str) -> Any:
     # `import cktat` stays quick: training and evaluation are imported when they are first asked for.
-    if name in ("evaluate", "report", "train"):
+    if name in ("evaluate", "report", "results", "train"):
         from cktat.api import commands as api
 
         return getattr(api, name)

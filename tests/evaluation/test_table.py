@@ -7,18 +7,10 @@ from pathlib import Path
 import pytest
 
 from cktat.errors import CktatError
-from cktat.evaluation import Result
-from cktat.evaluation.table import (
-    WORST,
-    differing,
-    eps_text,
-    highest,
-    in_order,
-    not_evaluated,
-    results_of,
-    row_of,
-    text_table,
-)
+from cktat.evaluation import Result, results_of
+from cktat.evaluation.result import WORST
+from cktat.evaluation.rows import in_order
+from cktat.evaluation.table import differing, eps_text, highest, not_evaluated, row_of, text_table
 from cktat.pages import write_report
 from cktat.runs import RunFolder
 

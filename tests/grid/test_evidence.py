@@ -33,7 +33,7 @@ def test_a_cell_takes_the_number_of_its_weights_attack_images_and_ball(measured:
 
     def flags(pick: str, attack: str, images: int, threat: Threat = threat, identity: str = identity) -> str | None:
         found = evidence.result(identity, pick, attack, images, threat)
-        return None if found is None else found[1]
+        return None if found is None else found.robust
 
     at = {
         (pick, eps, images): next(

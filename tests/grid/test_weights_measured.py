@@ -22,8 +22,8 @@ def test_each_measurement_is_of_its_own_weights_and_images(tiny: Any, tmp_path: 
     for measurement in wanted:
         card = folder.load(measurement.pick)[1]
         for attack in ("clean", *measurement.attacks):
-            path, flags = grid.result(evidence, "one", measurement, attack)
-            found = Result.read(path)
-            assert found.robust == flags and found.images == (measurement.images or 30)
+            row = grid.result(evidence, "one", measurement, attack)
+            found = Result.read(row.path)
+            assert found.robust == row.robust and found.images == (measurement.images or 30)
             assert found.provenance["weights"] == measurement.pick
             assert found.provenance["weights_sha256"] == card["weights_sha256"]

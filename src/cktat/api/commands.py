@@ -22,14 +22,17 @@ from cktat.evaluation import (
     BATCH_SIZE,
     STANDARD_ATTACKS,
     Result,
+    ResultRow,
     Subject,
     check_claimed,
+    current_rows,
     doubts_of,
     for_report,
     headline,
     load_subject,
 )
 from cktat.evaluation import evaluate as measure
+from cktat.evaluation.rows import PICKS
 from cktat.labels import Design
 from cktat.runs import RunConfig, RunFolder, Stop, Stopped, World, device_of, seconds
 from cktat.usercode import blamed
@@ -178,6 +181,23 @@ def opened(run: RunFolder | str | Path, store: str | Path | None, results: str |
     """A run by its folder or its name in the store. results: see `out` of `evaluate`. Raises CktatError if there is none."""
     folder = run if isinstance(run, RunFolder) else Store(store).open(run)
     return folder if results is None else replace(folder, measured_in=Path(results))
+
+
+def results(store: str | Path | None = None) -> list[dict[str, Any]]:
+    """Every result of the weights that are in a store, one flat dictionary each: what `pandas.DataFrame` takes.
+
+    store: where runs lie (None: CKTAT_STORE or ./runs). run, design, settings (the hyper-parameters that were given), seed,
+    data, model; weights ("best" or "last"), attack, norm, eps (None without an attack); images, correct, accuracy in
+    [0, 1], low and high (Wilson's 95 % interval), robust (one character per test image, "1" if it is right); weights_sha256,
+    commit, at, seconds, path. Damaged runs are named on stderr and passed over.
+    """
+    there, rows = Store(store), list[ResultRow]()
+    for run, _ in there.records():
+        try:
+            rows += [row for pick in PICKS for row in current_rows(run, pick)]
+        except CktatError as error:
+            there.pass_over(run, error)
+    return [row.flat() for row in rows]
 
 
 def report(

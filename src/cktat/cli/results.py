@@ -100,7 +100,7 @@ def report(
 def runs(store: StoreOption = None) -> None:
     """List the runs in the store."""
     from cktat.api.store import Store
-    from cktat.evaluation.table import PICKS, result_files
+    from cktat.evaluation.rows import PICKS, result_files
 
     where = Store(store)
     rows = []

@@ -10,8 +10,8 @@ from typing import Any, Literal
 from cktat.errors import CktatError
 from cktat.evaluation.evaluate import ending_of
 from cktat.evaluation.result import CLEAN, Result, worst_case
+from cktat.evaluation.rows import card_of, current_rows, group_of, in_order, is_of
 from cktat.evaluation.subject import Subject
-from cktat.evaluation.table import card_of, group_of, in_ball, in_order, is_of, result_files
 from cktat.runs import Kept, RunFolder, read_sealed, write_sealed
 
 Answer = Literal["refuted", "undecided", "not refuted under these attacks"]
@@ -23,12 +23,8 @@ def measured_on(run: RunFolder, pick: str, images: int, *, eps: float, norm: str
 
     Raises CktatError if a file is broken.
     """
-    card = card_of(run, pick)
-    return [
-        result.first(images)
-        for _, result in result_files(run, pick)
-        if is_of(result.provenance, card) and in_ball(result.protocol, eps, norm) and result.images >= images
-    ]
+    rows = current_rows(run, pick)
+    return [row.first(images) for row in rows if row.in_ball(eps, norm) and row.images >= images]
 
 
 def lowest(results: Sequence[Result]) -> Result | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from cktat.evaluation.statistics import wilson
 from cktat.runs import Kept, read_sealed, write_sealed
 
 CLEAN = "clean"
+WORST = "worst case"
 
 
 class Provenance(Kept):
@@ -90,20 +91,21 @@ class Result:
     def write(self, path: Path) -> None:
         """Writes it as JSON, with the derived numbers for readers and a sum of the content."""
         low, high = self.interval
+        own = {each.name: getattr(self, each.name) for each in fields(Result)}
         derived = {"accuracy": self.accuracy, "interval": [low, high], "correct": self.correct, "images": self.images}
-        write_sealed(path, {"attack": self.attack} | derived | asdict(self) | {"per_class": self.per_class()})
+        write_sealed(path, {"attack": self.attack} | derived | own | {"per_class": self.per_class()})
 
     @classmethod
     def read(cls, path: Path) -> Result:
         """Reads what `write` wrote. Raises CktatError if the file is broken or was edited since."""
-        fields = read_sealed(path, ResultKept, "a result of `cktat evaluate`")
+        kept = read_sealed(path, ResultKept, "a result of `cktat evaluate`")
         return cls(
-            fields["attack"],
-            fields["robust"],
-            tuple(fields["labels"]),
-            tuple(fields["classes"]),
-            fields["protocol"],
-            fields["provenance"],
+            kept["attack"],
+            kept["robust"],
+            tuple(kept["labels"]),
+            tuple(kept["classes"]),
+            kept["protocol"],
+            kept["provenance"],
         )
 
 
@@ -128,4 +130,4 @@ def worst_case(results: Iterable[Result]) -> Result:
         raise CktatError("the worst case is taken over attacks on the same images and weights only")
     flags = "".join("1" if set(column) == {"1"} else "0" for column in zip(*(r.robust for r in results), strict=True))
     protocol = {"worst_of": [r.attack for r in results]}
-    return Result("worst case", flags, first.labels, first.classes, protocol, first.provenance)
+    return Result(WORST, flags, first.labels, first.classes, protocol, first.provenance)

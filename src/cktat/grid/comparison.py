@@ -111,7 +111,8 @@ class Comparison:
         for entry in self.entries:
             for identity in (self._identity(entry, seed) for seed in range(self.seeds)):
                 if about := evidence.about(identity):
-                    found.append(about | {"design": entry.text, "results": results(evidence.folders[identity])})
+                    rows = [row.recorded() for row in results(evidence.folders[identity])]
+                    found.append(about | {"design": entry.text, "results": rows})
         return found
 
     def differences(self) -> list[tuple[str, ...]]:
@@ -141,7 +142,7 @@ class Comparison:
         def accuracy(entry: Entry, seed: int, pick: str, attack: str) -> float | None:
             wanted = Measurement(pick, self.attacks, self.test_images)
             found = self.grid.result(evidence, _label(entry, seed), wanted, attack)
-            return None if found is None else 100 * found[1].count("1") / len(found[1])
+            return None if found is None else 100 * found.accuracy
 
         return accuracy
 

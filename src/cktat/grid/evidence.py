@@ -13,12 +13,11 @@ from pydantic import Field, model_validator
 
 from cktat.api.store import Store
 from cktat.errors import CktatError
-from cktat.evaluation import Result, measured, result_files
-from cktat.evaluation.table import card_of, in_ball, is_of
+from cktat.evaluation import ResultRow, current_rows, measured
+from cktat.evaluation.rows import PICKS
 from cktat.runs import Kept, RunFolder, Threat, read_sealed, write_sealed
 from cktat.runs.schemas import EpochKept, OfData
 
-PICKS = ("best", "last")
 FIELDS = ("identity", "design", "config", "data", "commit", "versions", "hardware", "inputs", "calibrated")
 
 
@@ -77,8 +76,8 @@ class Evidence:
         """Whether the run's weights are there to be used."""
         return identity in self.folders and self.folders[identity].finished
 
-    def result(self, identity: str, pick: str, attack: str, images: int, threat: Threat) -> tuple[Path, str] | None:
-        """Where the result of one attack on the first `images` test images stands, and which of them were right.
+    def result(self, identity: str, pick: str, attack: str, images: int, threat: Threat) -> ResultRow | None:
+        """The result of one attack on the first `images` test images.
 
         threat: the ball, since a clean run is trained for none. None if it was not measured, or while the run is not
         finished: its weights will be others. Raises CktatError for a result file that was edited.
@@ -86,20 +85,21 @@ class Evidence:
         if self.finished(identity):
             for first in (None, images):
                 found = measured(self.folders[identity], pick, attack, first, eps=threat.eps, norm=threat.norm)
-                if found is not None and found[1].images == images:
-                    return found[0], found[1].robust
-        path, record = self.records.get(identity, (None, {"results": []}))
-        for there in record["results"]:
-            same = (there["weights"], there["attack"], there["images"]) == (pick, attack, images)
-            if path is not None and same and in_ball(there["protocol"], threat.eps, threat.norm):
-                return path, there["robust"]
+                if found is not None and found.images == images:
+                    return found
+        for row in self._recorded(identity):
+            same = (row.weights, row.attack, row.images) == (pick, attack, images)
+            if same and row.in_ball(threat.eps, threat.norm):
+                return row
         return None
 
-    def held(self, identity: str) -> list[tuple[str, str, int, float | None]]:
-        """(weights, attack, images, eps) of every result of a run, whether it was asked for or not. eps None: unattacked."""
+    def held(self, identity: str) -> list[ResultRow]:
+        """Every result of a run, whether it was asked for or not."""
         there = results(self.folders[identity]) if self.finished(identity) else []
-        there += self.records.get(identity, (None, {"results": []}))[1]["results"]
-        return [(one["weights"], one["attack"], one["images"], one["protocol"].get("eps")) for one in there]
+        return there + self._recorded(identity)
+
+    def _recorded(self, identity: str) -> list[ResultRow]:
+        return _of_record(*self.records[identity]) if identity in self.records else []
 
     def about(self, identity: str) -> dict[str, Any]:
         """Configuration, commit, versions, hardware and log of a run, {} if nothing is known of it.
@@ -125,35 +125,13 @@ def about(run: RunFolder) -> dict[str, Any]:
     )
 
 
-def results(run: RunFolder) -> list[dict[str, Any]]:
-    """Every result of the run's present weights, each with its interval, its protocol and which images were right.
-
-    Raises CktatError for a result file that was edited."""
-    return [
-        _as_record(pick, result)
-        for pick in PICKS
-        for _, result in result_files(run, pick)
-        if is_of(result.provenance, card_of(run, pick))
-    ]
+def results(run: RunFolder) -> list[ResultRow]:
+    """Every result of the run's present weights. Raises CktatError for a result file that was edited."""
+    return [row for pick in PICKS for row in current_rows(run, pick)]
 
 
-def _as_record(pick: str, result: Result) -> dict[str, Any]:
-    low, high = result.interval
-    own = {"accuracy": result.accuracy, "interval": [low, high], "correct": result.correct, "images": result.images}
-    provenance = {key: value for key, value in result.provenance.items() if key not in ("run", "design", "data")}
-    return (
-        {"weights": pick, "attack": result.attack}
-        | own
-        | {"protocol": result.protocol}
-        | provenance
-        | {"robust": result.robust}
-    )
-
-
-def _key(result: dict[str, Any]) -> tuple[Any, ...]:
-    """What a result is of, beside its run."""
-    protocol = result["protocol"]
-    return result["weights"], result["attack"], result["images"], protocol.get("norm", ""), protocol.get("eps", 0.0)
+def _of_record(path: Path, record: dict[str, Any]) -> list[ResultRow]:
+    return [ResultRow.of_record(path, record, one) for one in record["results"]]
 
 
 def export(run: RunFolder, folder: Path) -> None:
@@ -169,7 +147,7 @@ def export(run: RunFolder, folder: Path) -> None:
     found = results(run)
     if not run.finished or (earlier["results"] and not found):
         return
-    by_key = {_key(one): one for one in [*earlier["results"], *found]}
-    record = about(run) | {"results": [by_key[key] for key in sorted(by_key)]}
+    by_key = {row.key: row for row in [*_of_record(path, earlier), *found]}
+    record = about(run) | {"results": [by_key[key].recorded() for key in sorted(by_key)]}
     if earlier != record:
         write_sealed(path, record)

@@ -12,7 +12,7 @@ from cktat.api.store import Store
 from cktat.data import Dataset
 from cktat.designs import make
 from cktat.errors import CktatError
-from cktat.evaluation import CLEAN, known_attacks
+from cktat.evaluation import CLEAN, ResultRow, known_attacks
 from cktat.grid.evidence import Evidence
 from cktat.grid.execute import Outcome, execute
 from cktat.grid.graph import Asked, Measurement, graph
@@ -54,8 +54,8 @@ class Grid:
         """What is measured by now."""
         return Evidence(self.store, self.records)
 
-    def result(self, evidence: Evidence, label: str, measurement: Measurement, attack: str) -> tuple[Path, str] | None:
-        """Where one result of a run that is asked for stands, and which images were right: see `Evidence.result`."""
+    def result(self, evidence: Evidence, label: str, measurement: Measurement, attack: str) -> ResultRow | None:
+        """One result of a run that is asked for: see `Evidence.result`."""
         identity, ball = self.identities[label], self.balls[label]
         return evidence.result(identity, measurement.pick, attack, self.images(measurement), ball)
 

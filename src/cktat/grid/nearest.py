@@ -89,9 +89,9 @@ def _measured_otherwise(grid: Grid, evidence: Evidence, one: Asked, identity: st
         "eps": {one.ball.eps},
     }
     there: dict[str, set[Any]] = {
-        "weights": {pick for pick, *_ in held},
-        "test images": {images for _, _, images, _ in held},
-        "eps": {eps for *_, eps in held if eps is not None},
+        "weights": {row.weights for row in held},
+        "test images": {row.images for row in held},
+        "eps": {row.eps for row in held if row.eps is not None},
     }
     for name, values in asked.items():
         if there[name] and not values & there[name]:

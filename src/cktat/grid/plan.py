@@ -106,7 +106,7 @@ def _rates(grid: Grid, run: RunFolder) -> Iterator[tuple[str, float]]:
         seconds = statistics.median(line["seconds"] + line["seconds_held_out"] for line in history)
         yield "training", of_training(Run(run.path.name, config, design, (), config), grid.data, 1) / seconds
     for pick in PICKS:
-        for _, result in result_files(run, pick):
+        for result in result_files(run, pick):
             if result.attack != CLEAN and alike(result.provenance):  # without an attack it is too short to tell
                 passes = result.images * of_attack(result.attack) * forward(config.model, grid.data)
                 yield "measuring", passes / result.provenance["seconds"]

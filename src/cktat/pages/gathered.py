@@ -6,14 +6,13 @@ import json
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cktat.evaluation import Verdict, verdict_of
 from cktat.evaluation.drawn import read_curve, read_pictures
 from cktat.evaluation.lowest import Claim, claim_of
-from cktat.evaluation.result import Result
-from cktat.evaluation.table import PICKS, Row, card_of, is_of, result_files, row_of
+from cktat.evaluation.rows import PICKS, ResultRow, card_of, is_of, result_files
+from cktat.evaluation.table import Row, row_of
 from cktat.pages.figures import colour, picture
 from cktat.runs import RunFolder
 
@@ -23,8 +22,7 @@ class Reported:
     """What the folder of run `number` (from 1) holds.
 
     rows: best and last weights, as far as they are evaluated. shown: the row of the weights the report was asked for; card,
-    verdict, claim, curve and pictures are of these. files: every result file, and whether it is of the weights in the
-    folder now.
+    verdict, claim, curve and pictures are of these. files: every result file, of whatever weights.
     """
 
     number: int
@@ -38,7 +36,7 @@ class Reported:
     claim: Claim | None
     curve: dict[str, Any] | None
     pictures: dict[str, Any] | None
-    files: list[tuple[Path, Result, bool]]
+    files: list[ResultRow]
 
     @property
     def colour(self) -> str:
@@ -66,24 +64,20 @@ def read(number: int, folder: RunFolder, pick: str) -> Reported:
     """Reads a run's folder. Raises CktatError if a file in it is broken."""
     rows = [row for row in (row_of(folder, each) for each in PICKS) if row.results]
     shown = next((row for row in rows if row.pick == pick), None) or row_of(folder, pick)
-    cards = {each: card_of(folder, each) for each in PICKS}
+    card = card_of(folder, pick)
     return Reported(
         number=number,
         folder=folder,
         record=folder.read(),
-        card=cards[pick],
+        card=card,
         history=folder.history(),
         rows=rows or [shown],
         shown=shown,
         verdict=verdict_of(folder, pick),
         claim=claim_of(folder, pick),
-        curve=_read_curve(folder, pick, cards[pick]),
-        pictures=_read_pictures(folder, pick, cards[pick]),
-        files=[
-            (path, found, is_of(found.provenance, cards[each]))
-            for each in PICKS
-            for path, found in result_files(folder, each)
-        ],
+        curve=_read_curve(folder, pick, card),
+        pictures=_read_pictures(folder, pick, card),
+        files=[row for each in PICKS for row in result_files(folder, each)],
     )
 
 

@@ -12,19 +12,16 @@ from markupsafe import Markup
 from cktat.errors import CktatError
 from cktat.evaluation.lowest import lowest_text
 from cktat.evaluation.paired import Paired, compare_pair
-from cktat.evaluation.result import CLEAN
+from cktat.evaluation.result import CLEAN, WORST
+from cktat.evaluation.rows import PICKS, card_of, in_order
 from cktat.evaluation.statistics import wilson
 from cktat.evaluation.table import (  # fmt: skip
-    PICKS,
-    WORST,
     accuracy,
-    card_of,
     chance,
     commit_text,
     differing,
     eps_text,
     highest,
-    in_order,
     interval,
     not_evaluated,
     number,

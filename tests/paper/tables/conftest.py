@@ -9,8 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cktat.paper.tables.filled import Cell, Filled, Measured
+from cktat.evaluation import ResultRow
+from cktat.paper.tables.filled import Cell, Filled
 from cktat.paper.tables.paper import paper_numbers, paper_tables
+
+
+def result(seed: int, flags: str, path: Path) -> ResultRow:
+    """A result of which a table needs no more."""
+    return ResultRow("pgd20", flags, (), (), {}, {}, "run", "PGDAT", {"seed": seed}, "best", path)
+
 
 Make = Callable[..., Filled]
 SETTING = {
@@ -47,7 +54,7 @@ def make_filled(
             for seed in range(seeds) if wanted is not None else ():
                 right = ease + rng.normal(0, 0.08, images) < wanted + of_seed[seed]
                 flags = "".join("1" if flag else "0" for flag in right)
-                measured.append(Measured(seed, flags, Path(f"runs/{row}-s{seed}/results/best-{column}.json")))
+                measured.append(result(seed, flags, Path(f"runs/{row}-s{seed}/results/best-{column}.json")))
             failure = (failures or {}).get((row, column), "")
             if measured or failure:
                 cells[row, column] = Cell(tuple(measured), failure)

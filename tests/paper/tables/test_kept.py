@@ -10,10 +10,16 @@ from typing import Any
 import pytest
 
 from cktat.errors import CktatError
+from cktat.evaluation import ResultRow
 from cktat.paper.tables.declared import TABLES
-from cktat.paper.tables.filled import Cell, Filled, Measured
+from cktat.paper.tables.filled import Cell, Filled
 from cktat.paper.tables.kept import TableFolder, TableKept, again, differing, settled, widened
 from cktat.paper.tables.text import csv_text, latex, markdown
+
+
+def result(seed: int, flags: str, path: Path) -> ResultRow:
+    """A result of which a table needs no more."""
+    return ResultRow("pgd20", flags, (), (), {}, {}, "run", "PGDAT", {"seed": seed}, "best", path)
 
 
 def kept(**fields: Any) -> TableKept:
@@ -29,7 +35,7 @@ def filled(cells: dict[tuple[str, str], tuple[int, int]]) -> Filled:
     return Filled(
         "4a", "title", ("PGDAT", "TRADES"), ("clean", "aa"),
         {
-            place: Cell(tuple(Measured(seed, "10" * (images // 2), Path("file")) for seed in range(seeds)))
+            place: Cell(tuple(result(seed, "10" * (images // 2), Path("file")) for seed in range(seeds)))
             for place, (seeds, images) in cells.items()
         },
         {},

@@ -12,9 +12,15 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pytest
 
-from cktat.evaluation import compare_pair
+from cktat.evaluation import ResultRow, compare_pair
 from cktat.pages.figures import COLOURS
-from cktat.paper.tables import Cell, Filled, Measured, verdicts_of_paper, write_page
+from cktat.paper.tables import Cell, Filled, verdicts_of_paper, write_page
+
+
+def result(seed: int, flags: str, path: Path) -> ResultRow:
+    """A result of which a table needs no more."""
+    return ResultRow("pgd20", flags, (), (), {}, {}, "run", "PGDAT", {"seed": seed}, "best", path)
+
 
 Make = Callable[..., Filled]
 ROWS, COLUMNS = ("A", "B", "C"), ("clean", "pgd20", "aa")
@@ -29,7 +35,7 @@ def right(row: str, column: str, seed: int) -> int:
 def cell(row: str, column: str, seeds: tuple[int, ...] = (0, 1, 2)) -> Cell:
     return Cell(
         tuple(
-            Measured(
+            result(
                 seed, "1" * (n := right(row, column, seed)) + "0" * (IMAGES - n), Path(f"{row}-{column}-s{seed}.json")
             )
             for seed in seeds

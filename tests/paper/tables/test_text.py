@@ -16,9 +16,15 @@ import pytest
 from markdown_it import MarkdownIt
 
 from cktat.errors import CktatError
-from cktat.evaluation import compare_pair, holm
-from cktat.paper.tables import Cell, Filled, Measured, claims_markdown, csv_text, latex, markdown, paper_numbers
+from cktat.evaluation import ResultRow, compare_pair, holm
+from cktat.paper.tables import Cell, Filled, claims_markdown, csv_text, latex, markdown, paper_numbers
 from cktat.paper.tables.text import CSV_COLUMNS
+
+
+def result(seed: int, flags: str, path: Path) -> ResultRow:
+    """A result of which a table needs no more."""
+    return ResultRow("pgd20", flags, (), (), {}, {}, "run", "PGDAT", {"seed": seed}, "best", path)
+
 
 Make = Callable[..., Filled]
 EVIL = r"a|b_c*d #1 & 50% of <it> {x} $y$ [z] \n ~ ^ τ ☃ &lt; --resume"
@@ -139,7 +145,7 @@ def test_seeds_are_those_of_the_files_and_are_paired_by_their_number(table: Fill
     seeds = {"TRADES": (4, 7), "CKTAT beta=6": (7, 9, 11)}
     cells = {
         (row, "clean"): Cell(
-            tuple(replace(found, seed=seed) for found, seed in zip(places[row], seeds[row], strict=False))
+            tuple(replace(found, config={"seed": seed}) for found, seed in zip(places[row], seeds[row], strict=False))
         )
         for row in places
     }
@@ -236,6 +242,6 @@ def test_what_cannot_be_compared_is_refused(table: Filled) -> None:
     with pytest.raises(CktatError, match="unknown row of table 4a 'CKTAT'"):
         markdown(replace(table, against="CKTAT"))
     cells = dict(table.cells)
-    cells["PGDAT", "clean"] = Cell((Measured(0, "0101", Path("short.json")),))
+    cells["PGDAT", "clean"] = Cell((result(0, "0101", Path("short.json")),))
     with pytest.raises(CktatError, match=r"short\.json is of 4 images and .* of 360"):
         csv_text(replace(table, cells=cells))

@@ -15,8 +15,8 @@ from cktat.evaluation.doubts.splits import COUNTED
 from cktat.evaluation.evaluate import ending_of
 from cktat.evaluation.lowest import measured_on
 from cktat.evaluation.result import CLEAN
+from cktat.evaluation.rows import card_of, group_of, is_of
 from cktat.evaluation.subject import Subject
-from cktat.evaluation.table import card_of, group_of, is_of
 from cktat.runs import RunFolder, World, commit, hardware, versions
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from cktat.errors import CktatError, unknown
-from cktat.evaluation import Paired, Spread, compare_pair, holm, spread
-from cktat.paper.tables.filled import Cell, Filled, Measured
+from cktat.evaluation import Paired, ResultRow, Spread, compare_pair, holm, spread
+from cktat.paper.tables.filled import Cell, Filled
 
 SETTING_APART = ("test images", "seeds", "hardware", "versions", "commit")
 """What may differ between tables whose numbers are compared all the same (of the same images, cell by cell)."""
@@ -26,7 +26,7 @@ class Entry:
     paper: float | None
     ours: Spread | None
     images: int
-    seeds: tuple[int, ...]
+    seeds: tuple[int | None, ...]
     against: Paired | None
     corrected: float | None
     failure: str
@@ -84,16 +84,16 @@ def compared(filled: Filled) -> Compared:
     return Compared(filled, entries, failures)
 
 
-def pair(first: Sequence[Measured], second: Sequence[Measured]) -> Paired | None:
+def pair(first: Sequence[ResultRow], second: Sequence[ResultRow]) -> Paired | None:
     """First less second over the seeds that both have; None if there is none. Raises CktatError for other images."""
     theirs = {found.seed: found for found in second}
     both = [(found, theirs[found.seed]) for found in first if found.seed in theirs]
     if not both:
         return None
     for one, other in both:
-        if len(one.robust) != len(other.robust):
+        if one.images != other.images:
             raise CktatError(
-                f"{one.path} is of {len(one.robust)} images and {other.path} of {len(other.robust)}: they cannot be compared"
+                f"{one.path} is of {one.images} images and {other.path} of {other.images}: they cannot be compared"
             )
     return compare_pair([one.robust for one, _ in both], [other.robust for _, other in both])
 
@@ -104,7 +104,7 @@ def comparable(one: Filled, other: Filled) -> bool:
     return one is other or (settings[0] == settings[1] and one.weights == other.weights)
 
 
-def measured(filled: Filled) -> Iterator[tuple[str, str, Measured]]:
+def measured(filled: Filled) -> Iterator[tuple[str, str, ResultRow]]:
     """(row, column, result) of all results of a table, in its order."""
     for row in filled.rows:
         for column in filled.columns:
@@ -126,7 +126,7 @@ def _entry(filled: Filled, place: tuple[str, str], failures: Sequence[str]) -> E
         column=column,
         paper=filled.paper.get(place),
         ours=spread([100 * found.accuracy for found in cell.measured]),
-        images=len(cell.measured[0].robust) if cell.measured else 0,
+        images=cell.measured[0].images if cell.measured else 0,
         seeds=tuple(found.seed for found in cell.measured),
         against=against,
         corrected=None,

@@ -13,7 +13,7 @@ from cktat.evaluation.table import commit_text, eps_text
 from cktat.grid import Evidence, Grid, Measurement, configured, export
 from cktat.grid.tasks import Key
 from cktat.paper.tables.declared import Row, Table, model_of
-from cktat.paper.tables.filled import Cell, Filled, Measured
+from cktat.paper.tables.filled import Cell, Filled
 from cktat.paper.tables.paper import paper_numbers, paper_tables
 from cktat.runs import RunFolder
 
@@ -145,7 +145,7 @@ class TableGrid:
             except CktatError as error:
                 found, failure = None, str(error)
             if found is not None:
-                measured.append(Measured(seed, found[1], found[0]))
+                measured.append(found)
             elif failure:
                 failed.append(f"seed {seed}: {failure}")
         return Cell(tuple(measured), "; ".join(failed))

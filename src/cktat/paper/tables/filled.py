@@ -4,32 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Measured:
-    """One result file: accuracy under one attack of one seed's weights.
-
-    robust: one character per test image, "1" where it is classified rightly (see evaluation.Result).
-    """
-
-    seed: int
-    robust: str
-    path: Path
-
-    @property
-    def accuracy(self) -> float:
-        """Share of images classified rightly, in [0, 1]."""
-        return self.robust.count("1") / len(self.robust)
+from cktat.evaluation import ResultRow
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What is known of one row under one column: measurements by seed, and why one is missing, if a run failed."""
+    """What is known of one row under one column: one result of each seed, and why one is missing, if a run failed."""
 
-    measured: tuple[Measured, ...] = ()
+    measured: tuple[ResultRow, ...] = ()
     failure: str = ""
 
 
@@ -58,7 +42,7 @@ class Filled:
     def heads(self) -> tuple[str, ...]:
         """The columns as a table's head names them: one measured on fewer images than another says on how many."""
         images = {
-            column: max((len(one.robust) for row in self.rows for one in self._measured(row, column)), default=0)
+            column: max((one.images for row in self.rows for one in self._measured(row, column)), default=0)
             for column in self.columns
         }
         most = max(images.values(), default=0)
@@ -66,5 +50,5 @@ class Filled:
             f"{column} ({images[column]:,} images)" if 0 < images[column] < most else column for column in self.columns
         )
 
-    def _measured(self, row: str, column: str) -> tuple[Measured, ...]:
+    def _measured(self, row: str, column: str) -> tuple[ResultRow, ...]:
         return self.cells.get((row, column), Cell()).measured

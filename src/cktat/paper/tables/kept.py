@@ -83,7 +83,7 @@ class TableFolder:
         A cell holds less with fewer seeds or on fewer images. Raises CktatError if the file here is no such table."""
         path = self.file(f"table-{filled.name}", "csv")
         there = _held(path) if path.is_file() else {}
-        here = {place: sum(len(measured.robust) for measured in cell.measured) for place, cell in filled.cells.items()}
+        here = {place: sum(measured.images for measured in cell.measured) for place, cell in filled.cells.items()}
         less = [place for place, held in there.items() if held > here.get(place, 0)]
         if not less:
             return ""

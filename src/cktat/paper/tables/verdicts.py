@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from cktat.errors import CktatError
+from cktat.evaluation import ResultRow
 from cktat.paper.tables.claims import CLAIMS, FULL, Above, Claim, Place
 from cktat.paper.tables.compared import comparable, pair
-from cktat.paper.tables.filled import Filled, Measured
+from cktat.paper.tables.filled import Filled
 from cktat.paper.tables.paper import paper_numbers, paper_tables
 
 HOLDS, FAILS, NOT_MEASURED = "holds", "fails", "not measured"
@@ -70,7 +71,7 @@ def verdicts(filleds: Sequence[Filled]) -> list[Verdict]:
     if len(by_name) < len(filleds):
         raise CktatError("claims are about one setting: of each table only one may be given")
 
-    def cells(place: Place) -> Iterator[tuple[Filled, tuple[Measured, ...]]]:
+    def cells(place: Place) -> Iterator[tuple[Filled, tuple[ResultRow, ...]]]:
         for table, row, column in _named(place):
             filled = by_name.get(table)
             cell = filled.cells.get((row, column)) if filled else None
@@ -82,7 +83,7 @@ def verdicts(filleds: Sequence[Filled]) -> list[Verdict]:
             (a, b)
             for f, a in cells(order.higher)
             for g, b in cells(order.lower)
-            if comparable(f, g) and len(a[0].robust) == len(b[0].robust)
+            if comparable(f, g) and a[0].images == b[0].images
         )
         found = next(both, None)
         if found is None:
