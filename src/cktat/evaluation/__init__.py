@@ -10,12 +10,12 @@ from cktat.evaluation.paired import Paired, compare_pair, holm, mcnemar
 from cktat.evaluation.result import CLEAN, Result, worst_case
 from cktat.evaluation.statistics import Spread, spread, student_p, student_quantile, wilson
 from cktat.evaluation.subject import Subject, load_subject
-from cktat.evaluation.table import measured, result_files, results_of, text_table
+from cktat.evaluation.table import measured, result_files, results_of
 
 __all__ = [
     "BATCH_SIZE", "CLEAN", "IMAGES", "STANDARD_ATTACKS", "Claim", "Finding", "Paired", "Result", "Spread", "Subject",
     "Verdict", "check_claimed", "claim_of", "compare_pair", "doubts_of", "evaluate", "examine", "flags", "for_report",
     "headline", "holm", "known_attacks", "load_subject", "lowest", "mcnemar", "measured", "measured_on",
-    "result_files", "results_of", "spread", "student_p", "student_quantile", "text_table", "verdict_of", "wilson",
+    "result_files", "results_of", "spread", "student_p", "student_quantile", "verdict_of", "wilson",
     "worst_case",
 ]  # fmt: skip
