@@ -1,8 +1,6 @@
-"""Which result files make a row, what is compared with what, and the table as text."""
+"""Which result files make a row, and what is compared with what."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -10,8 +8,7 @@ from cktat.errors import CktatError
 from cktat.evaluation import Result, results_of
 from cktat.evaluation.result import WORST
 from cktat.evaluation.rows import in_order
-from cktat.evaluation.table import differing, eps_text, highest, not_evaluated, row_of, text_table
-from cktat.pages import write_report
+from cktat.evaluation.table import differing, eps_text, highest, row_of
 from cktat.runs import RunFolder
 
 Make = Callable[..., RunFolder]
@@ -102,74 +99,3 @@ def test_worst_cases_over_other_attacks_are_not_compared(run: Make) -> None:
 )
 def test_a_radius_is_written_as_people_do(eps: float | None, text: str) -> None:
     assert eps_text(eps) == text
-
-
-def test_the_text_table_is_aligned_and_states_its_terms(run: Make) -> None:
-    runs = [
-        run("one", hyper={"beta": 6.0}, measured={"best-clean": "1111111110", "best-pgd20": "1111100000"}),
-        run("two", design="Standard", measured={"best-clean": "1111111111"}),
-    ]
-    assert text_table(runs).splitlines() == [
-        "design         seed  weights       clean      pgd20  worst case",
-        "TRADES beta=6  3     best           90.0       50.0        50.0",
-        "                               59.6-98.2  23.7-76.3   23.7-76.3",
-        "Standard       3     best          100.0",
-        "                              72.2-100.0",
-        "Accuracy in %, below it Wilson's 95 % interval; data digits, model small, eps 8/255, test images 10.",
-    ]
-
-
-def test_what_a_row_lacks_stays_empty_in_its_own_column(run: Make) -> None:
-    whole = {"best-clean": "1111111110", "best-pgd20": "1111111100", "best-cw": "1111111000"}
-    runs = [
-        run("one", seed=4, measured=whole),
-        run("two", seed=5, measured={"best-clean": "1111110000", "best-cw": "1100000000"}),
-    ]
-    head, one, _, two, below, _ = text_table(runs).splitlines()
-    assert one.split() == ["TRADES", "4", "best", "90.0", "80.0", "70.0", "70.0"]
-    assert two.split() == ["TRADES", "5", "best", "60.0", "20.0", "20.0"]
-    assert two.index("20.0") + 4 == head.index("cw") + 2 == below.index("5.7-51.0") + 8
-
-
-def test_the_text_table_says_how_to_evaluate(run: Make, tmp_path: Path) -> None:
-    folder = run("with space")
-    assert not_evaluated(folder) == "not evaluated yet: `cktat evaluate 'with space'`"
-    assert text_table([folder]).splitlines()[-1] == not_evaluated(folder)
-    assert text_table([]) == "no runs"
-
-
-def test_other_radii_and_images_are_said_where_one_is_shown(run) -> None:
-    folder = run("one", measured={"best-clean": "1110", "best-pgd20": "1100"})
-    assert row_of(folder, "best").notes == ()
-    there = Result.read(folder.results / "best-pgd20.json")
-    wide = {"protocol": there.protocol | {"eps": 0.1}, "robust": "1000"}
-    replace(there, **wide).write(folder.results / "best-pgd20-eps0.10000.json")
-    few = replace(there, attack="aa", robust="10", labels=there.labels[:2])
-    few.write(folder.results / "best-aa-first2.json")
-    said = "also measured: 2 images (aa); eps 0.1 (pgd20)"
-    assert row_of(folder, "best").notes == (said,)
-    assert f"one: {said}." in text_table([folder]).splitlines()
-    assert said in write_report([folder], folder.path / "page.html").read_text()
-
-
-def test_numbers_of_a_run_that_was_stopped_say_so(run) -> None:
-    folder = run("one", measured={"best-clean": "1110"}, epochs=1)
-    said = "its training is not finished (1 of 2 epochs): its numbers are of a network on the way"
-    assert f"one: {said}." in text_table([folder]).splitlines()
-    assert said in write_report([folder], folder.path / "page.html").read_text()
-    folder.write(finished={"at": "now"})
-    assert "not finished" not in text_table([folder])
-
-
-def test_a_damaged_run_is_left_out_of_a_page_and_named(run, tmp_path) -> None:
-    good, bad = run("one", measured={"best-clean": "1110"}), run("two", measured={"best-clean": "1110"})
-    (bad.path / "log.jsonl").write_text("{broken\n")
-    with pytest.raises(
-        CktatError, match=r"page\.html was written without .*two: .*log\.jsonl, line 1, is not valid JSON"
-    ):
-        write_report([bad, good], tmp_path / "page.html")
-    text = (tmp_path / "page.html").read_text()
-    assert "two was left out, because it is damaged" in text and "75.0" in text
-    with pytest.raises(CktatError, match="is not valid JSON"):
-        write_report([bad], tmp_path / "none.html")
-    assert not (tmp_path / "none.html").exists()

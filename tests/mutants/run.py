@@ -7,6 +7,7 @@ every fault has a process of its own, which is served the changed text of that o
 from __future__ import annotations
 
 import argparse
+import builtins
 import importlib
 import importlib.abc
 import importlib.machinery
@@ -78,11 +79,12 @@ def plant(fault: Fault) -> None:
         return
     opened = io.open
 
-    def served(file: Any, *words: Any, **named: Any) -> Any:
-        hit = isinstance(file, str | os.PathLike) and Path(file).resolve() == path
-        return io.StringIO(content) if hit else opened(file, *words, **named)
+    def served(file: Any, mode: str = "r", *words: Any, **named: Any) -> Any:
+        if not (isinstance(file, str | os.PathLike) and Path(file).resolve() == path):
+            return opened(file, mode, *words, **named)
+        return io.BytesIO(content.encode()) if "b" in mode else io.StringIO(content)
 
-    io.open = served
+    io.open = builtins.open = served
 
 
 class Child:

@@ -71,9 +71,9 @@ def print_table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], markd
             shown.add_row(*map(Text, row))  # brackets in a name are no markup
         console.print(shown)
     else:  # in a pipe nothing is folded: one line is one row
-        widths = [max(len(line[i]) for line in (columns, *rows)) for i in range(len(columns))]
-        for line in (columns, *rows):
-            print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        from cktat.pages.text import aligned
+
+        print("\n".join(aligned([columns, *rows])))
 
 
 def _narrowest(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> int:

@@ -54,7 +54,8 @@ def evaluate(
     """
     from cktat.api import commands as api
     from cktat.attacks import SCREENING
-    from cktat.evaluation.table import text_table, unfinished
+    from cktat.evaluation.table import unfinished
+    from cktat.pages.text import text_table
     from cktat.runs import number
 
     wanted = names(attacks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -162,8 +161,10 @@ def _show(filled: list[Filled]) -> None:
 
 
 def _text(cell: Cell | None) -> str:
+    from cktat.evaluation import spread
+    from cktat.pages.text import mean_sd
+
     if cell is None:
         return ""
     found = [100 * measured.accuracy for measured in cell.measured]
-    spread = f" ± {statistics.stdev(found):.1f}" if len(found) > 1 else ""
-    return " ".join(([f"{statistics.mean(found):.1f}{spread}"] if found else []) + (["failed"] if cell.failure else []))
+    return " ".join(filter(None, [mean_sd(spread(found)), "failed" if cell.failure else ""]))

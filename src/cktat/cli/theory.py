@@ -157,6 +157,6 @@ def purification(
 
 
 def _show(account: Account) -> None:
-    from cktat.paper.experiments.page import text_table
+    from cktat.pages.text import aligned
 
-    print(f"\n{text_table(account.columns, account.rows)}\n\npage: {account.page}")
+    print("", *aligned([account.columns, *account.rows]), f"\npage: {account.page}", sep="\n")

@@ -19,7 +19,7 @@ def demo(
 
     Run again, it goes on where it stopped.
     """
-    from cktat.evaluation.table import text_table
+    from cktat.pages.text import text_table
     from cktat.paper.demo import demo as demonstrate
 
     runs, page = demonstrate(out)

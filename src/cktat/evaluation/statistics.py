@@ -81,9 +81,6 @@ class Spread:
         """Half of the mean's 95 % interval (Student's t); None for one seed."""
         return student_quantile(self.n - 1) * self.deviation / self.n**0.5 if self.n > 1 else None
 
-    def __str__(self) -> str:
-        return f"{self.mean:.2f} ± {self.deviation:.2f}" if self.n > 1 else f"{self.mean:.2f}"
-
 
 def spread(values: Sequence[float]) -> Spread | None:
     """Over seeds: of one value each, or of the differences of two networks that share a seed. None of nothing."""

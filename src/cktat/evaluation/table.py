@@ -1,15 +1,13 @@
-"""A run as a row of a table, its results side by side, and the same as plain text."""
+"""A run as a row of a table, its results side by side."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cktat.attacks import SCREENING
 from cktat.evaluation.result import WORST, Result, worst_case
-from cktat.evaluation.rows import groups, in_order, results_of, settings_text
+from cktat.evaluation.rows import groups, results_of, settings_text
 from cktat.runs import RunFolder
 
 
@@ -96,50 +94,6 @@ def highest(rows: Sequence[Row]) -> set[tuple[int, str]]:
     return marked
 
 
-def not_evaluated(run: RunFolder) -> str:
-    return f"not evaluated yet: `cktat evaluate {shlex.quote(run.path.name)}`"
-
-
-def text_table(runs: Sequence[RunFolder], pick: str = "best") -> str:
-    """The table as plain text: two lines per run, accuracy in % and its interval. Raises CktatError for broken files."""
-    rows = [row_of(run, pick) for run in runs]
-    if not rows:
-        return "no runs"
-    attacks = in_order({attack: None for row in rows for attack in row.results})
-    extra = differing(rows)
-    lines = [["design", "seed", "weights", *extra, *attacks]]
-    for row in rows:
-        measured = [row.results.get(attack) for attack in attacks]
-        name = f"{row.design} {row.settings}".strip()
-        seed = "" if row.seed is None else str(row.seed)
-        lines.append([name, seed, pick, *(row.features[key] for key in extra), *(accuracy(r) for r in measured)])
-        lines.append([""] * (3 + len(extra)) + [interval(r) for r in measured])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    words = 3 + len(extra)  # columns of words start together, numbers end together
-    text = [
-        "  ".join(
-            [*map(str.ljust, line[:words], widths[:words]), *map(str.rjust, line[words:], widths[words:])]
-        ).rstrip()
-        for line in lines
-    ]
-    same = [f"{name} {rows[0].features[name]}" for name in ("data", "model", "eps", "test images") if name not in extra]
-    notes = [f"Accuracy in %, below it Wilson's 95 % interval; {', '.join(same)}."]
-    notes += [f"{SCREENING}."] if "aa-fast" in attacks else []
-    notes += [f"{row.run.path.name}: {note}." for row in rows for note in row.notes]
-    notes += [not_evaluated(row.run) for row in rows if not row.results]
-    return "\n".join([*(line for line in text if line), *notes])
-
-
-def accuracy(result: Result | None) -> str:
-    """In %, one decimal; empty if it was not measured."""
-    return "" if result is None else f"{100 * result.accuracy:.1f}"
-
-
-def interval(result: Result | None) -> str:
-    """Wilson's 95 % interval in %, as "low-high"; empty if there is none."""
-    return "" if result is None else "-".join(f"{100 * end:.1f}" for end in result.interval)
-
-
 def eps_text(eps: float | None) -> str:
     """A radius as people write it: 0.15, and 8/255 for 0.0313725... ("" for None)."""
     if eps is None:
@@ -148,27 +102,6 @@ def eps_text(eps: float | None) -> str:
     if float(short) == eps or abs(levels - round(levels)) > 1e-6:
         return short
     return f"{round(levels)}/255"
-
-
-def number(value: float | None, digits: int = 1, signed: bool = False) -> str:
-    """A number as people write it, with a true minus sign; "" for None."""
-    if value is None:
-        return ""
-    text = f"{value:{'+' if signed else ''}.{digits}f}"
-    if float(text) == 0:
-        text = f"{0:.{digits}f}"  # neither +0.0 nor -0.0
-    return text.replace("-", "−")
-
-
-def chance(p: float) -> str:
-    """A p value as people write it: two digits, and "< 0.001" below that."""
-    return f"{p:.2g}" if p >= 0.001 else "< 0.001"
-
-
-def commit_text(commit: str) -> str:
-    """A commit's first twelve digits, and that there were uncommitted changes where it says so."""
-    name, _, changed = commit.partition("+")
-    return f"{name[:12]} with uncommitted changes" if changed else name[:12]
 
 
 def _count(number: int | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 
 from cktat.designs import make
 from cktat.errors import CktatError
-from cktat.evaluation import CLEAN
+from cktat.evaluation import CLEAN, spread
 from cktat.grid.evidence import PICKS, results
 from cktat.grid.graph import Measurement
 from cktat.grid.grid import Grid, configured
+from cktat.pages.text import mean_sd
 from cktat.runs import Stopped, assignment, device_of, precision_of
 
 
@@ -99,9 +100,10 @@ class Comparison:
                 values = [
                     [v for seed in range(self.seeds) if (v := found(entry, seed, pick, a)) is not None] for a in columns
                 ]
+                means = [mean_sd(spread(seeds)) for seeds in values]
                 pace = f"{statistics.median(seconds):.2f}" if seconds and pick == "best" else ""
                 n = str(max(map(len, values)))
-                lines.append((entry.text if pick == "best" else "", pick, n, *map(_mean, values), pace))
+                lines.append((entry.text if pick == "best" else "", pick, n, *means, pace))
         return lines
 
     def record(self) -> list[dict[str, Any]]:
@@ -130,7 +132,7 @@ class Comparison:
                     pairs = [[found(entry, seed, pick, name) for entry in (one, other)] for seed in range(self.seeds)]
                     points = [None if a is None or b is None else b - a for a, b in pairs]
                     cells = ["" if difference is None else f"{difference:+.1f}" for difference in points]
-                    mean = _mean([difference for difference in points if difference is not None], "+")
+                    mean = mean_sd(spread([point for point in points if point is not None]), signed=True)
                     title = f"{other.text} - {one.precision}" if (pick, name) == ("best", CLEAN) else ""
                     lines.append((title, pick if name == CLEAN else "", name, *cells, mean))
         return lines
@@ -156,10 +158,3 @@ class Comparison:
 
 def _label(entry: Entry, seed: int) -> str:
     return f"{entry.text}, seed {seed}"
-
-
-def _mean(values: Sequence[float], sign: str = "") -> str:
-    if not values:
-        return ""
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):{sign}.1f}{spread}"

@@ -16,19 +16,14 @@ from cktat.evaluation.result import CLEAN, WORST
 from cktat.evaluation.rows import PICKS, card_of, in_order
 from cktat.evaluation.statistics import wilson
 from cktat.evaluation.table import (  # fmt: skip
-    accuracy,
-    chance,
-    commit_text,
     differing,
     eps_text,
     highest,
-    interval,
-    not_evaluated,
-    number,
 )
 from cktat.pages.figures import Line, plot
 from cktat.pages.gathered import Reported, flat, read
-from cktat.pages.template import environment, template_of
+from cktat.pages.template import rendered
+from cktat.pages.text import commit_text, not_evaluated
 from cktat.runs import RunFolder, write_atomic
 
 
@@ -53,12 +48,12 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") ->
     if not reported:
         raise broken[0][1]
     rows = [row for run in reported for row in run.rows]
-    made = environment()
-    made.globals |= {
-        "accuracy": accuracy, "interval": interval, "eps_text": eps_text, "not_evaluated": not_evaluated, "flat": flat,
-        "number": number, "chance": chance, "lowest_text": lowest_text, "CLEAN": CLEAN, "WORST": WORST,
-    }  # fmt: skip
-    page = made.from_string(template_of("cktat.pages", "report.html.jinja")).render(
+    page = rendered(
+        "pages/report.html.jinja",
+        not_evaluated=not_evaluated,
+        flat=flat,
+        lowest_text=lowest_text,
+        WORST=WORST,
         runs=reported,
         pick=pick,
         today=time.strftime("%Y-%m-%d", time.gmtime()),

@@ -1,28 +1,29 @@
-"""What all pages share: one style, and a template that takes nothing but values."""
+"""What all templates share: where they lie, one base page, and how numbers are written."""
 
 from __future__ import annotations
 
-import re
-from importlib import resources
+from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cktat.pages.figures import colour
+from cktat.pages.text import accuracy, chance, interval, number
+
+ENVIRONMENT = Environment(
+    loader=PackageLoader("cktat", ""),
+    autoescape=lambda name: name is not None and name.endswith(".html.jinja"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+ENVIRONMENT.globals |= {
+    "accuracy": accuracy, "chance": chance, "colour": colour, "interval": interval, "number": number,
+}  # fmt: skip
 
 
-def environment() -> Environment:
-    """For templates of HTML: values are escaped, and one that is missing is an error. `style` gives the common look."""
-    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.globals["style"] = style
-    return made
+def rendered(template: str, **values: Any) -> str:
+    """The text of a template with its values, a newline at its end. A value that is missing is an error.
 
-
-def template_of(package: str, name: str) -> str:
-    """The text of a template that lies in a package."""
-    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
-
-
-def style() -> Markup:
-    """The report's style sheet, as an element of a page's head."""
-    found = re.search(r"<style>.*?</style>", template_of("cktat.pages", "report.html.jinja"), flags=re.DOTALL)
-    assert found is not None
-    return Markup(found[0])
+    template: its path in this package, such as `pages/report.html.jinja`; in HTML values are escaped.
+    """
+    return ENVIRONMENT.get_template(template).render(values).strip() + "\n"

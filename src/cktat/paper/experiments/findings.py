@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from cktat.evaluation import spread
 from cktat.pages.figures import banded, plot
+from cktat.pages.text import mean_sd
 from cktat.paper.experiments.accounts import Account, write_json_beside
 from cktat.paper.experiments.mixtures import MIXTURES
 from cktat.paper.experiments.page import Section, write_page
@@ -125,8 +126,8 @@ def _sweep(summary: Summary, name: str) -> Section:
         for number, design in enumerate(designs, 1):
             values = [[100 * measure(key)(r) for r in summary.records(design, c)] for c in points]  # type: ignore[operator]
             lines.append(banded(number, x, values))
-            found = [spread([v / 100 for v in at]) for at in values]
-            rows.append((f"{key}, {design}", *map(str, found)))
+            found = [mean_sd(spread([v / 100 for v in at]), 2) for at in values]
+            rows.append((f"{key}, {design}", *found))
         drawings.append(
             (f"{name}-{key.replace(' ', '-')}", caption, plot(lines, title=caption, x_label=name, percent=True))
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from cktat.pages.text import mean_sd
 from cktat.paper.experiments.mixtures import FACTORS, RATIOS
 from cktat.paper.experiments.page import Section
 from cktat.paper.experiments.setting import CLEAN, Condition
@@ -12,7 +13,7 @@ from cktat.paper.experiments.summary import Record, Summary, Value, mixture, spr
 
 def cells(summary: Summary, design: str, condition: Condition, values: Iterable[Value]) -> list[str]:
     """Mean and spread of each value, empty where there is none."""
-    return [str(found) if (found := summary.spread(design, condition, v)) else "" for v in values]
+    return [mean_sd(summary.spread(design, condition, v), 2) for v in values]
 
 
 def purified(summary: Summary) -> tuple[Section, Section]:
@@ -45,9 +46,10 @@ def definition(summary: Summary, places: Sequence[str]) -> Section:
     rows = []
     for where in places:
         cells = [
-            spread([_distance(r, where, field) for r in records]) for field in ("first", "second", "both", "itself")
+            mean_sd(spread([_distance(r, where, field) for r in records]), 2)
+            for field in ("first", "second", "both", "itself")
         ]
-        rows.append((where, *map(str, cells)))
+        rows.append((where, *cells))
     columns = (
         "samples, sigma",
         "clean(x), ideal(x)",

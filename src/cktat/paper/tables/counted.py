@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from cktat.pages.text import mean_sd
 from cktat.paper.experiments.summary import Spread, says, spread
 from cktat.paper.knowledge import Points, points
 
@@ -37,7 +38,7 @@ class Counted:
             inside, outside = found.on_foreground, found.on_background
             share = inside.sum() / (inside + outside).sum().clamp(min=1)
             others = (f"{self.at_others[name][b]:.1f}" for b in OTHERS)
-            lines.append((name, _said(inside), _said(outside), f"{100 * share:.0f} %", *others))
+            lines.append((name, mean_sd(_spread(inside)), mean_sd(_spread(outside)), f"{100 * share:.0f} %", *others))
         return lines
 
     def differences(self) -> list[tuple[str, str, Spread]]:
@@ -51,7 +52,7 @@ class Counted:
         for a, b, d in self.differences():
             half = "" if d.half is None else f", 95 % interval {d.mean - d.half:+.1f} to {d.mean + d.half:+.1f}"
             verdict = {"holds": "more", "opposite": "fewer"}.get(says(d), says(d))
-            said.append(f"{a} - {b}: {d.mean:+.1f} ± {d.deviation:.1f}{half} ({verdict})")
+            said.append(f"{a} - {b}: {mean_sd(d, signed=True)}{half} ({verdict})")
         return said
 
     def record(self) -> dict[str, Any]:
@@ -87,8 +88,3 @@ def _spread(values: Tensor) -> Spread:
     found = spread(values.tolist())
     assert found is not None
     return found
-
-
-def _said(values: Tensor) -> str:
-    found = _spread(values)
-    return f"{found.mean:.1f} ± {found.deviation:.1f}"

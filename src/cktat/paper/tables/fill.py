@@ -9,9 +9,10 @@ from typing import Any
 
 from cktat.errors import CktatError
 from cktat.evaluation import CLEAN
-from cktat.evaluation.table import commit_text, eps_text
+from cktat.evaluation.table import eps_text
 from cktat.grid import Evidence, Grid, Measurement, configured, export
 from cktat.grid.tasks import Key
+from cktat.pages.text import commit_text
 from cktat.paper.tables.declared import Row, Table, model_of
 from cktat.paper.tables.filled import Cell, Filled
 from cktat.paper.tables.paper import paper_numbers, paper_tables

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cktat.errors import CktatError
-from cktat.evaluation.table import chance, number
-from cktat.pages.figures import colour
-from cktat.pages.template import environment, template_of
+from cktat.pages.template import rendered
 from cktat.paper.tables.compared import compared, measured
 from cktat.paper.tables.filled import Filled
 from cktat.paper.tables.paper import paper_note, paper_tables
@@ -30,12 +28,13 @@ def write_page(filleds: Sequence[Filled], out: Path, *, title: str = "The paper'
         raise CktatError(f"{out} is a folder; name the file to write, for example {out / 'tables.html'}")
     claims = claims_about(filleds)
     tables = [compared(filled) for filled in filleds]
-    made = environment()
-    made.globals |= {
-        "number": number, "ours": ours, "heading": heading, "explained": explained, "colour": colour, "SWEPT": SWEPT,
-        "row_name": row_name, "chance": chance,
-    }  # fmt: skip
-    page = made.from_string(template_of("cktat.paper.tables", "tables.html.jinja")).render(
+    page = rendered(
+        "paper/tables/tables.html.jinja",
+        ours=ours,
+        heading=heading,
+        explained=explained,
+        SWEPT=SWEPT,
+        row_name=row_name,
         title=title,
         today=time.strftime("%Y-%m-%d", time.gmtime()),
         tables=tables,

@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cktat.evaluation.table import number
+from cktat.pages.template import rendered
+from cktat.pages.text import mean_sd, number
 from cktat.paper.tables.compared import Compared, Entry, compared
 from cktat.paper.tables.filled import Filled
 from cktat.paper.tables.verdicts import Verdict, claims_about
@@ -21,8 +22,7 @@ def ours(entry: Entry, seeds: int | None) -> str:
     """Mean ± standard deviation over seeds, "failed", or "". seeds: those of the whole row, None to say them here."""
     if entry.ours is None:
         return "failed" if entry.failed else ""
-    spread = f" ± {entry.ours.deviation:.1f}" if entry.ours.n > 1 else ""
-    return f"{entry.ours.mean:.1f}{spread}{'' if seeds else f' (n = {entry.ours.n})'}"
+    return mean_sd(entry.ours) + ("" if seeds else f" (n = {entry.ours.n})")
 
 
 def heading(filled: Filled) -> str:
@@ -62,14 +62,14 @@ def setting(filled: Filled) -> str:
     return "; ".join(f"{name} {value}" for name, value in filled.setting.items())
 
 
-Line = tuple[str, str, list[str]]
-"""A line of a table: its row (at the row's first line only), what it shows, and its cells."""
+def shown(table: Compared, escape: Callable[[str], str], note: Callable[[int], str]) -> dict[str, Any]:
+    """The values of a template of a table: all text is escaped; `note` marks the failure of this number.
 
-
-def lines(table: Compared, escape: Callable[[str], str], note: Callable[[int], str]) -> list[list[Line]]:
-    """The lines of each row: the paper's numbers and the difference only where the paper has that row."""
-    rows = []
-    for row in table.filled.rows:
+    rows: for each row its lines, the paper's numbers and the difference only where the paper has that row. A line is the
+    row (at its first line only), what the line shows, and the cells.
+    """
+    filled, rows = table.filled, []
+    for row in filled.rows:
         entries, seeds = table.row(row), table.seeds_of(row)
         label = "ours" if not seeds else f"ours (n = {seeds})"
         measured = [
@@ -77,33 +77,22 @@ def lines(table: Compared, escape: Callable[[str], str], note: Callable[[int], s
             + ("" if entry.note is None else f" {note(entry.note)}")
             for entry in entries
         ]
-        found: list[Line] = [("", label, measured)]
+        found = [("", label, measured)]
         if any(entry.paper is not None for entry in entries):
             found.insert(0, ("", "paper", [number(entry.paper, 2) for entry in entries]))
             found.append(("", "difference", [escape(number(entry.difference, signed=True)) for entry in entries]))
         rows.append([(escape(row), *found[0][1:]), *found[1:]])
-    return rows
+    return {
+        "name": filled.name, "heading": escape(heading(filled)), "title": escape(filled.title), "rows": rows,
+        "setting": escape(setting(filled)), "swept": SWEPT.get(filled.name, ""), "heads": [*map(escape, filled.heads)],
+        "sentences": [*map(escape, explained(table))], "failures": [*map(escape, table.failures)],
+    }  # fmt: skip
 
 
 def markdown(filled: Filled) -> str:
     """A heading, the setting, the table and its notes, as GitHub's Markdown."""
-    table = compared(filled)
-
-    def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(cells)} |"
-
-    parts = [f"### {_markdown(heading(filled))}", ""]
-    if filled.setting:
-        parts += [_markdown(setting(filled)), ""]
-    parts += [
-        line([SWEPT.get(filled.name, ""), "", *map(_markdown, filled.heads)]),
-        line(["---", "---", *("---:" for _ in filled.columns)]),
-    ]
-    for rows in lines(table, _markdown, lambda number: f"[^{filled.name}-{number}]"):
-        parts += [line([row, shows, *cells]) for row, shows, cells in rows]
-    parts += ["", *(f"{_markdown(sentence)}\n" for sentence in explained(table))]
-    parts += [f"[^{filled.name}-{n}]: {_markdown(failure)}" for n, failure in enumerate(table.failures, 1)]
-    return "\n".join(parts).rstrip() + "\n"
+    values = shown(compared(filled), _markdown, lambda number: f"[^{filled.name}-{number}]")
+    return rendered("paper/tables/table.md.jinja", **values)
 
 
 def claims_markdown(filleds: Sequence[Filled]) -> str:
@@ -120,38 +109,19 @@ def claims_markdown(filleds: Sequence[Filled]) -> str:
     claims = claims_about(filleds)
     if not claims:
         return ""
-    rows = [["claim", "where", "on the paper's numbers", "on ours"], ["---"] * 4]
-    rows += [
+    rows = [
         [_markdown(text) for text in (here.claim.sentence, here.claim.section, cell(paper), cell(here))]
         for paper, here in claims
     ]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return rendered("paper/tables/claims.md.jinja", rows=rows)
 
 
 def latex(filled: Filled) -> str:
     r"""A table environment, its setting and notes below it, for a document with \usepackage{booktabs} and, where more than
     three columns are scaled to the width of the text, \usepackage{graphicx}."""
-    table = compared(filled)
-    wide = len(filled.columns) > 3
-    parts = [
-        r"\begin{table}",
-        r"  \centering",
-        rf"  \caption{{{_latex(filled.title)}}}",
-        rf"  \label{{tab:{re.sub('[^A-Za-z0-9-]', '-', filled.name)}}}",
-        *([r"  \resizebox{\linewidth}{!}{%"] if wide else []),
-        rf"  \begin{{tabular}}{{ll{'r' * len(filled.columns)}}}",
-        r"    \toprule",
-        f"    {SWEPT.get(filled.name, '')} & & {' & '.join(map(_latex, filled.heads))} \\\\",
-        r"    \midrule",
-    ]
-    for i, rows in enumerate(lines(table, _latex, lambda number: rf"\textsuperscript{{{number}}}")):
-        parts += [r"    \addlinespace"] if i else []
-        parts += [f"    {row} & {_latex(shows)} & {' & '.join(cells)} \\\\" for row, shows, cells in rows]
-    parts += [r"    \bottomrule", r"  \end{tabular}" + ("}" if wide else "")]
-    notes = [*([_latex(setting(filled)) + "."] if filled.setting else []), *map(_latex, explained(table))]
-    notes += [rf"\textsuperscript{{{n}}} {_latex(failure)}" for n, failure in enumerate(table.failures, 1)]
-    parts += [r"  \par\medskip\footnotesize\raggedright", *(rf"  {sentence}\par" for sentence in notes), r"\end{table}"]
-    return "\n".join(parts) + "\n"
+    values = shown(compared(filled), _latex, lambda number: rf"\textsuperscript{{{number}}}")
+    label = re.sub("[^A-Za-z0-9-]", "-", filled.name)
+    return rendered("paper/tables/table.tex.jinja", label=label, **values)
 
 
 CSV_COLUMNS = (
