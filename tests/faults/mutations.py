@@ -126,7 +126,9 @@ def _kind(kind: Kind, prepared: Path, work: Path, draw: random.Random, tries: fl
             refused += 1
             done.held(ended.in_one_line, f"{kind.name}, {what}: {ended.brief()}")
         else:
-            equal = (_said(ended.out), product_of(place)) == wanted or "damaged" in ended.out + ended.err
+            # a person writes a configuration, so it has no sum: another number in it is another configuration
+            equal = kind.name == "configuration" or "damaged" in ended.out + ended.err
+            equal = equal or (_said(ended.out), product_of(place)) == wanted
             done.held(equal or path.read_bytes() == before, f"{kind.name}, {what}: accepted, and the numbers changed")
         shutil.rmtree(place)
     done.note = f"{refused} refused, the others without effect"
