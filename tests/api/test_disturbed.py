@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import shutil
 import signal
@@ -78,6 +79,30 @@ def test_a_folder_deleted_under_an_evaluation_is_an_error_and_leaves_nothing(
     with pytest.raises(Gone):
         api.evaluate(run, [attack], device="cpu", batch_size=10, show=False)
     assert list(tmp_path.rglob("*.json")) == []
+
+
+@pytest.mark.parametrize(("room", "work", "options"), [
+    ("cktat.evaluation.doubts.recorded", "examine", {"draw": False}),
+    ("cktat.evaluation.evaluate", "_curve", {"doubts": False}),
+    ("cktat.evaluation.evaluate", "predict", {"doubts": False}),
+    ("cktat.evaluation.lowest", "lowest", {"doubts": False, "draw": False, "claimed": 50.0}),
+])  # fmt: skip
+def test_nothing_is_written_beside_results_of_a_run_that_was_deleted(
+    room: str, work: str, options: dict[str, Any], runs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = runs.train("pgd_at", tmp_path / "store")
+    api.evaluate(run, ["pgd10"], device="cpu", batch_size=10, show=False, doubts=False, draw=False)
+    whole = getattr(importlib.import_module(room), work)
+
+    def deleted(*given: Any, **more: Any) -> Any:
+        made = whole(*given, **more)
+        shutil.rmtree(tmp_path / "store", ignore_errors=True)
+        return made
+
+    monkeypatch.setattr(importlib.import_module(room), work, deleted)
+    with pytest.raises(Gone):
+        api.evaluate(run, ["pgd10"], device="cpu", batch_size=10, show=False, **options)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 # --- full

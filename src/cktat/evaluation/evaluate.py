@@ -217,6 +217,7 @@ def for_report(
         return
     world.once(lambda: _pictures(subject, shown, seed))
     curve = _curve(subject, images, batch_size, seed, world)
+    world.once(subject.run.require_begun)
     world.once(lambda: write_sealed(path, curve))  # last, because its presence says that all is there
 
 
@@ -259,6 +260,7 @@ def _pictures(subject: Subject, shown: int, seed: int) -> None:
         )
         before, after = predict(subject.module, x), predict(subject.module, moved)
     tensors = {"x": x, "x_adv": moved, "y": y, "before": before, "after": after, "index": batch.index[chosen]}
+    subject.run.require_begun()
     write_pictures(
         subject.run.results / f"{subject.pick}-pictures.safetensors", tensors, subject.card["weights_sha256"]
     )

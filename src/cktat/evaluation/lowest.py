@@ -122,6 +122,7 @@ def headline(subject: Subject, examples: int | None, eps: float | None, claimed:
     said = [f"worst case: {lowest_text(found)}"]
     if claimed is not None:
         claim = Claim(claimed, found)
+        subject.run.require_begun()
         claim.write(_claim_file(subject.run, subject.pick, ending_of(subject, eps, examples)))
         said.append(str(claim))
     return said

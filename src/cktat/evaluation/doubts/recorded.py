@@ -61,6 +61,7 @@ def doubts_of(
         )  # fmt: skip
         about: dict[str, Any] = {"commit": commit(), "versions": versions(), "hardware": hardware(device)}
         verdict = replace(verdict, provenance=subject.provenance() | about)
+        subject.run.require_begun()
         verdict.write(path)
         return verdict
 
