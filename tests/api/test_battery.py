@@ -78,7 +78,7 @@ def training(name, runs, tiny) -> Training:
 @pytest.fixture
 def watched(training, monkeypatch) -> SimpleNamespace:
     """Every forward pass of the step that is watched: (network, view or "?", train mode, while attacking)."""
-    from cktat.training import loop
+    from cktat.training import loss as loop
 
     seen = SimpleNamespace(passes=[], attacking=False, views={}, gradients=None)
     build_views = loop.build_views
@@ -155,7 +155,7 @@ def test_attacks_pass_in_eval_mode_only_and_as_often_as_they_step(name, training
 
 
 def test_an_attack_leaves_no_gradients_modes_or_statistics(name, training, watched, monkeypatch) -> None:
-    from cktat.training import loop
+    from cktat.training import loss as loop
 
     around = loop.build_views
 

@@ -13,7 +13,7 @@ from cktat.errors import CktatError, unknown
 from cktat.labels.labels import TrueLabel, y
 from cktat.labels.networks import Average, Frozen, Learner
 from cktat.labels.outputs import Cell, Label, Network, Output, Outputs, View
-from cktat.labels.scalars import Calibrated, growing, require_number, settled
+from cktat.labels.scalars import Calibrated, Moment, Schedule, growing, require_number, settled
 from cktat.labels.terms import Term
 from cktat.labels.views import Adversarial, Extrapolated, clean, here
 from cktat.labels.walk import rebuild, walk
@@ -206,3 +206,23 @@ def _anchored(label: Label) -> bool:
         isinstance(p, TrueLabel) or (isinstance(p, Output) and not p.network.trains)
         for p in walk(label, into=lambda p: not isinstance(p, View | Network))
     )
+
+
+class _Reads:
+    """A moment that notes what a schedule reads of it."""
+
+    def __init__(self) -> None:
+        self.read: set[str] = set()
+
+    def __getattr__(self, name: str) -> float:
+        self.read.add(name)
+        return getattr(Moment(), name)
+
+
+def read_by_schedules(design: Design) -> set[str]:
+    """The fields of a `Moment` that the schedules of a design look at."""
+    moment = _Reads()
+    for part in walk((design, design.averages), into=lambda part: part is design or not isinstance(part, Design)):
+        if isinstance(part, Schedule):
+            part.at(moment)  # type: ignore[arg-type]
+    return moment.read

@@ -42,11 +42,16 @@ class Normalised(nn.Module):
 
     @property
     def head(self) -> nn.Linear:
-        """The last registered nn.Linear: the layer that makes the logits, which are rescaled by rescaling it.
+        """The layer that makes the logits, see `head_of`."""
+        return head_of(self.body)
 
-        Raises CktatError if the network has no linear layer.
-        """
-        layers = [module for module in self.body.modules() if isinstance(module, nn.Linear)]
-        if not layers:
-            raise CktatError(f"model {type(self.body).__name__} has no nn.Linear that could be its head")
-        return layers[-1]
+
+def head_of(module: nn.Module) -> nn.Linear:
+    """The last registered nn.Linear: the layer that makes the logits, which are rescaled by rescaling it.
+
+    Raises CktatError if the network has no linear layer.
+    """
+    layers = [part for part in module.modules() if isinstance(part, nn.Linear)]
+    if not layers:
+        raise CktatError(f"model {type(module).__name__} has no nn.Linear that could be its head")
+    return layers[-1]

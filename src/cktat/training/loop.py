@@ -14,17 +14,18 @@ from torch import Tensor, nn
 from cktat.attacks import Ball
 from cktat.data import Batch, Batches, Dataset
 from cktat.errors import CktatError
-from cktat.labels import Design, Moment, Outputs
+from cktat.labels import Design, Moment
 from cktat.runs.config import RunConfig
 from cktat.runs.processes import World
 from cktat.seeds import derive
 from cktat.training.awp import perturbed
+from cktat.training.loss import AdversarialLoss
 from cktat.training.rounded import rounded
 from cktat.training.schedule import lr_factor
 from cktat.training.score import held_out_accuracy, not_finite
 from cktat.training.starts import Starts
 from cktat.training.team import Build, Given, Team
-from cktat.training.views import Known, Views, build_views
+from cktat.training.views import Known, Views
 
 
 class Diverged(CktatError):
@@ -56,7 +57,7 @@ class Training:
         self.design, self.config, self.data, self.world = design, config, data, world
         self.device = world.device(config.device)
         self.ball = Ball(config.threat.eps, data.box, config.threat.norm)
-        self.team = Team(design, build, given, self.device)
+        self.team = Team.assembled(design, build, given, self.device)
         if config.compile:
             for module in self.team.modules.values():
                 # In place: names of weights, and so checkpoints, stay as they are. dynamic: a score's last, smaller batch
@@ -68,17 +69,11 @@ class Training:
             part=world.part,
         )  # fmt: skip
         self.starts = Starts(design, self.ball, config.seed, world.part, ahead=self.device.type == "cuda")
-        groups = [
-            {
-                "params": list(self.team.modules[learner].parameters()),
-                "lr_factor": learner.lr_factor,
-                "weight_decay": recipe.weight_decay if learner.weight_decay is None else learner.weight_decay,
-            }
-            for learner in design.learners
-        ]
+        self.loss = AdversarialLoss.of_team(self.team, config.threat, self.ball, self.starts, len(data.classes))
         self.optimiser = torch.optim.SGD(
-            groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov and recipe.momentum > 0, fused=True
-        )
+            self.loss.param_groups(recipe.lr, recipe.weight_decay),
+            momentum=recipe.momentum, nesterov=recipe.nesterov and recipe.momentum > 0, fused=True,
+        )  # fmt: skip
         count = config.held_out or max(200, len(data.train) // 10)
         self.held_out = data.held_out.first(min(count, len(data.held_out))).to(self.device)
         self.steps = 0
@@ -113,31 +108,21 @@ class Training:
 
     def attack(self, batch: Batch) -> tuple[Views, Known]:
         """The views that the design needs of a batch, and logits of frozen networks met on the way."""
-        x = batch.x.contiguous(memory_format=torch.channels_last)
-        classes, modules = len(self.data.classes), self.team.modules
+        self._set_moment()
         with self.arithmetic(), self.autocast():
-            return build_views(
-                self.design, modules, self.config.threat, self.ball, x, batch.y, classes,
-                self.starts.at(self.steps, x), self.moment,
-            )  # fmt: skip
+            return self.loss.attack(batch.x.contiguous(memory_format=torch.channels_last), batch.y)
 
     def update(self, batch: Batch, views: Views, known: Known) -> None:
         """The cells in the design's order, the loss, the weights, the averages."""
-        moment, recipe, modules = self.moment, self.config.recipe, self.team.modules
+        self._set_moment()
+        recipe, modules = self.config.recipe, self.team.modules
         rate = recipe.lr * lr_factor(recipe, self.steps / self.batches.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["lr_factor"]
 
         def losses() -> Tensor:  # [terms]
             with self.autocast():
-                logits = {}
-                for cell in self.design.cells:
-                    with torch.set_grad_enabled(cell.network.trains):
-                        logits[cell] = known[cell] if cell in known else modules[cell.network](views[cell.view])
-            outputs = Outputs(
-                logits, batch.y, len(self.data.classes), moment.progress, moment.epoch, moment.epochs, moment.step
-            )
-            return torch.stack(list(self.design.losses(outputs).values()))
+                return torch.stack(list(self.loss.losses(views, known, batch.y).values()))
 
         learners = [modules[learner] for learner in self.design.learners]
         worst = perturbed(learners, recipe.awp, lambda: losses().sum(), self.world) if recipe.awp else nullcontext()
@@ -149,8 +134,11 @@ class Training:
             self._average(learners, found)
             self._require_finite(found)
             self.optimiser.step()
-        self.team.follow(moment)
+        self.loss.follow()
         self.sums += found
+
+    def _set_moment(self) -> None:
+        self.loss.moment, self.loss.calls = self.moment, self.steps
 
     def _average(self, learners: list[nn.Module], losses: Tensor) -> None:
         # In train mode each process normalises by its own part of the batch. The running statistics are averaged after

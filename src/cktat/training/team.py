@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 
 from cktat.errors import CktatError
 from cktat.labels import Average, Design, Learner, Moment, Network, NetworkMix, value
+from cktat.models import Normalised
+from cktat.models.normalised import head_of
 
 State = dict[str, Tensor]
 
@@ -23,35 +26,41 @@ Given = Mapping[Network, State]
 
 
 class Team:
-    """Modules by network. `learners` train; frozen ones and averages are in eval mode and carry no gradients.
+    """Modules by network: learners and teachers as given, and averages, which begin as copies of what they follow.
 
-    Raises CktatError where weights from another run do not fit this run's architecture.
+    Averages are in eval mode and carry no gradients.
     """
 
-    def __init__(self, design: Design, build: Build, given: Given, device: torch.device) -> None:
+    def __init__(self, design: Design, modules: Mapping[Network, nn.Module]) -> None:
         self.design = design
-        self.modules: dict[Network, nn.Module] = {}
-        for number, learner in sorted(enumerate(design.learners), key=lambda item: _generation(item[1])):
+        self.modules = dict(modules)
+        for average in design.averages:
+            self.modules[average] = copy.deepcopy(self.modules[average.followed[0]]).requires_grad_(False).eval()
+
+    @classmethod
+    def assembled(cls, design: Design, build: Build, given: Given, device: torch.device) -> Team:
+        """The team of fresh modules and of weights from other runs, on `device`. Learners are in train mode, teachers in eval
+        mode and without gradients.
+
+        Raises CktatError where weights from another run do not fit this run's architecture.
+        """
+        modules: dict[Network, nn.Module] = {}
+        for number, learner in sorted(enumerate(design.learners), key=lambda item: generation(item[1])):
             module = build(learner.model, number)
             if isinstance(learner.start, Learner):
-                _load(module, self.modules[learner.start].state_dict(), f"the start of {learner}")
+                load_weights(module, modules[learner.start].state_dict(), f"the start of {learner}")
             elif learner.start is not None:
-                _load(module, given[learner], f"the start of {learner}")
-            _cool(module, value(learner.start_tau, Moment()))
-            self.modules[learner] = module
+                load_weights(module, given[learner], f"the start of {learner}")
+            cool(module, value(learner.start_tau, Moment()))
+            modules[learner] = module
         for teacher in design.frozen:
             module = build(teacher.model, 0)
-            _load(module, given[teacher], f"teacher {teacher}")
-            self.modules[teacher] = module.requires_grad_(False)
-        for average in design.averages:
-            followed = average.followed[0]
-            module = build(_architecture(followed), 0)
-            _load(module, self.modules[followed].state_dict(), f"average {average}")
-            self.modules[average] = module.requires_grad_(False)
-        layout = torch.channels_last
-        for network, module in self.modules.items():
-            self.modules[network] = module.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-            module.train(network.trains)
+            load_weights(module, given[teacher], f"teacher {teacher}")
+            modules[teacher] = module.requires_grad_(False)
+        for network, module in modules.items():
+            module = module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            modules[network] = module.train(network.trains)
+        return cls(design, modules)
 
     @property
     def deployed(self) -> nn.Module:
@@ -62,8 +71,10 @@ class Team:
         """Moves the averages after a step, in the order in which they follow each other, and copies them back."""
         for average in self.design.averages:
             decay = value(average.decay, moment)
-            for name, kept in self.modules[average].state_dict().items():
-                if name in NORMALISATION:
+            module = self.modules[average]
+            constant = NORMALISATION if isinstance(module, Normalised) else ()
+            for name, kept in module.state_dict().items():
+                if name in constant:
                     continue
                 kept.copy_(decay * kept + (1 - decay) * self._followed(average, name, moment))  # casts counters down
             if average.copied_back_to and value(average.when, moment):
@@ -93,18 +104,13 @@ class Team:
             module.load_state_dict(states[letter])
 
 
-def _generation(learner: Learner) -> int:
-    # How many learners it starts behind: it is built after them, in whatever order the design names them.
-    return 1 + _generation(learner.start) if isinstance(learner.start, Learner) else 0
+def generation(learner: Learner) -> int:
+    """How many learners it starts behind: it is built after them, in whatever order the design names them."""
+    return 1 + generation(learner.start) if isinstance(learner.start, Learner) else 0
 
 
-def _architecture(network: Network) -> str | None:
-    if isinstance(network, Average):
-        return _architecture(network.followed[0])
-    return network.model if isinstance(network, Learner) else None
-
-
-def _load(module: nn.Module, state: State, what: str) -> None:
+def load_weights(module: nn.Module, state: State, what: str) -> None:
+    """Fills `module`; `what` says for whom, in errors."""
     try:
         module.load_state_dict(state)
     except RuntimeError as error:
@@ -114,10 +120,10 @@ def _load(module: nn.Module, state: State, what: str) -> None:
         ) from None
 
 
-def _cool(module: nn.Module, tau: float) -> None:
+def cool(module: nn.Module, tau: float) -> None:
+    """Divides the layer that makes the logits by `tau`, so that the logits are those of before / tau."""
     if tau != 1.0:
-        head = module.head
-        assert isinstance(head, nn.Linear)
+        head = head_of(module)
         with torch.no_grad():
             for part in (head.weight, head.bias):
                 if part is not None:

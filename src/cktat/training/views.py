@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from cktat.attacks import Ball, ascend, attacked, called, plain
+from cktat.attacks import Ball, answer, ascend, attacked, plain
 from cktat.labels import (
     Adversarial,
     Cell,
@@ -81,7 +81,7 @@ def _attack(
         fixed: Known = {}
         with torch.no_grad():
             for cell in cells - moving:
-                fixed[cell] = known[cell] if cell in known else called(networks[cell.network], x)
+                fixed[cell] = known[cell] if cell in known else answer(networks[cell.network], x)
         known.update({cell: logits for cell, logits in fixed.items() if not cell.network.trains})
         attacked_cell = Cell(view.of, here)
 
@@ -93,7 +93,7 @@ def _attack(
         label = resolve(fixed | {attacked_cell: x.new_zeros(len(x), classes)}) if not moving else None
 
         def objective(images: Tensor) -> Tensor:
-            logits = {cell: called(networks[cell.network], images) for cell in moving | {attacked_cell}}
+            logits = {cell: answer(networks[cell.network], images) for cell in moving | {attacked_cell}}
             output = Outputs(logits, y, classes)[attacked_cell]
             return kl(output, label if label is not None else resolve(fixed | logits))
 
