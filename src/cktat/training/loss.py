@@ -21,8 +21,7 @@ from cktat.training.starts import Starts
 from cktat.training.team import Team
 from cktat.training.views import Known, Views, build_views
 
-UNFOLLOWED = 1000
-"""After so many losses without `follow` a design whose averages follow every step says so."""
+UNFOLLOWED = 1000  # losses without `follow`, after which a design with averages says so
 
 
 class AdversarialLoss:
@@ -84,7 +83,7 @@ class AdversarialLoss:
         seed: int = 0,
     ) -> None:
         if not isinstance(design, Design):
-            raise CktatError(f"design must be a Design, such as those of cktat.designs, not {design!r}")
+            raise CktatError(f"design must be a Design made with the label language, not {design!r}")
         if design.open:
             values = ", ".join(f"{name}=..." for name in design.open)
             raise CktatError(
