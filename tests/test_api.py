@@ -46,7 +46,7 @@ def test_results_of_a_store_are_flat_rows(tiny, tmp_path, capsys) -> None:
             line = of[seed, result.attack]
             assert (line["run"], line["robust"], line["weights"]) == (runs[seed].path.name, result.robust, "best")
             assert (line["accuracy"], line["low"], line["high"]) == (result.accuracy, *result.interval)
-    next(runs[0].results.glob("best-fgsm.json")).write_text("{")
+    next(runs[0].results_path.glob("best-fgsm.json")).write_text("{")
     capsys.readouterr()
     assert {line["seed"] for line in cktat.results()} == {1} and runs[0].path.name in capsys.readouterr().err
     assert cktat.results(tmp_path / "empty") == []

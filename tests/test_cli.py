@@ -646,7 +646,7 @@ def test_evaluate_prints_a_table_and_leaves_results_with_their_evidence(cktat, r
     assert done.code == 0 and done.err == ""
     assert {"clean", "pgd20", "cw"} <= set(done.out.split())
     for attack in ("clean", "pgd20", "cw"):
-        result = json.loads((run.results / f"best-{attack}.json").read_text())
+        result = json.loads((run.results_path / f"best-{attack}.json").read_text())
         low, high = result["interval"]
         assert 0 <= low <= result["accuracy"] <= high <= 1
         assert result["accuracy"] == result["correct"] / result["images"] and result["images"] == 30
@@ -659,7 +659,7 @@ def test_evaluate_prints_a_table_and_leaves_results_with_their_evidence(cktat, r
         assert provenance["versions"]["torch"] == torch.__version__ and provenance["hardware"]["device"] == "cpu"
         assert provenance["data"]["fingerprint"] == run.read()["data"]["fingerprint"]
         assert provenance["seconds"] >= 0 and "commit" in provenance and provenance["at"].endswith("Z")
-    assert json.loads((run.results / "best-pgd20.json").read_text())["protocol"]["eps"] == 0.1
+    assert json.loads((run.results_path / "best-pgd20.json").read_text())["protocol"]["eps"] == 0.1
 
     again = cktat("evaluate", run.path, "--attacks", "pgd20,cw")
     assert again.out.count("measured already") == 3
@@ -668,9 +668,9 @@ def test_evaluate_prints_a_table_and_leaves_results_with_their_evidence(cktat, r
 def test_evaluate_says_its_doubts_unless_told_not_to(cktat, run) -> None:
     words = ["evaluate", run.path, "--attacks", "fgsm"]
     assert "doubt" not in cktat(*words, "--no-doubts").out
-    assert not (run.results / "best-verdict.json").exists()
+    assert not (run.results_path / "best-verdict.json").exists()
     done = cktat(*words)
-    verdict = json.loads((run.results / "best-verdict.json").read_text())
+    verdict = json.loads((run.results_path / "best-verdict.json").read_text())
     assert re.search(r"^(no doubts|\d+ doubts?): \d+ of \d+ checks on 30 images, [\d.]+ s$", done.out, re.MULTILINE)
     assert ("no doubts" in done.out) == (verdict["state"] == "no doubts")
     assert list(verdict["protocol"]["results"]) == ["fgsm"] and verdict["protocol"]["eps"] == 0.1
@@ -683,7 +683,7 @@ def test_evaluate_answers_a_claim(cktat, run) -> None:
         r"^worst case: [\d.]+ % \[[\d.]+, [\d.]+\] of 20 images, over fgsm, pgd20$", done.out, re.MULTILINE
     )
     assert re.search(r"^claimed 100\.0, found at most [\d.]+ \[[\d.]+, [\d.]+\]: \w", done.out, re.MULTILINE)
-    assert json.loads((run.results / "best-claimed-first20.json").read_text())["claimed"] == 100
+    assert json.loads((run.results_path / "best-claimed-first20.json").read_text())["claimed"] == 100
     for given, message in (("0.56", "in percent"), ("half", "claimed must be a finite number"), ("101", "in percent")):
         done = cktat(*words, "--claimed", given)
         assert done.code == 2 and message in done.err and done.err.count("\n") == 1
@@ -693,7 +693,7 @@ def test_evaluate_answers_a_claim(cktat, run) -> None:
 def test_evaluate_on_some_images_or_another_radius_prints_these_numbers(cktat, run) -> None:
     done = cktat("evaluate", run.path, "--attacks", "pgd20", "--examples", 10, "--eps", "8/255")
     assert done.code == 0 and "of 10 images" in done.out
-    names = {path.name for path in run.results.glob("*pgd20*.json")}
+    names = {path.name for path in run.results_path.glob("*pgd20*.json")}
     assert names == {"best-pgd20-eps0.03137-first10.json"}
 
 
@@ -828,7 +828,7 @@ def test_data_that_moved_are_named_and_known_by_their_content(cktat, refused, ru
         r"its content has changed \(fingerprint \w{12} here, \w{12} there\)", refused(*words, "--data", "other.npz")
     )
     done = cktat(*words, "--data", moved)
-    assert (done.code, done.err) == (0, "") and (run.results / "best-fgsm.json").is_file()
+    assert (done.code, done.err) == (0, "") and (run.results_path / "best-fgsm.json").is_file()
 
 
 def test_another_way_of_measuring_does_not_replace_a_result(cktat, refused, run) -> None:

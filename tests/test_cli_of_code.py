@@ -131,15 +131,15 @@ def test_a_corrected_file_is_measured_anew_and_the_old_number_is_kept(network, c
 def test_a_result_of_another_text_is_no_result_of_this_one(network, cktat) -> None:
     run = network(0.5)
     cktat("evaluate", run.path, *EVALUATE)
-    found = Result.read(run.results / "best-clean.json")
+    found = Result.read(run.results_path / "best-clean.json")
     other = network(5.0)
-    place = other.results / "best-clean.json"
+    place = other.results_path / "best-clean.json"
     of_other = replace(found, provenance=found.provenance | {"run": other.read()["identity"]})
     for result, said in ((found, "is a result of another run"), (of_other, "was measured in another way (code ")):
         result.write(place)  # of the same weights and images
         done = cktat("evaluate", other.path, *EVALUATE)
         assert done.code == 2 and f"{place} {said}" in done.err and done.err.count("\n") == 1, done
-        assert Result.read(place) == result and [path.name for path in other.results.iterdir()] == [place.name]
+        assert Result.read(place) == result and [path.name for path in other.results_path.iterdir()] == [place.name]
     place.unlink()
     assert cktat("evaluate", other.path, *EVALUATE).code == 0
     assert measured(other.path)["robust"] != found.robust
@@ -262,7 +262,7 @@ def test_what_a_run_names_does_not_run(command, where, with_sum, network, cktat,
     assert done.code == 2 and done.err.count("\n") == 1 and "Traceback" not in done.err, done
     assert f"{tmp_path}/evil.py" in done.err
     assert ("--trust-code" in done.err) == with_sum
-    assert not (tmp_path / "canary").exists() and not run.results.exists()
+    assert not (tmp_path / "canary").exists() and not run.results_path.exists()
 
 
 def test_what_a_run_of_a_stranger_names_runs_where_it_is_trusted_and_unchanged(
@@ -297,13 +297,13 @@ def test_what_a_run_in_the_store_names_does_not_run_in_a_comparison(cktat, tiny,
     words = ["compare", "standard", "--precision", "fp32", *words]
     assert cktat(*words).code == 0
     (run,) = Store(tmp_path / "runs").runs()
-    shutil.rmtree(run.results)
+    shutil.rmtree(run.results_path)
     planted(run, tmp_path, "card", with_sum=True)
     done = cktat(*words)
     assert done.code == 2 and "names code that you have not named yourself" in done.err
     with pytest.raises(CktatError, match="is not run"):
         theory_network(run)
-    assert not (tmp_path / "canary").exists() and not run.results.exists()
+    assert not (tmp_path / "canary").exists() and not run.results_path.exists()
 
 
 @pytest.mark.parametrize("line", ["model: evil.py:net", "data: evil.py:net", "set:\n  teacher: evil.py:net"])

@@ -67,7 +67,7 @@ def test_a_signal_after_the_work_does_not_say_that_nothing_was_begun(
     assert ended(["evaluate", run.path, "--attacks", "fgsm", "--device", "cpu"], monkeypatch) == 128 + number
     told = capsys.readouterr().err
     assert told == f"cktat: received {number.name}: ended before its end; the files that are there are whole\n"
-    assert Result.read(run.results / "best-fgsm.json").attack == "fgsm"
+    assert Result.read(run.results_path / "best-fgsm.json").attack == "fgsm"
 
 
 def test_a_command_that_waits_for_another_says_for_whom_and_obeys(tiny: Any, tmp_path: Path) -> None:
@@ -115,15 +115,15 @@ def test_an_evaluation_that_is_signalled_keeps_what_is_whole_and_goes_on(
         assert ended(["evaluate", run.path, *options], patch) == 3
     told = capsys.readouterr().err
     assert told.startswith(f"cktat: received SIGTERM: stopped measuring {attack} of {run.path}; ") and "goes on" in told
-    whole = Result.read(run.results / "best-clean.json")
-    assert not (run.results / f"best-{attack}.json").exists()
+    whole = Result.read(run.results_path / "best-clean.json")
+    assert not (run.results_path / f"best-{attack}.json").exists()
     assert ended(["evaluate", run.path, *options], monkeypatch) == 0
-    assert f"clean: measured already, in {run.results / 'best-clean.json'}" in capsys.readouterr().out
+    assert f"clean: measured already, in {run.results_path / 'best-clean.json'}" in capsys.readouterr().out
     assert ended(["evaluate", twin.path, *options], monkeypatch) == 0
     for name in ("clean", attack):
-        ours, theirs = (Result.read(of.results / f"best-{name}.json") for of in (run, twin))
+        ours, theirs = (Result.read(of.results_path / f"best-{name}.json") for of in (run, twin))
         assert ours.robust == theirs.robust and ours.protocol == theirs.protocol
-    assert Result.read(run.results / "best-clean.json") == whole
-    assert sorted(path.name for path in RunFolder(run.path).results.iterdir()) == sorted(
-        path.name for path in twin.results.iterdir()
+    assert Result.read(run.results_path / "best-clean.json") == whole
+    assert sorted(path.name for path in RunFolder(run.path).results_path.iterdir()) == sorted(
+        path.name for path in twin.results_path.iterdir()
     )

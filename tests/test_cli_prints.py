@@ -66,7 +66,7 @@ def test_a_table_prints_and_writes_each_result_in_its_place(
         for attack in ("clean", "fgsm", "pgd10"):
             row = {"pgd_at": "PGDAT", "trades": "TRADES"}[run.config().design]
             counts.setdefault((row, attack), []).append(n := next(right))
-            give_way(run.results / f"best-{attack}.json", n)
+            give_way(run.results_path / f"best-{attack}.json", n)
     lines = cktat(*words, "--out", "out")
     start = lines.index("Table 4a: Methods under all attacks")
     assert lines[start + 1].split() == ["clean", "fgsm", "pgd10"]
@@ -93,7 +93,7 @@ def test_compare_prints_the_means_of_its_record(cktat: Cktat, tiny: Any, tmp_pat
     cktat(*words)
     right = iter(range(1, 30))
     for run in Store("runs").runs():
-        for path in sorted(run.results.iterdir()):
+        for path in sorted(run.results_path.iterdir()):
             give_way(path, next(right))
     lines = cktat(*words, "--out", "record.json")
     records = json.loads(Path("record.json").read_text())
@@ -119,7 +119,7 @@ def test_evaluate_and_runs_print_what_the_files_hold(cktat: Cktat, tiny: Any, ru
     other = runs.train("cktat", tmp_path / "runs", set={"tau": 1.0, "beta": 2.0})
     cktat("evaluate", other.path, "--attacks", "fgsm,pgd10", "--examples", 20, "--no-doubts")
     for attack, n in (("clean", 17), ("fgsm", 11), ("pgd10", 5)):
-        path = other.results / f"best-{attack}-first20.json"
+        path = other.results_path / f"best-{attack}-first20.json"
         replace(Result.read(path), robust="1" * n + "0" * (20 - n)).write(path)
     lines = cktat("evaluate", other.path, "--attacks", "fgsm,pgd10", "--examples", 20, "--no-doubts")
     for line, attack, n in zip(lines[-3:], ("clean", "fgsm", "pgd10"), (17, 11, 5), strict=True):

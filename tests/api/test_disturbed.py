@@ -186,7 +186,7 @@ def test_progress_that_a_kill_left_beside_its_result_is_removed_and_no_other(
         evaluate(0)
 
     assert runs.forked(killed)() == -signal.SIGKILL
-    (progress,) = run.results.glob("*.part")
+    (progress,) = run.results_path.glob("*.part")
     evaluate(0)
     assert not progress.exists()
     write = Result.write

@@ -116,7 +116,7 @@ def run(tmp_path: Path, result: Callable[..., Result]) -> Callable[..., RunFolde
         for file, flags in (measured or {}).items():
             pick, attack, *_ = file.split("-")
             found = result(attack, flags, weights=pick[0] * 64, eps=eps, classes=tuple(classes))
-            found.write(folder.results / f"{file}.json")
+            found.write(folder.results_path / f"{file}.json")
         if extras:
             write_extras(folder, eps, channels, int(extras))
         return folder
@@ -133,7 +133,7 @@ def write_extras(folder: RunFolder, eps: float, channels: int, number: int) -> N
     """The best weights' accuracy curve and pictures. The third network is right of one image only."""
     correct = [10 - number, 6 - number, number - 1]
     curve: dict[str, Any] = {"attack": "pgd20", "images": 10, "eps": [0.0, eps, 2 * eps], "correct": correct}
-    write_sealed(folder.results / "best-curve.json", curve | {"weights_sha256": "b" * 64})
+    write_sealed(folder.results_path / "best-curve.json", curve | {"weights_sha256": "b" * 64})
     draws = torch.Generator().manual_seed(number)
     x, change = (torch.rand(3, channels, 8, 8, generator=draws) for _ in range(2))
     y = torch.tensor([0, 1, 2])
@@ -141,7 +141,7 @@ def write_extras(folder: RunFolder, eps: float, channels: int, number: int) -> N
     tensors = {"x": x, "x_adv": (x + eps * (2 * change - 1)).clamp(0, 1), "y": y}
     tensors |= {"before": torch.tensor(before), "after": torch.tensor(after)}
     tensors["index"] = torch.tensor([4, 7, 5]) + number
-    write_pictures(folder.results / "best-pictures.safetensors", tensors, "b" * 64)
+    write_pictures(folder.results_path / "best-pictures.safetensors", tensors, "b" * 64)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def tested(tiny: Any) -> tuple[Tensor, Tensor]:
 
 
 def test_the_curve_counts_the_images_that_pgd_20_leaves_at_each_radius(subject: Subject) -> None:
-    curve = read_json(subject.run.results / "best-curve.json")
+    curve = read_json(subject.run.results_path / "best-curve.json")
     assert curve["attack"] == "pgd20" and curve["images"] == 30
     assert curve["eps"] == pytest.approx([EPS * factor for factor in (0, 0.25, 0.5, 0.75, 1, 1.5, 2)])
     for eps, correct in zip(curve["eps"], curve["correct"], strict=True):
@@ -45,7 +45,7 @@ def test_pictures_are_the_first_right_images_and_their_attacked_ones(
     subject: Subject, tested: tuple[Tensor, Tensor]
 ) -> None:
     x, y = tested
-    drawn = load_file(subject.run.results / "best-pictures.safetensors")
+    drawn = load_file(subject.run.results_path / "best-pictures.safetensors")
     answers = subject.module(x).argmax(dim=1)
     right = (answers == y).nonzero().flatten()
     assert 6 < len(right) < 30, "otherwise the first images are the first right ones"

@@ -224,7 +224,7 @@ def test_results_come_in_the_order_asked_for_clean_first_and_lie_in_files(subjec
     results = evaluate(subject, ATTACKS)
     assert [result.attack for result in results] == ["clean", *ATTACKS]
     for result in results:
-        assert Result.read(folder.results / f"best-{result.attack}.json") == result
+        assert Result.read(folder.results_path / f"best-{result.attack}.json") == result
         assert result.images == 30 and list(result.labels) == subject.data.test.labels.tolist()
     assert results[0].correct >= results[1].correct >= results[2].correct
 
@@ -239,7 +239,7 @@ def test_what_is_measured_already_is_not_measured_again(subject, folder, runs) -
 
 def test_an_evaluation_that_was_cut_measures_only_what_is_missing(subject, folder) -> None:
     evaluate(subject, ATTACKS)
-    (folder.results / "best-fgsm.json").unlink()
+    (folder.results_path / "best-fgsm.json").unlink()
     subject.module.calls = 0
     evaluate(subject, ATTACKS)
     assert subject.module.calls == 3, "the clean pass, fgsm's one gradient, the pass on its images; 30 are one batch"
@@ -270,7 +270,7 @@ def test_other_weights_are_measured_anew(subject, folder) -> None:
 def test_best_and_last_weights_have_files_of_their_own(subject, folder) -> None:
     evaluate(subject, ("fgsm",))
     evaluate(load_subject(folder, "last", None, torch.device("cpu")), ("fgsm",))
-    names = {path.name for path in folder.results.iterdir()}
+    names = {path.name for path in folder.results_path.iterdir()}
     assert names == {"best-clean.json", "best-fgsm.json", "last-clean.json", "last-fgsm.json"}
 
 
@@ -312,14 +312,14 @@ def test_nothing_is_spent_before_all_names_are_known(subject, folder) -> None:
     for seed in (-1, 2**63):  # AutoAttack would have begun a folder, which no other seed could go on with
         with pytest.raises(CktatError, match="a seed must be a whole number of 0 or more"):
             evaluate(subject, ("fgsm", "aa"), seed=seed)
-    assert subject.module.calls == 0 and not folder.results.exists()
+    assert subject.module.calls == 0 and not folder.results_path.exists()
 
 
 @pytest.mark.parametrize("examples", [0, -1, 31])
 def test_images_that_there_are_not_cannot_be_evaluated(examples, subject, folder) -> None:
     with pytest.raises(CktatError, match=f"cannot evaluate {examples} images: the test set of .* has 30"):
         evaluate(subject, (), examples=examples)
-    assert not folder.results.exists()
+    assert not folder.results_path.exists()
 
 
 def test_progress_is_told_per_attack(subject) -> None:
@@ -331,16 +331,16 @@ def test_progress_is_told_per_attack(subject) -> None:
 def test_the_curve_falls_with_the_radius_and_begins_at_the_clean_accuracy(subject, folder) -> None:
     clean = evaluate(subject, ())[0]
     for_report(subject)
-    curve = read_json(folder.results / "best-curve.json")
+    curve = read_json(folder.results_path / "best-curve.json")
     assert curve["eps"] == pytest.approx([0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2])
     assert curve["correct"][0] == clean.correct and curve["images"] == 30
     # larger balls hold smaller ones; each is searched anew, so one image may be found in one and missed in the next
     assert all(b <= a + 1 for a, b in zip(curve["correct"], curve["correct"][1:], strict=False))
     assert curve["correct"][-1] < curve["correct"][0]
-    calls, before = subject.module.calls, (folder.results / "best-pictures.safetensors").read_bytes()
+    calls, before = subject.module.calls, (folder.results_path / "best-pictures.safetensors").read_bytes()
     for_report(subject)
     assert subject.module.calls == calls
-    assert (folder.results / "best-pictures.safetensors").read_bytes() == before
+    assert (folder.results_path / "best-pictures.safetensors").read_bytes() == before
 
 
 def test_a_subject_is_what_its_card_says(subject, folder) -> None:
@@ -388,7 +388,7 @@ def test_nan_weights_of_a_run_are_an_error_and_leave_no_result(subject, folder) 
     next(subject.module.parameters()).data.fill_(float("nan"))
     with pytest.raises(CktatError, match="not finite"):
         evaluate(dataclasses.replace(subject), ATTACKS)
-    assert not folder.results.exists()
+    assert not folder.results_path.exists()
 
 
 @pytest.mark.parametrize(
@@ -400,17 +400,17 @@ def test_nan_weights_of_a_run_are_an_error_and_leave_no_result(subject, folder) 
 )
 def test_a_result_is_not_replaced_by_one_that_was_measured_in_another_way(change, said, subject, folder, runs) -> None:
     evaluate(subject, ("pgd10",), seed=0)
-    before = runs.tree(folder.results)
+    before = runs.tree(folder.results_path)
     with pytest.raises(CktatError, match=rf"best-pgd10\.json was measured in another way \({said}\)"):
         evaluate(subject, ("fgsm", "pgd10"), **change)
-    assert runs.tree(folder.results) == before, "nothing is measured before"
+    assert runs.tree(folder.results_path) == before, "nothing is measured before"
 
 
 def test_a_result_counts_in_whatever_way_it_was_measured_if_none_is_asked_for(subject, folder, runs) -> None:
     first = evaluate(subject, ("pgd10",), seed=3, batch_size=20)
-    before, said = runs.tree(folder.results), []
+    before, said = runs.tree(folder.results_path), []
     assert evaluate(subject, ("pgd10",), say=said.append) == first
-    assert runs.tree(folder.results) == before
+    assert runs.tree(folder.results_path) == before
     assert said[1].startswith("pgd10: measured already (batch size 20, seed 3), in ")
     assert evaluate(subject, ("pgd10",), seed=3) == first, "the seed is the one that was asked for"
     assert evaluate(subject, (), seed=4, batch_size=1) == first[:1], "without an attack neither says anything"
@@ -418,17 +418,17 @@ def test_a_result_counts_in_whatever_way_it_was_measured_if_none_is_asked_for(su
 
 def test_results_of_other_weights_are_replaced_with_a_word_and_of_another_run_never(subject, folder, runs) -> None:
     evaluate(subject, ("fgsm",))
-    path = folder.results / "best-fgsm.json"
+    path = folder.results_path / "best-fgsm.json"
     there = Result.read(path)
     dataclasses.replace(there, provenance=there.provenance | {"weights_sha256": "earlier"}).write(path)
     said: list[str] = []
     evaluate(subject, ("fgsm",), say=said.append)
     assert said[1] == f"fgsm: in the place of what other weights of this run had, in {path}"
     dataclasses.replace(there, provenance=there.provenance | {"run": "another"}).write(path)
-    before = runs.tree(folder.results)
+    before = runs.tree(folder.results_path)
     with pytest.raises(CktatError, match=r"is a result of another run \(another\)"):
         evaluate(subject, ("fgsm",))
-    assert runs.tree(folder.results) == before
+    assert runs.tree(folder.results_path) == before
 
 
 def test_results_lie_elsewhere_if_asked_to(subject, folder, runs, tmp_path) -> None:
@@ -441,6 +441,6 @@ def test_results_lie_elsewhere_if_asked_to(subject, folder, runs, tmp_path) -> N
 
 
 def test_a_folder_that_takes_no_results_is_named_with_the_way_out(subject, folder) -> None:
-    folder.results.write_text("a file in its place")
+    folder.results_path.write_text("a file in its place")
     with pytest.raises(CktatError, match=r"results cannot be written to .*--out DIR"):
         evaluate(subject, ("fgsm",))

@@ -71,8 +71,8 @@ def test_a_verdict_rests_on_the_results_of_these_weights(own: bool, subject: Sub
         (_, found) = evaluate(subject, (attack,))
         provenance = found.provenance if own else found.provenance | {"weights_sha256": "0" * 64}
         made = dataclasses.replace(found, robust="0" * broken + "1" * (30 - broken), provenance=provenance)
-        made.write(subject.run.results / f"best-{attack}.json")
-        assert Result.read(subject.run.results / f"best-{attack}.json").correct == 30 - broken
+        made.write(subject.run.results_path / f"best-{attack}.json")
+        assert Result.read(subject.run.results_path / f"best-{attack}.json").correct == 30 - broken
     verdict = doubts_of(subject)
     found = next(found for found in verdict.findings if found.check == "more steps")
     counted = found.evidence.get("broken_by_20"), found.evidence.get("broken_by_100")

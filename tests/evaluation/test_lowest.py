@@ -43,7 +43,7 @@ def test_results_of_more_images_count_and_of_other_weights_radii_or_fewer_images
         "best-fgsm-first3": result("fgsm", "000", weights="b" * 64),
     }
     for name, found in others.items():
-        found.write(folder.results / f"{name}.json")
+        found.write(folder.results_path / f"{name}.json")
     on_four = measured_on(folder, "best", 4, eps=EPS, norm="Linf")
     assert {found.attack: found.robust for found in on_four} == {"pgd20": "1111", "aa": "0111"}
     assert {len(found.labels) for found in on_four} == {4}
@@ -88,12 +88,12 @@ def test_a_claim_is_kept_and_held_against_what_is_there_now(
     folder = run(measured={"best-clean": "1" * 10, "best-pgd20": "1" * 8 + "00"})
     assert claim_of(folder, "best") is None
     claim_of_now = Claim(90.0, lowest(measured_on(folder, "best", 10, eps=EPS, norm="Linf")))
-    path = folder.results / "best-claimed.json"
+    path = folder.results_path / "best-claimed.json"
     claim_of_now.write(path)
     kept = json.loads(path.read_text())
     assert (kept["claimed"], kept["says"], kept["found"]["correct"]) == (90.0, "undecided", 8)
     assert claim_of(folder, "best") == claim_of_now
-    result("cw", "1" + "0" * 9, weights="b" * 64).write(folder.results / "best-cw.json")
+    result("cw", "1" + "0" * 9, weights="b" * 64).write(folder.results_path / "best-cw.json")
     assert claim_of(folder, "best").says == "refuted"
     page = write_report([folder], tmp_path / "r.html").read_text()
     assert "claimed 90.0, found at most 10.0 [1.8, 40.4]: refuted" in page
@@ -118,11 +118,11 @@ def test_the_headline_is_the_lowest_and_a_claim_is_written(runs, subject_of, tmp
         protocol = {"norm": "Linf", "eps": card["eps"]}
         provenance = {"weights_sha256": card["weights_sha256"]}
         Result(name, flags(right, 30), labels, tuple(card["classes"]), protocol, provenance).write(
-            folder.results / f"best-{name}.json"
+            folder.results_path / f"best-{name}.json"
         )
     assert headline(subject, None, None) == ["worst case: 46.7 % [30.2, 63.9] of 30 images, over pgd100, aa-fast"]
     assert headline(subject, 20, None, 80.0)[1] == "claimed 80.0, found at most 70.0 [48.1, 85.5]: undecided"
-    assert {path.name for path in folder.results.glob("*claimed*")} == {"best-claimed-first20.json"}
+    assert {path.name for path in folder.results_path.glob("*claimed*")} == {"best-claimed-first20.json"}
 
 
 def test_the_headline_is_of_its_ball_and_its_images(runs, subject_of, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_the_headline_is_of_its_ball_and_its_images(runs, subject_of, tmp_path: 
         protocol = {"norm": "Linf", "eps": card["eps"]} | changed
         provenance = {"weights_sha256": card["weights_sha256"]}
         made = Result(attack, robust, labels[: len(robust)], tuple(card["classes"]), protocol, provenance)
-        made.write(folder.results / f"best-{name}.json")
+        made.write(folder.results_path / f"best-{name}.json")
 
     write("pgd100", "pgd100", flags(22, 30))
     write("aa-eps0.30000", "aa", flags(0, 30), eps=0.3)

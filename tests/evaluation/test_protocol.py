@@ -82,7 +82,7 @@ def test_a_file_is_named_after_what_is_not_usual(subject: Subject) -> None:
     evaluate(subject, (), eps=0.05, examples=9)
     evaluate(subject, ("fgsm",), eps=subject.card["eps"], examples=30)
     names = {f"{attack}{end}" for end in ("", "-eps0.05000", "-first9") for attack in ("clean", "fgsm")}
-    assert {path.stem.removeprefix("best-") for path in subject.run.results.iterdir()} == names | {
+    assert {path.stem.removeprefix("best-") for path in subject.run.results_path.iterdir()} == names | {
         "clean-eps0.05000-first9"
     }
 

@@ -20,7 +20,7 @@ Make = Callable[..., RunFolder]
 def test_a_row_of_a_folder_says_what_its_result_is_of(run: Make) -> None:
     folder = run("one", seed=7, hyper={"beta": 6.0}, measured={"best-pgd20": "1101", "last-clean": "1111"}, eps=0.1)
     (row,), (last,) = current_rows(folder, "best"), current_rows(folder, "last")
-    path = folder.results / "best-pgd20.json"
+    path = folder.results_path / "best-pgd20.json"
     there = Result.read(path)
     assert (row.run, row.design, row.settings, row.seed) == ("one", "TRADES", "beta=6", 7)
     assert (row.weights, row.attack, row.eps, row.path, row.current) == ("best", "pgd20", 0.1, path, True)
@@ -30,7 +30,7 @@ def test_a_row_of_a_folder_says_what_its_result_is_of(run: Make) -> None:
 
 def test_a_row_of_other_weights_is_told_apart(run: Make, result: Callable[..., Result]) -> None:
     folder = run("one", measured={"best-clean": "1110"})
-    result("pgd20", "1100", weights="0" * 64).write(folder.results / "best-pgd20.json")
+    result("pgd20", "1100", weights="0" * 64).write(folder.results_path / "best-pgd20.json")
     assert {row.attack: row.current for row in result_files(folder, "best")} == {"clean": True, "pgd20": False}
     assert [row.attack for row in current_rows(folder, "best")] == ["clean"]
     assert measured(folder, "best", "pgd20", eps=8 / 255, norm="Linf") is None

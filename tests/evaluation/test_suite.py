@@ -49,7 +49,7 @@ def command(run: RunFolder, mode: str, *more: str) -> list[str]:
 
 
 def result(run: RunFolder, name: str = "aa") -> Result:
-    return Result.read(run.results / f"best-{name}-eps0.05000-first{IMAGES}.json")
+    return Result.read(run.results_path / f"best-{name}-eps0.05000-first{IMAGES}.json")
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_killed_ten_times_it_ends_with_the_same_flags(trained: RunFolder, tmp_pa
     ours, theirs = result(killed), result(undisturbed)
     assert ours.robust == theirs.robust
     assert ours.provenance["broken_by"] == theirs.provenance["broken_by"]
-    assert not list(killed.results.glob("*.part"))
+    assert not list(killed.results_path.glob("*.part"))
 
 
 def test_a_stop_is_gone_on_from_and_leaves_the_same_result(
@@ -95,7 +95,7 @@ def test_a_stop_is_gone_on_from_and_leaves_the_same_result(
     monkeypatch.setattr(Journal, "keep", twice)
     with pytest.raises(KeyboardInterrupt):
         cktat.evaluate(stopped, **options)
-    (folder,) = stopped.results.glob("*.part")
+    (folder,) = stopped.results_path.glob("*.part")
     assert len(list(folder.glob("*/*.safetensors"))) == 2
     cktat.evaluate(stopped, **options)
     assert result(stopped, "apgd-t").robust == result(undisturbed, "apgd-t").robust

@@ -24,7 +24,7 @@ def test_results_come_in_the_order_of_the_columns(run: Make) -> None:
 
 def test_results_of_other_weights_are_left_out(run: Make, result: Callable[..., Result]) -> None:
     folder = run(measured={"best-clean": "1111111110"})
-    result("pgd20", "1111100000", weights="0" * 64).write(folder.results / "best-pgd20.json")
+    result("pgd20", "1111100000", weights="0" * 64).write(folder.results_path / "best-pgd20.json")
     assert list(results_of(folder, "best")) == ["clean"]
     assert results_of(folder, "last") == {}
 
@@ -52,7 +52,7 @@ def test_a_run_without_weights_has_no_results(run: Make) -> None:
 
 def test_a_broken_result_is_one_clear_error(run: Make) -> None:
     folder = run(measured={"best-clean": "1" * 10})
-    (folder.results / "best-cw.json").write_text("{")
+    (folder.results_path / "best-cw.json").write_text("{")
     with pytest.raises(CktatError, match=r"best-cw\.json is not valid JSON"):
         results_of(folder, "best")
 

@@ -40,7 +40,7 @@ def test_cells_are_mean_and_deviation_of_the_result_files(tiny: Any, tmp_path: P
     it.run(1, lambda text: None)
     from cktat.evaluation import Result
 
-    found = [Result.read(run.results / "best-pgd10.json").accuracy * 100 for run in Store(tmp_path).runs()]
+    found = [Result.read(run.results_path / "best-pgd10.json").accuracy * 100 for run in Store(tmp_path).runs()]
     mean, half = sum(found) / 2, abs(found[0] - found[1]) / 2
     assert it.table()[1][4] == f"{mean:.1f} ± {half * 2**0.5:.1f}"
 
@@ -65,7 +65,7 @@ def test_every_cell_is_of_its_design_weights_and_attack(tiny: Any, tmp_path: Pat
                 for seed in (0, 1):
                     run = it.grid.evidence().folders[it._identity(Entry.read(design), seed)]
                     assert run.config().seed == seed and run.config().design == design
-                    path, n = run.results / f"{pick}-{attack}.json", next(right)
+                    path, n = run.results_path / f"{pick}-{attack}.json", next(right)
                     replace(Result.read(path), robust="1" * n + "0" * (30 - n)).write(path)
                     found.append(100 * n / 30)
                 expected[design, pick, attack] = f"{fmean(found):.1f} ± {stdev(found):.1f}"
@@ -93,7 +93,7 @@ def test_cells_are_of_the_images_that_are_asked_for(tiny: Any, tmp_path: Path, r
     evaluate(load_subject(run, "best", None, torch.device("cpu")), ("fgsm",))  # of all images, and another attack
     it = comparison(tiny, tmp_path, "pgd_at", seeds=1, test_images=7)
     it.run(1, lambda text: None)
-    found = [Result.read(run.results / f"best-{attack}-first7.json") for attack in ("clean", "pgd10")]
+    found = [Result.read(run.results_path / f"best-{attack}-first7.json") for attack in ("clean", "pgd10")]
     assert it.table()[1][2:5] == ("1", *(f"{100 * result.accuracy:.1f}" for result in found))
 
 
@@ -132,7 +132,7 @@ def test_finished_work_is_not_repeated(tiny: Any, tmp_path: Path) -> None:
     it.run(1, lambda text: None)
     (run,) = Store(tmp_path).runs()
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*.safetensors")} | {
-        path: path.stat().st_mtime_ns for path in run.results.iterdir()
+        path: path.stat().st_mtime_ns for path in run.results_path.iterdir()
     }
     it.run(1, lambda text: None)
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
@@ -161,7 +161,7 @@ def test_two_precisions_are_two_runs_and_their_differences_are_per_seed(tiny: An
     entries = [Entry.read("pgd_at").trained_in(name) for name in ("fp32", "bf16")]
     it = Comparison((*entries, Entry.read("trades")), 2, ("pgd10",), tiny.options, store=tmp_path)
     it.run(1, lambda text: None)
-    paths = [path for run in Store(tmp_path).runs() for path in sorted(run.results.iterdir())]
+    paths = [path for run in Store(tmp_path).runs() for path in sorted(run.results_path.iterdir())]
     for n, path in enumerate(paths, 1):  # no two are alike, so that every difference has a sign
         replace(Result.read(path), robust="1" * n + "0" * (30 - n)).write(path)
     header, *rows = it.differences()

@@ -325,9 +325,9 @@ def test_a_clean_run_of_another_norm_is_refused(tiny: Any, tmp_path: Path, runs:
 def test_what_was_measured_under_another_protocol_stays(tiny: Any, tmp_path: Path, runs: Any) -> None:
     run = runs.train("pgd_at", tmp_path)
     measured_by_hand(run, "fgsm", batch_size=7)
-    before = (run.results / "best-fgsm.json").read_text()
+    before = (run.results_path / "best-fgsm.json").read_text()
     assert all(cell.measured for cell in filled(of(tiny, tmp_path, ROWS[0])).cells.values())
-    assert (run.results / "best-fgsm.json").read_text() == before
+    assert (run.results_path / "best-fgsm.json").read_text() == before
 
 
 def test_results_of_two_runs_do_not_meet_in_one_record(tiny: Any, tmp_path: Path, runs: Any) -> None:

@@ -17,7 +17,7 @@ def test_each_measurement_is_of_its_own_weights_and_images(tiny: Any, tmp_path: 
     assert not outcome.failures and not grid.left()[0]
     (folder,) = (RunFolder(path.parent) for path in tmp_path.glob("*/run.json"))
     names = {"last-clean", "last-fgsm", "best-clean-first20", "best-pgd10-first20"}
-    assert {path.stem for path in folder.results.glob("*.json")} == names
+    assert {path.stem for path in folder.results_path.glob("*.json")} == names
     evidence = grid.evidence()
     for measurement in wanted:
         card = folder.load(measurement.pick)[1]

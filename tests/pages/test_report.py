@@ -115,7 +115,7 @@ def test_doubts_stand_beside_the_numbers_they_are_of(run: Make, tmp_path: Path) 
     def of(name: str, weights: str, *findings: Finding) -> RunFolder:
         folder = run(name, measured=MEASURED)
         verdict = Verdict(findings, {"images": 128}, 4.1, {"weights_sha256": weights})
-        verdict.write(folder.results / "best-verdict.json")
+        verdict.write(folder.results_path / "best-verdict.json")
         return folder
 
     fine = Finding("ok", "Nothing found.", {"share": 0.0}, 0.05, "zero gradients")
@@ -221,7 +221,7 @@ def test_a_broken_file_is_named(broken: str, run: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [[], {"attack": "pgd20"}])
 def test_a_curve_that_is_none_is_refused(content: object, run: Make, tmp_path: Path) -> None:
     folder = run(extras=True)
-    (folder.results / "best-curve.json").write_text(
+    (folder.results_path / "best-curve.json").write_text(
         json.dumps(sealed(content) if isinstance(content, dict) else content)
     )
     with pytest.raises(CktatError, match=r"best-curve\.json is not an accuracy curve"):

@@ -191,7 +191,7 @@ def test_pictures_are_the_image_the_attacked_one_and_what_changed(
         assert [shown.text(td) for td in second] == ["x′", "✓ cat", "✗ frog", "✗ dog"]
         assert [td[1].get("class") for td in list(second)[1:]] == ["right", "wrong", "wrong"]
         assert shown.text(third) == f"x′ − x × {255 / 16:.3g}"
-        held = load_file(two[number].results / "best-pictures.safetensors")
+        held = load_file(two[number].results_path / "best-pictures.safetensors")
         change = 0.5 + (held["x_adv"] - held["x"]) / (2 * EPS)
         for row, images, name in ((first, held["x"], "x"), (second, held["x_adv"], "x′"), (third, change, "change")):
             drawings = list(row.iter("img"))
@@ -231,6 +231,6 @@ def test_doubts_are_those_of_the_weights_that_are_shown(pick: str, run: Make, sh
     for weights in ("best", "last"):
         found = Finding("doubt", f"Of the {weights} ones.", {"accuracy": 0.95}, 0.2, "large eps")
         verdict = Verdict((found,), {"images": 128}, 4.1, {"weights_sha256": weights[0] * 64})
-        verdict.write(folder.results / f"{weights}-verdict.json")
+        verdict.write(folder.results_path / f"{weights}-verdict.json")
     text = shown.text(shown.page(write_report([folder], tmp_path / "r.html", pick=pick)))
     assert f"Of the {pick} ones." in text and text.count("Of the best ones.") + text.count("Of the last ones.") == 2

@@ -112,11 +112,11 @@ def test_the_text_table_says_how_to_evaluate(run: Make, tmp_path: Path) -> None:
 def test_other_radii_and_images_are_said_where_one_is_shown(run) -> None:
     folder = run("one", measured={"best-clean": "1110", "best-pgd20": "1100"})
     assert row_of(folder, "best").notes == ()
-    there = Result.read(folder.results / "best-pgd20.json")
+    there = Result.read(folder.results_path / "best-pgd20.json")
     wide = {"protocol": there.protocol | {"eps": 0.1}, "robust": "1000"}
-    replace(there, **wide).write(folder.results / "best-pgd20-eps0.10000.json")
+    replace(there, **wide).write(folder.results_path / "best-pgd20-eps0.10000.json")
     few = replace(there, attack="aa", robust="10", labels=there.labels[:2])
-    few.write(folder.results / "best-aa-first2.json")
+    few.write(folder.results_path / "best-aa-first2.json")
     said = "also measured: 2 images (aa); eps 0.1 (pgd20)"
     assert row_of(folder, "best").notes == (said,)
     assert f"one: {said}." in text_table([folder]).splitlines()

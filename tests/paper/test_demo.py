@@ -65,7 +65,7 @@ def test_its_table_and_page_show_what_the_records_hold(
     right = iter(range(1, 30))
     for run in runs:  # results of which no two are alike take the places of the measured ones
         for attack in ATTACKS:
-            path, n = run.results / f"best-{attack}.json", next(right)
+            path, n = run.results_path / f"best-{attack}.json", next(right)
             measured = Result.read(path)
             assert (measured.attack, measured.images, measured.protocol["precision"]) == (attack, 30, "fp32")
             replace(measured, robust="1" * n + "0" * (30 - n)).write(path)
@@ -93,7 +93,7 @@ def test_its_table_and_page_show_what_the_records_hold(
     assert head[:8] == ["Run", "weights", *ATTACKS, "worst case"] and [row[2:8] for row in shown_rows] == rows
     legend = shown.legend(shown.under(page, "Accuracy against eps"))
     for run, (name, colour) in zip(runs, legend.items(), strict=True):
-        curve = json.loads((run.results / "best-curve.json").read_text())
+        curve = json.loads((run.results_path / "best-curve.json").read_text())
         points = [(eps, 100 * correct / 30) for eps, correct in zip(curve["eps"], curve["correct"], strict=True)]
         assert shown.lines("Accuracy (%) against eps")[colour] == points and name.startswith(
             run.read()["design"]["name"]

@@ -274,7 +274,7 @@ def test_evaluation_shares_the_images_and_finds_the_same(runs: Any, tmp_path: Pa
 
     found = both(runs, tmp_path, lambda world: evaluate(tmp_path / "two"))
     assert [end.text for end in found] == [str(evaluate(one.path))] * 2
-    names = {path.name for path in one.results.iterdir()}
+    names = {path.name for path in one.results_path.iterdir()}
     assert names == {path.name for path in (tmp_path / "two" / "results").iterdir()}
     for name in ("best-pgd10.json", "best-clean.json"):
         ours, theirs = (json.loads((f / "results" / name).read_text()) for f in (one.path, tmp_path / "two"))

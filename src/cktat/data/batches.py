@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -11,7 +11,10 @@ from torch import Tensor
 from cktat.data.augment import AUGMENTS, crop_flip, draw_crop_flip
 from cktat.data.dataset import Split
 from cktat.errors import CktatError, unknown
-from cktat.seeds import WHOLE, Part, cut, fetched, generator
+from cktat.seeds import WHOLE, Part, cut, derive, fetched, generator
+
+Augment = Callable[[Tensor], Tensor]
+"""Images as they are stored (uint8 [B, C, H, W]) -> images of the same shape and type."""
 
 
 class Batch(NamedTuple):
@@ -31,7 +34,8 @@ class Batches:
     The last, smaller batch of an epoch is dropped, so that shapes stay constant (the next epoch is in another order);
     a split smaller than one batch is one batch.
 
-    levels: the integer that stands for 1.0. augment: "crop-flip" or "none". part: produce this part of every batch only;
+    levels: the integer that stands for 1.0. augment: "crop-flip", "none", or a function of a batch of images as they are stored
+    (uint8 [B, C, H, W]); what it draws from PyTorch's generator comes from (seed, epoch, step). part: produce this part of every batch only;
     `batch_size` is the whole batch's. CktatError if batch_size < 1, augment is neither of these, or a batch cannot be cut
     into so many equal parts.
     """
@@ -42,13 +46,13 @@ class Batches:
         batch_size: int,
         *,
         levels: int = 255,
-        augment: str = "none",
+        augment: str | Augment = "none",
         seed: int = 0,
         device: str | torch.device = "cpu",
         part: Part = WHOLE,
     ) -> None:
         _check_batch_size(batch_size)
-        if augment not in AUGMENTS:
+        if isinstance(augment, str) and augment not in AUGMENTS:
             raise unknown("augmentation", augment, AUGMENTS)
         self.split = split.to(device)
         self.batch_size = min(batch_size, len(split))
@@ -79,7 +83,21 @@ class Batches:
             if self.augment == "crop-flip":
                 draws = draw_crop_flip(self.batch_size, generator(self.seed, "augment", epoch, step))
                 images = crop_flip(images, fetched(cut(draws, self.part), images.device))
+            elif callable(self.augment):
+                images = self._augmented(images, epoch, step)
             yield Batch(images.float() / self._levels, self.split.labels[index], index)
+
+    def _augmented(self, images: Tensor, epoch: int, step: int) -> Tensor:
+        assert callable(self.augment)
+        with torch.random.fork_rng(devices=[images.device] if images.device.type == "cuda" else []):
+            torch.manual_seed(derive(self.seed, "augment", epoch, step) + self.part[0])
+            changed = self.augment(images)
+        if not isinstance(changed, Tensor) or changed.shape != images.shape or changed.dtype != images.dtype:
+            what = f"{changed.dtype} {list(changed.shape)}" if isinstance(changed, Tensor) else type(changed).__name__
+            raise CktatError(
+                f"augment must return images as it got them, {images.dtype} {list(images.shape)}, not {what}"
+            )
+        return changed
 
 
 def ordered(split: Split, batch_size: int, levels: int = 255, device: str | torch.device = "cpu") -> Iterator[Batch]:

@@ -14,7 +14,7 @@ from cktat.data.folders import read_folder
 from cktat.data.own import from_arrays, read_npz
 from cktat.errors import CktatError, unknown
 from cktat.registry import Registry
-from cktat.usercode import absolute, is_file_function, load_file_function, source_of
+from cktat.usercode import absolute, handed_over, is_file_function, is_object, load_file_function, source_of
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,8 @@ def load(spec: str, root: str | Path | None = None) -> Dataset:
     root: where downloaded data sets lie (see `locate`). The function of a file takes no argument and returns a Dataset
     or a dictionary of arrays with the names of the NPZ form. CktatError if there is no such data set or it is faulty.
     """
+    if is_object(spec):
+        return handed_over(spec, "data")
     name = spec.partition(":")[0]
     if name in DATASETS and not is_file_function(spec):
         return DATASETS[name].read(spec, root)

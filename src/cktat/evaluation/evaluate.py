@@ -96,12 +96,12 @@ def evaluate(
         name: usual | _protocol(found.get(name), subject.norm, radius, mode, world) for name in (CLEAN, *found)
     }
     paths = {
-        name: subject.run.results / f"{subject.pick}-{name}{ending_of(subject, eps, examples)}.json"
+        name: subject.run.results_path / f"{subject.pick}-{name}{ending_of(subject, eps, examples)}.json"
         for name in protocols
     }
     there = {name: partial(place.measured, paths[name], protocols[name], given, subject) for name in protocols}
     if None in [world.once(look) for look in there.values()]:  # all are looked at before the first is measured
-        world.once(lambda: place.require_writable(subject.run.results))
+        world.once(lambda: place.require_writable(subject.run.results_path))
     for name, protocol in protocols.items():
         attack, path, look = found.get(name), paths[name], there[name]
         world.together(partial(heed, name, 0, 1))
@@ -212,7 +212,7 @@ def for_report(
 
     Both are left alone where they are there for the same weights.
     """
-    path, weights = subject.run.results / f"{subject.pick}-curve.json", subject.card["weights_sha256"]
+    path, weights = subject.run.results_path / f"{subject.pick}-curve.json", subject.card["weights_sha256"]
     if world.once(lambda: path.exists() and read_curve(path)["weights_sha256"] == weights):
         return
     world.once(lambda: _pictures(subject, shown, seed))
@@ -262,5 +262,5 @@ def _pictures(subject: Subject, shown: int, seed: int) -> None:
     tensors = {"x": x, "x_adv": moved, "y": y, "before": before, "after": after, "index": batch.index[chosen]}
     subject.run.require_begun()
     write_pictures(
-        subject.run.results / f"{subject.pick}-pictures.safetensors", tensors, subject.card["weights_sha256"]
+        subject.run.results_path / f"{subject.pick}-pictures.safetensors", tensors, subject.card["weights_sha256"]
     )

@@ -96,7 +96,7 @@ def check_claimed(claimed: float) -> float:
 
 def _claim_file(run: RunFolder, pick: str, ending: str) -> Path:
     """Where a claim about results whose files end so is kept."""
-    return run.results / f"{pick}-claimed{ending}.json"
+    return run.results_path / f"{pick}-claimed{ending}.json"
 
 
 def claim_of(run: RunFolder, pick: str) -> Claim | None:

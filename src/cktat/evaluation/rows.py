@@ -112,7 +112,7 @@ def is_of(found: dict[str, Any], card: dict[str, Any]) -> bool:
 def result_files(run: RunFolder, pick: str) -> list[ResultRow]:
     """Every result file of the run for `pick`, whatever weights it is of. Raises CktatError if one is broken."""
     others = (f"{pick}-curve", f"{pick}-verdict", f"{pick}-claimed")
-    paths = [path for path in sorted(run.results.glob(f"{pick}-*.json")) if not path.name.startswith(others)]
+    paths = [path for path in sorted(run.results_path.glob(f"{pick}-*.json")) if not path.name.startswith(others)]
     return _rows(run, pick, paths)
 
 
@@ -142,7 +142,7 @@ def measured(
     images: only the first so many test images; None is all. Raises CktatError if the file was edited.
     """
     own = eps == card_of(run, pick).get("eps")
-    path = run.results / result_name(pick, attack, eps=None if own else eps, images=images)
+    path = run.results_path / result_name(pick, attack, eps=None if own else eps, images=images)
     rows = _rows(run, pick, [path] if path.is_file() else [])
     return next((row for row in rows if row.current and row.in_ball(eps, norm)), None)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Callable, Sequence
 
 import torch
@@ -13,7 +15,7 @@ from cktat.models.normalised import Normalised
 from cktat.models.preact import preactresnet18, wrn34_10
 from cktat.models.resnet import resnet18, resnet18_wide_map, small
 from cktat.registry import Registry
-from cktat.usercode import is_file_function, load_file_function
+from cktat.usercode import handed_over, is_file_function, is_object, load_file_function
 
 MODELS: Registry[Callable[..., nn.Module]] = Registry(
     "cktat.models",
@@ -51,11 +53,20 @@ def build(
 
 
 def _body(name: str, classes: int, channels: int) -> nn.Module:
+    if is_object(name):
+        thing = handed_over(name, "model")
+        if isinstance(thing, nn.Module):
+            return copy.deepcopy(thing)
+        body = thing(**fitting(thing, classes=classes, channels=channels))
+        return _checked(body, name)
     if not is_file_function(name):
         if name not in MODELS:
             raise unknown("model", name, MODELS, hint="or your own, as file.py:function")
         return MODELS[name](classes=classes, channels=channels)
-    body = load_file_function(name, "model")(classes=classes, channels=channels)
+    return _checked(load_file_function(name, "model")(classes=classes, channels=channels), name)
+
+
+def _checked(body: object, name: str) -> nn.Module:
     if not isinstance(body, nn.Module):
         raise CktatError(f"model {name!r} must return an nn.Module, not a {type(body).__name__}")
     for part, weight in (*body.named_parameters(), *body.named_buffers()):
@@ -68,3 +79,14 @@ def _body(name: str, classes: int, channels: int) -> nn.Module:
                 f"model {name!r} is made under torch.inference_mode(), so that it can be neither trained nor attacked"
             )
     return body
+
+
+def fitting(function: Callable[..., object], **known: object) -> dict[str, object]:
+    """Those of the arguments that a function takes by name."""
+    try:
+        takes = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # some built-in ones do not tell
+        return known
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes):
+        return known
+    return {name: value for name, value in known.items() if name in [parameter.name for parameter in takes]}

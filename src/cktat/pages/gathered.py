@@ -82,13 +82,13 @@ def read(number: int, folder: RunFolder, pick: str) -> Reported:
 
 
 def _read_curve(run: RunFolder, pick: str, card: dict[str, Any]) -> dict[str, Any] | None:
-    path = run.results / f"{pick}-curve.json"
+    path = run.results_path / f"{pick}-curve.json"
     found = read_curve(path) if path.exists() else None
     return found if found is not None and is_of(found, card) else None
 
 
 def _read_pictures(run: RunFolder, pick: str, card: dict[str, Any]) -> dict[str, Any] | None:
-    path = run.results / f"{pick}-pictures.safetensors"
+    path = run.results_path / f"{pick}-pictures.safetensors"
     if not path.exists() or not card:
         return None
     tensors, about = read_pictures(path, len(card["classes"]))

@@ -16,6 +16,8 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10**12)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Own = Annotated[str, Field(pattern=r"\.py:|^object:")]
+"""A function of a user's: `file.py:function`, or one that a program handed over."""
 
 
 class Recipe(BaseModel):
@@ -29,7 +31,8 @@ class Recipe(BaseModel):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = True
     weight_decay: NotNegative = 5e-4
-    schedule: Literal["one-cycle", "piecewise", "linear", "cosine", "constant"] = "one-cycle"
+    schedule: Literal["one-cycle", "piecewise", "linear", "cosine", "constant"] | Own = "one-cycle"
+    """A function of your own maps how much of the training is done, from 0 to 1, to the factor of lr."""
     points: tuple[tuple[Share, Positive], ...] = ()
     """(share of the epochs, factor of lr), in order: piecewise drops to the factor there, linear goes straight to it."""
     rise: Share = 0.25
@@ -41,8 +44,9 @@ class Recipe(BaseModel):
     """Decay of a moving average of weights and buffers that is deployed in the network's place; None keeps none."""
     awp: NotNegative = 0.0
     """Adversarial weight perturbation, as a share of each layer's norm; 0 is none, 0.005 to 0.01 its authors' values."""
-    augment: Literal["data", "crop-flip", "none"] = "data"
-    """What is done to training images; "data" is the data set's own choice."""
+    augment: Literal["data", "crop-flip", "none"] | Own = "data"
+    """What is done to training images; "data" is the data set's own choice. A function of your own maps a batch of images
+    (uint8 [B, C, H, W]) to one of the same shape and type, and draws from PyTorch's generator."""
 
     @field_validator("points", mode="before")
     @classmethod
@@ -109,7 +113,8 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
     """
     fields = config.model_dump(mode="json", exclude=NOT_IDENTITY | (set() if adversarial else {"threat"}))
     declared = json.loads(json.dumps(design), parse_int=float)  # a beta of 6 is one of 6.0
-    fields |= {"design": by_content(declared), "data": fingerprint, "model": by_content(config.model)}
+    fields |= {"design": by_content(declared), "data": fingerprint}
+    fields |= {name: by_content(fields[name]) for name in ("model", "recipe")}
     if is_file_function(config.design):
         fields["code"] = by_content(config.design)
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
@@ -117,7 +122,10 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
 
 def code_of(config: RunConfig, design: Any) -> dict[str, str]:
     """sha256 of the text behind every `file.py:function` that a run names, by its absolute name; see `Source.sha256`."""
-    named = {*_texts([config.design, config.model, config.data, config.set]), *_texts(design)}
+    named = {
+        *_texts([config.design, config.model, config.data, config.set, config.recipe.model_dump()]),
+        *_texts(design),
+    }
     return {absolute(text): source_of(text).sha256 for text in sorted(named) if is_file_function(text)}
 
 

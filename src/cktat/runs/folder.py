@@ -49,7 +49,7 @@ class RunFolder:
         return self.path / "log.jsonl"
 
     @property
-    def results(self) -> Path:
+    def results_path(self) -> Path:
         return self.path / "results" if self.measured_in is None else self.measured_in / self.path.resolve().name
 
     def weights(self, pick: str) -> Path:
@@ -141,4 +141,4 @@ class RunFolder:
     def sweep(self) -> None:
         """Removes what killed processes left in the folder."""
         sweep(self.path)
-        sweep(self.results)
+        sweep(self.results_path)

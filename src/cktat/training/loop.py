@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from cktat.attacks import Ball
-from cktat.data import Batch, Batches, Dataset
+from cktat.data import Augment, Batch, Batches, Dataset
 from cktat.errors import CktatError
 from cktat.labels import Design, Moment
 from cktat.runs.config import RunConfig
@@ -21,11 +21,12 @@ from cktat.seeds import derive
 from cktat.training.awp import perturbed
 from cktat.training.loss import AdversarialLoss
 from cktat.training.rounded import rounded
-from cktat.training.schedule import lr_factor
+from cktat.training.schedule import factor_of
 from cktat.training.score import held_out_accuracy, not_finite
 from cktat.training.starts import Starts
 from cktat.training.team import Build, Given, Team
 from cktat.training.views import Known, Views
+from cktat.usercode import function_of, is_own
 
 
 class Diverged(CktatError):
@@ -63,7 +64,9 @@ class Training:
                 # In place: names of weights, and so checkpoints, stay as they are. dynamic: a score's last, smaller batch
                 # would turn what is compiled for all others into code for batches of any size.
                 module.compile(dynamic=False)
-        augment = data.augment if recipe.augment == "data" else recipe.augment
+        augment: str | Augment = data.augment if recipe.augment == "data" else recipe.augment
+        augment = function_of(recipe.augment, "augment") if is_own(recipe.augment) else augment
+        self.lr_factor = factor_of(recipe)
         self.batches = Batches(
             data.train, recipe.batch_size, levels=data.levels, augment=augment, seed=config.seed, device=self.device,
             part=world.part,
@@ -116,7 +119,7 @@ class Training:
         """The cells in the design's order, the loss, the weights, the averages."""
         self._set_moment()
         recipe, modules = self.config.recipe, self.team.modules
-        rate = recipe.lr * lr_factor(recipe, self.steps / self.batches.steps)
+        rate = recipe.lr * self.lr_factor(self.steps / self.batches.steps)
         for group in self.optimiser.param_groups:
             group["lr"] = rate * group["lr_factor"]
 

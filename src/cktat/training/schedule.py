@@ -3,9 +3,36 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
+from cktat.errors import CktatError
 from cktat.runs.config import Recipe
+from cktat.usercode import function_of, is_own
+
+
+def factor_of(recipe: Recipe) -> Callable[[float], float]:
+    """Epoch, a fraction counted from 0 -> factor of `recipe.lr`. Raises CktatError where a function of a user's answers with
+    anything but a finite number of 0 or more."""
+    if not is_own(recipe.schedule):
+        return partial(lr_factor, recipe)
+    function = function_of(recipe.schedule, "schedule")
+
+    def own(epoch: float) -> float:
+        factor = function(epoch / recipe.epochs)
+        try:
+            number = float(factor)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not (math.isfinite(number) and number >= 0):
+            raise CktatError(
+                f"schedule {recipe.schedule!r} must answer with the factor of lr, 0 or more; at {epoch / recipe.epochs:.3f} of "
+                f"the training it answered {factor!r}"
+            )
+        return number
+
+    return own
 
 
 def lr_factor(recipe: Recipe, epoch: float) -> float:

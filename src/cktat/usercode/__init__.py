@@ -1,11 +1,14 @@
-"""Code of a user, named as `file.py:function`: its text and the sum of it, how it is run, and whether it may."""
+"""What a user brings: code named as `file.py:function` (its text and the sum of it, how it is run, and whether it may), and
+objects that a program hands over."""
 
 from cktat.usercode.functions import is_file_function, load_file_function
+from cktat.usercode.objects import function_of, hand_over, hand_over_function, handed_over, is_object, is_own, name_of
 from cktat.usercode.source import Source, absolute, source_of, sum_of_function
 from cktat.usercode.speaking import FAILURES, blamed, said
 from cktat.usercode.trust import allow, own, pinned, recorded
 
 __all__ = [
-    "FAILURES", "Source", "absolute", "allow", "blamed", "is_file_function", "load_file_function", "own", "pinned",
-    "recorded", "said", "source_of", "sum_of_function",
+    "FAILURES", "Source", "absolute", "allow", "blamed", "function_of", "hand_over", "hand_over_function", "handed_over",
+    "is_file_function", "is_object", "is_own", "load_file_function", "name_of", "own", "pinned", "recorded", "said", "source_of",
+    "sum_of_function",
 ]  # fmt: skip

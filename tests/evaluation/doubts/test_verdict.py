@@ -170,7 +170,7 @@ def test_a_run_is_examined_once(folder: RunFolder, subject_of) -> None:
     assert verdict_of(folder, "best") is None
     evaluate(subject, ("pgd20", "cw"))
     verdict = doubts_of(subject)
-    assert verdict_of(folder, "best") == verdict == Verdict.read(folder.results / "best-verdict.json")
+    assert verdict_of(folder, "best") == verdict == Verdict.read(folder.results_path / "best-verdict.json")
     assert list(verdict.protocol["results"]) == ["cw", "pgd20"] and verdict.protocol["images"] == 30
     assert verdict.provenance["weights_sha256"] == subject.card["weights_sha256"]
     assert verdict.provenance["versions"]["torch"] == torch.__version__
@@ -195,7 +195,7 @@ def test_new_results_and_other_weights_are_examined_anew(folder: RunFolder, subj
     evaluate(subject, ("pgd10",))
     second = doubts_of(subject)
     assert list(second.protocol["results"]) == ["pgd10"] and first.protocol["results"] == {}
-    path = folder.results / "best-pgd10.json"
+    path = folder.results_path / "best-pgd10.json"
     result = Result.read(path)
     replace(result, robust="0" * result.images).write(path)
     assert doubts_of(subject).protocol["results"] != second.protocol["results"], "the same attack, other flags"
@@ -224,11 +224,11 @@ def test_all_that_was_measured_of_these_images_is_read(folder: RunFolder, subjec
     subject = subject_of(folder)
     (result,) = [r for r in evaluate(subject, ("pgd20",)) if r.attack == "pgd20"]
     write = replace(result, robust="1" * 30).write
-    write(folder.results / "best-pgd20.json")
+    write(folder.results_path / "best-pgd20.json")
     stronger = replace(result, attack="aa-fast", robust="0" * 3 + "1" * 17, labels=result.labels[:20])
-    stronger.write(folder.results / "best-aa-fast-first20.json")
+    stronger.write(folder.results_path / "best-aa-fast-first20.json")
     replace(stronger, protocol=result.protocol | {"eps": 0.05}).write(
-        folder.results / "best-aa-eps0.05000-first20.json"
+        folder.results_path / "best-aa-eps0.05000-first20.json"
     )
     verdict = doubts_of(subject, examples=20)
     found = next(each for each in verdict.findings if each.check == "stronger attacks")
@@ -246,7 +246,7 @@ def test_an_image_that_any_of_two_results_of_one_name_breaks_is_broken(folder: R
         for name, images, which in (("", 30, broken[0]), ("-first20", 20, broken[1])):
             robust = "".join("0" if image in which else "1" for image in range(images))
             replace(result, robust=robust, labels=result.labels[:images]).write(
-                folder.results / f"best-{attack}{name}.json"
+                folder.results_path / f"best-{attack}{name}.json"
             )
     found = {each.check: each for each in doubts_of(subject, examples=20).findings}
     assert found["more steps"].evidence["broken_by_100"] == 7

@@ -40,7 +40,7 @@ def doubts_of(
         data, card = subject.data, subject.card
         tested = len(data.test) if examples is None else examples
         radius, ending = card["eps"] if eps is None else eps, ending_of(subject, eps, examples)
-        path = subject.run.results / _file(subject.pick, ending)
+        path = subject.run.results_path / _file(subject.pick, ending)
         found: dict[str, torch.Tensor] = {}
         for result in measured_on(subject.run, subject.pick, tested, eps=radius, norm=subject.norm):
             if result.attack != CLEAN:  # an image that any of several results under one name broke is broken
@@ -74,7 +74,7 @@ def verdict_of(run: RunFolder, pick: str) -> Verdict | None:
     Raises CktatError if its file is broken.
     """
     ending = group_of(run, pick)[0]
-    path = run.results / _file(pick, ending)
+    path = run.results_path / _file(pick, ending)
     verdict = Verdict.read(path) if path.is_file() else None
     return verdict if verdict is not None and is_of(verdict.provenance, card_of(run, pick)) else None
 
