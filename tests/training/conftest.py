@@ -17,6 +17,7 @@ from cktat.api import Runner, Store, configure
 from cktat.labels import Design
 from cktat.models import Normalised
 from cktat.runs import RunFolder
+from cktat.training import Begun
 
 
 class Tiny(nn.Module):
@@ -86,10 +87,10 @@ class Watched:
 
     def now(self) -> None: ...
 
-    def begin(self, name: str, epochs: int, steps: int, done: int) -> None:
-        self.phase, self.design, self.done = "step", name, done
+    def begin(self, run: Begun) -> None:
+        self.phase, self.design, self.done = "step", run.design, run.done
 
-    def step(self) -> None:
+    def step(self, step: int, losses: dict[str, Tensor]) -> None:
         self.done += 1
         if self.done % self.per_epoch == 0:
             self.phase = "score"

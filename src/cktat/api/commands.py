@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
+from torch import Tensor, nn
 
 from cktat.api.configure import configure
-from cktat.api.progress import Meter, Shown, Silent, plain
+from cktat.api.objects import judged, named, require_callbacks
+from cktat.api.progress import Meter, Shown, plain
+from cktat.api.run import Run
 from cktat.api.runner import Runner
 from cktat.api.store import Store
-from cktat.attacks import Ball, Mode
+from cktat.attacks import Ball, Mode, Norm
 from cktat.data import Dataset
 from cktat.errors import CktatError
 from cktat.evaluation import (
@@ -35,6 +38,7 @@ from cktat.evaluation import evaluate as measure
 from cktat.evaluation.rows import PICKS
 from cktat.labels import Design
 from cktat.runs import RunConfig, RunFolder, Stop, Stopped, World, device_of, seconds
+from cktat.training import Callback, Callbacks
 from cktat.usercode import blamed
 
 T = TypeVar("T")
@@ -44,6 +48,9 @@ T = TypeVar("T")
 def train(
     design: str | Design = "cktat",
     *,
+    data: Any = None,
+    model: str | nn.Module | Callable[..., nn.Module] | None = None,
+    callbacks: Sequence[Callback] = (),
     store: str | Path | None = None,
     out: str | Path | None = None,
     resume: bool = False,
@@ -51,20 +58,42 @@ def train(
     stop_after: str | None = None,
     show: bool = True,
     **options: Any,
-) -> RunFolder:
-    """Trains a design, and the networks it needs first, and returns its run folder.
+) -> Run:
+    """Trains a design, and the networks it needs first.
 
-    design: a name, `file.py:function`, or a Design made with the label language. options: data, root, model, recipe,
-    epochs, batch_size, lr, examples, eps, step, steps, seed, set, device, precision, threads and the other fields of a
-    recipe; what is not given comes from the recipe and the data set. store: where runs lie (None: CKTAT_STORE or ./runs);
-    out: this run's own folder. resume: go on with the unfinished run there. ensure: take what is there, finished or not,
-    and train what is missing. stop_after: a duration such as "9m", after which the state is saved and Stopped raised.
+    Args:
+        design: a name, `file.py:function`, or a `Design` made with the label language.
+        data: a name such as "digits" or "cifar10", a folder, FILE.npz, `file.py:function`; or the images themselves, see
+            `cktat.data.dataset_of`: a `Dataset`, tensors `(x, y)`, a torch `Dataset` or `DataLoader`, or a dictionary of
+            these under "train", "held_out" and "test".
+        model: a name such as "resnet18", `file.py:function`; an `nn.Module` from normalised images to logits, of which a
+            copy is trained; or a function that makes one, called with those of `classes=` and `channels=` that it takes.
+        callbacks: objects that follow the training, see `cktat.Callback`.
+        store: where runs lie; None is CKTAT_STORE or ./runs.
+        out: this run's own folder; None is one in the store.
+        resume: go on with the unfinished run there.
+        ensure: take what is there, finished or not, and train what is missing.
+        stop_after: a duration such as "9m", after which the state is saved and Stopped raised.
+        show: print progress.
+        **options: root, recipe, epochs, batch_size, lr, examples, eps, step, steps, seed, set, device, precision, threads and
+            the other fields of a recipe; `augment` and `schedule` may be functions. What is not given comes from the recipe
+            and the data set.
+
+    Returns:
+        The run: its networks (`.model("best")`), its `.history()`, its `.results()`.
+
+    Raises:
+        CktatError: something makes no sense, before anything is written.
+        Stopped: it was asked to stop; the state is saved.
+
+    A run of objects lies under the content of their weights, images and texts, and resumes when it is handed the same ones.
     Under `torchrun` its processes train together.
 
-    Raises CktatError for anything that makes no sense, before anything is written.
+    Example:
+        >>> import cktat
+        >>> run = cktat.train("trades", data="digits", epochs=1, show=False, ensure=True)
+        >>> network = run.model("best")
     """
-    if isinstance(design, Design) and options.get("set"):
-        raise CktatError(f"design {design.name!r} is made already; set= goes with a design's name")
     world, stop = World.here(), Stop(None if stop_after is None else seconds(stop_after))
     show = show and world.first
     console = Console(quiet=not show, stderr=False)
@@ -76,31 +105,36 @@ def train(
     if made is not None and made.origin is None and options.get("recipe", "common") != "common":
         raise CktatError(f"design {made.name!r} was made by hand: only --recipe common is for it")
 
-    def prepare() -> tuple[RunConfig, Dataset]:
-        config, data = configure(design=name, **options)
-        world.device(config.device)
-        return config, data
+    require_callbacks(callbacks)
 
-    with _prepared(prepare, world, stop) as (config, data):
-        watch = Shown(console) if show else Silent()
+    def prepare() -> tuple[RunConfig, Dataset]:
+        texts = named(options | {"data": data, "model": model}, say)
+        config, dataset = configure(design=name, **texts)
+        world.device(config.device)
+        return config, dataset
+
+    with _prepared(prepare, world, stop) as (config, dataset):
+        watch = Callbacks([Shown(console), *callbacks] if show else callbacks if world.first else [])
         runner = Runner(Store(store), stop, watch, say, world)
         folder = RunFolder(Path(out)) if out else None
-        return runner.train(config, data, design=made, folder=folder, resume=resume, ensure=ensure)
+        done = runner.train(config, dataset, design=made, folder=folder, resume=resume, ensure=ensure)
+        return Run(done.path, trained=made)
 
 
 @blamed()
 def evaluate(
-    run: RunFolder | str | Path,
+    run: RunFolder | str | Path | nn.Module | Callable[[Tensor], Any],
     attacks: Sequence[str] = STANDARD_ATTACKS,
     *,
     weights: str = "best",
     examples: int | None = None,
     eps: float | None = None,
+    norm: Norm | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
     mode: Mode | None = None,
     device: str = "auto",
-    data: str | None = None,
+    data: Any = None,
     root: str | None = None,
     out: str | Path | None = None,
     store: str | Path | None = None,
@@ -110,30 +144,69 @@ def evaluate(
     claimed: float | None = None,
     trust_code: bool = False,
 ) -> list[Result]:
-    """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
+    """Measures a network on test images, clean and under attacks, and keeps what it finds.
 
-    attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks, "aa-plus"
-    for its longer version, "aa-rand" for the one against randomised networks.
-    mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken. batch_size (250),
-    seed (0) and mode (exact) that are not given are those of results that are there.
-    data, root: where the run's data set lies now, if it has moved; its content must be the same. out: where a folder of
-    results named as the run goes, None for the run's own.
-    draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. doubts: examine
-    whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
-    it. claimed: an accuracy under attack in percent that somebody claims, held against the lowest found, written and said
-    (`cktat.evaluation.Claim`). The lowest counts an image as broken if any result in the folder that is of these weights,
-    radius and images says so. trust_code: let a `file.py:function` run that the run names and you have not named yourself,
-    after you have read it. Under `torchrun` its processes share the images.
+    Args:
+        run: a run, by its folder or its name; or a network from images in [0, 1] to logits, an `nn.Module` or a function.
+            A network is put into the store, under the content of its weights and of `data`.
+        attacks: names such as "pgd20", "cw"; "aa" is AutoAttack, "aa-fast" a screening by its first two attacks, "aa-plus" its
+            longer version, "aa-rand" the one against randomised networks.
+        weights: "best" or "last".
+        examples: only the first so many test images.
+        eps: radius as a share of the pixel range; None is the one the run was trained for, 8/255 for most data.
+        norm: of a network in memory, "Linf" or "L2"; None is "Linf". A run has its own.
+        batch_size: images at a time (250).
+        seed: of what attacks draw (0).
+        mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken. What is not
+            given of batch_size, seed and mode is that of results that are there.
+        device: "auto", "cpu", "cuda" or "cuda:0".
+        data: of a run, where its data set lies now, if it has moved; its content must be the same. Of a network, its test
+            images: whatever `cktat.train` takes as data.
+        root: where downloaded data sets lie.
+        out: where a folder of results named as the run goes; None is the run's own.
+        store: where runs lie; None is CKTAT_STORE or ./runs.
+        show: print progress.
+        draw: leave beside the results what the report draws.
+        doubts: examine whether these numbers can be believed, write the verdict beside them
+            (`cktat.evaluation.verdict_of` reads it) and say it.
+        claimed: an accuracy under attack in percent that somebody claims, held against the lowest found
+            (`cktat.evaluation.Claim`). The lowest counts an image as broken if any result in the folder that is of these
+            weights, radius and images says so.
+        trust_code: let a `file.py:function` run that the run names and you have not named yourself, after you have read it.
 
-    Raises CktatError for unknown attacks or weights that do not fit.
+    Returns:
+        The results in order, the clean accuracy first.
+
+    Raises:
+        CktatError: an attack is unknown, or weights, data and network do not fit.
+
+    Under `torchrun` its processes share the images.
+
+    Example:
+        >>> import cktat
+        >>> run = cktat.train("pgd_at", data="digits", epochs=1, show=False, ensure=True)
+        >>> clean, attacked = cktat.evaluate(run, ["pgd20"], examples=50, show=False)
+        >>> attacked.accuracy <= clean.accuracy
+        True
     """
     world, stop = World.here(), Stop()
     console = Console(quiet=not (show and world.first))
 
     def load() -> Subject:
-        folder = opened(run, store, out)
+        moved_to = data
+        if isinstance(run, RunFolder | str | Path):
+            if norm is not None:
+                raise CktatError(
+                    "norm= is for a network in memory; a run is evaluated in the norm that it was trained for"
+                )
+            folder: RunFolder = opened(run, store, out)
+            if not isinstance(data, str | None):
+                moved_to = named({"data": data}, partial(plain, console))["data"]
+        else:
+            there = judged(run, data, Store(store), norm=norm or "Linf", say=partial(plain, console))
+            folder, moved_to = opened(there, store, out), None
         on = world.device(str(device_of(device)))
-        subject = load_subject(folder, weights, root, on, moved_to=data, trust_code=trust_code)
+        subject = load_subject(folder, weights, root, on, moved_to=moved_to, trust_code=trust_code)
         Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
         if claimed is not None:
             check_claimed(claimed)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from torch import Tensor
 
 from cktat.attacks import Standing
+from cktat.training import Begun, Callback
 
 
 def bars(console: Console) -> Progress:
@@ -22,16 +25,7 @@ def plain(console: Console, text: str) -> None:
     console.print(text, highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
-class Silent:
-    """Shows nothing of a training."""
-
-    def begin(self, name: str, epochs: int, steps: int, done: int) -> None: ...
-    def step(self) -> None: ...
-    def epoch(self, record: dict[str, Any]) -> None: ...
-    def end(self) -> None: ...
-
-
-class Shown(Silent):
+class Shown(Callback):
     """Writes to `console`: a bar of steps where it is a terminal, and a line per epoch."""
 
     def __init__(self, console: Console) -> None:
@@ -39,14 +33,14 @@ class Shown(Silent):
         self.bar: Progress | None = None
         self.task: TaskID | None = None
 
-    def begin(self, name: str, epochs: int, steps: int, done: int) -> None:
-        self.name, self.epochs = name, epochs
+    def begin(self, run: Begun) -> None:
+        self.run = run
         if self.console.is_terminal:
             self.bar = bars(self.console)
             self.bar.start()
-            self.task = self.bar.add_task(name, total=epochs * steps, completed=done)
+            self.task = self.bar.add_task(run.design, total=run.epochs * run.steps, completed=run.done)
 
-    def step(self) -> None:
+    def step(self, step: int, losses: Mapping[str, Tensor]) -> None:
         if self.bar is not None and self.task is not None:
             self.bar.advance(self.task)
 
@@ -54,8 +48,9 @@ class Shown(Silent):
         held_out = record["held_out"]
         plain(
             self.console,
-            f"{self.name} epoch {record['epoch']}/{self.epochs}: loss {record['loss']:.4f}, held-out clean "
-            f"{held_out['clean']:.3f}, PGD {held_out['pgd']:.3f}, {record['seconds']:.1f} s",
+            f"{self.run.design} epoch {record['epoch']}/{self.run.epochs}: loss {record['loss']:.4f}, held-out clean "
+            f"{held_out['clean']:.3f}, PGD {held_out['pgd']:.3f}, {record['seconds']:.1f} s, "
+            f"{self.run.images / max(record['seconds'], 1e-9):.0f} images/s",
         )
 
     def end(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from cktat.api.needs import needed, of_other_runs
+from cktat.api.objects import require_fresh_networks
 from cktat.api.records import begin, card_of, go_on_with, identity_of, kept, now, require_free, require_same
 from cktat.api.store import Store
 from cktat.attacks import Ball
@@ -22,7 +23,7 @@ from cktat.labels.walk import canonical
 from cktat.models import Normalised, build
 from cktat.runs import RunConfig, RunFolder, Stop, World, by_content, code_of
 from cktat.seeds import derive
-from cktat.training import Training, Watch, fit
+from cktat.training import Callback, Training, fit
 from cktat.training.calibrate import calibrate, tempered_teacher
 from cktat.training.score import at_chance
 from cktat.training.team import State
@@ -38,7 +39,7 @@ class Runner:
     The processes of `world` train together, and only the first of them reads or writes the store.
     """
 
-    def __init__(self, store: Store, stop: Stop, watch: Watch, say: Say, world: World = World()) -> None:
+    def __init__(self, store: Store, stop: Stop, watch: Callback, say: Say, world: World = World()) -> None:
         self.store, self.stop, self.watch, self.say, self.world = store, stop, watch, say, world
 
     def train(
@@ -135,6 +136,7 @@ class Runner:
     def _check(self, config: RunConfig, data: Dataset, design: Design, tried: set[str]) -> None:
         """Raises CktatError for anything wrong with the networks of a run, or of the runs that it needs. tried: those that
         need not be tried again."""
+        require_fresh_networks(design, config.model)
         images = Batches(data.train, config.recipe.batch_size, part=self.world.part).batch_size // self.world.size
         for model in {config.model, *(learner.model or config.model for learner in design.learners)}:
             if model in tried:

@@ -11,6 +11,7 @@ from typing import Any
 
 from cktat.errors import CktatError, one_line, unknown
 from cktat.runs import RunConfig, RunFolder
+from cktat.usercode import is_object, named_object
 
 _SAID: set[str] = set()
 
@@ -75,7 +76,10 @@ class Store:
 
     def named(self, *words: str) -> RunFolder:
         """The folder of these words; of a path its last part, without what a folder's name should not hold."""
-        words = tuple(Path(word).stem if "/" in word or ".py:" in word else word for word in words)
+        words = tuple(
+            named_object(word) if is_object(word) else Path(word).stem if "/" in word or ".py:" in word else word
+            for word in words
+        )
         return RunFolder(self.root / re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(words)))
 
     def open(self, name: str | Path) -> RunFolder:

@@ -35,7 +35,8 @@ class Batches:
     a split smaller than one batch is one batch.
 
     levels: the integer that stands for 1.0. augment: "crop-flip", "none", or a function of a batch of images as they are stored
-    (uint8 [B, C, H, W]); what it draws from PyTorch's generator comes from (seed, epoch, step). part: produce this part of every batch only;
+    (uint8 [B, C, H, W]); what it draws from PyTorch's generator comes from (seed, epoch, step).
+    part: produce this part of every batch only;
     `batch_size` is the whole batch's. CktatError if batch_size < 1, augment is neither of these, or a batch cannot be cut
     into so many equal parts.
     """

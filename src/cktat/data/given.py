@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -86,12 +86,14 @@ def _collected(part: Any, key: str) -> tuple[Tensor, list[int]]:
         batches = [_two(batch, key) for batch in part]
         return torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches]).tolist()
     images, labels = [], []
-    for image, label in map(lambda item: _two(item, key), _items(source)):
+    by_index = hasattr(source, "__len__") and hasattr(source, "__getitem__")
+    items = (source[index] for index in range(len(source))) if by_index else iter(source)
+    for image, label in map(lambda item: _two(item, key), items):
         images.append(_tensor(image, key))
         labels.append(int(label))
     if not images:
         raise CktatError(f"data part {key!r} holds no image")
-    if hasattr(source, "__getitem__") and not torch.equal(_tensor(_two(source[0], key)[0], key), images[0]):
+    if by_index and not torch.equal(_tensor(_two(source[0], key)[0], key), images[0]):
         raise CktatError(
             f"data part {key!r} gives its first image in another way each time; leave random changes out of it and give them "
             f"as augment="
@@ -100,12 +102,6 @@ def _collected(part: Any, key: str) -> tuple[Tensor, list[int]]:
         sizes = sorted({" x ".join(map(str, image.shape)) for image in images})
         raise CktatError(f"images of data part {key!r} are of several sizes: {', '.join(sizes[:3])}; bring them to one")
     return torch.stack(images), labels
-
-
-def _items(source: Any) -> Iterator[Any]:
-    if hasattr(source, "__len__") and hasattr(source, "__getitem__"):
-        return (source[index] for index in range(len(source)))
-    return iter(source)
 
 
 def _two(item: Any, key: str) -> tuple[Any, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from cktat.attacks import Norm
 from cktat.data import Dataset, load
@@ -64,12 +66,8 @@ def load_subject(
     trust_code: whether a `file.py:function` that the run names may run where this user has not named the same text before;
     it is then shown. Raises CktatError if it may not, or is another text than the run's, if the weights do not fit their
     card or if the data differ."""
-    if pick not in ("best", "last"):
-        raise CktatError(f"weights must be best or last, not {pick!r}")
     config = run.config()
-    if not run.weights(pick).exists():
-        raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
-    weights, card = run.load(pick)
+    module, card = network_of(run, pick, device, trust_code=trust_code)
     if data is None and moved_to is not None:  # named by whoever asks, not by the run
         data = load(moved_to, root or config.root).subset(config.examples)
     code = card.get("code") or {}
@@ -81,10 +79,30 @@ def load_subject(
             hint = "" if root else "; if the data have moved, say where with --data or --root"
             raise CktatError(f"{error}{hint}") from None
     _require_card_of(data, card, moved_to or config.data, run, pick)
-    with recorded(run.weights(pick), code, trust_code):
-        module = build(
-            card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
-        )
+    return Subject(run, pick, module, card, data)
+
+
+def network_of(
+    run: RunFolder,
+    pick: str,
+    device: torch.device,
+    *,
+    body: nn.Module | Callable[..., nn.Module] | None = None,
+    trust_code: bool = False,
+) -> tuple[Normalised, dict[str, Any]]:
+    """The `pick`ed weights of a run as a network in eval mode on the device, and their card; no data are needed.
+
+    body: the architecture, where the run's was an object of another program: a module or a function that makes one. Raises
+    CktatError if there are no such weights, if code may not run (see `load_subject`), or if the weights do not fit.
+    """
+    if pick not in ("best", "last"):
+        raise CktatError(f"weights must be best or last, not {pick!r}")
+    if not run.weights(pick).exists():
+        raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
+    weights, card = run.load(pick)
+    classes, channels = len(card["classes"]), card["channels"]
+    with recorded(run.weights(pick), card.get("code") or {}, trust_code):
+        module = build(body or card["model"], classes=classes, channels=channels, mean=card["mean"], std=card["std"])
     try:
         require_types(module, weights, str(run.weights(pick)))
         module.load_state_dict(weights)
@@ -96,7 +114,7 @@ def load_subject(
         ) from None
     # channels last: a third to a half quicker in fp32 on a CPU
     module = module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Subject(run, pick, module.eval(), card, data)
+    return module.eval(), card
 
 
 def _require_card_of(data: Dataset, card: dict[str, Any], name: str, run: RunFolder, pick: str) -> None:

@@ -10,7 +10,6 @@ from typing import Literal
 
 import torch
 
-from cktat.api.progress import Silent
 from cktat.api.runner import Runner
 from cktat.api.store import Store
 from cktat.data import Dataset, load
@@ -19,6 +18,7 @@ from cktat.evaluation import evaluate, load_subject, measured
 from cktat.grid.graph import Measurement, graph
 from cktat.runs import Busy, RunConfig, Stop, Stopped, code_of, device_of
 from cktat.runs.config import Threat
+from cktat.training import Callback
 from cktat.usercode import blamed, own
 
 BATCH_SIZE = 500
@@ -80,7 +80,7 @@ def _train_or_measure(task: Task, stop: Stop) -> None:
     store = Store(task.store, say=lambda text: None)
     if measurement is None:
         run = graph([task.root], data)[identity]
-        runner = Runner(store, stop, Silent(), lambda text: None)
+        runner = Runner(store, stop, Callback(), lambda text: None)
         runner.train(run.config, data, design=run.design, ensure=True, wait=False)
         return
     folder = store.find(identity)

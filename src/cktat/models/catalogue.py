@@ -15,7 +15,7 @@ from cktat.models.normalised import Normalised
 from cktat.models.preact import preactresnet18, wrn34_10
 from cktat.models.resnet import resnet18, resnet18_wide_map, small
 from cktat.registry import Registry
-from cktat.usercode import handed_over, is_file_function, is_object, load_file_function
+from cktat.usercode import handed_over, is_file_function, is_object, load_file_function, name_of
 
 MODELS: Registry[Callable[..., nn.Module]] = Registry(
     "cktat.models",
@@ -30,15 +30,26 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
 """The networks by name; others come with `MODELS.register`, or by an entry point in the group "cktat.models"."""
 
 
+Body = nn.Module | Callable[..., nn.Module]
+"""A network that takes normalised images, or a function that makes one."""
+
+
 def build(
-    name: str, *, classes: int, channels: int = 3, mean: Sequence[float], std: Sequence[float], seed: int | None = None
+    name: str | Body,
+    *,
+    classes: int,
+    channels: int = 3,
+    mean: Sequence[float],
+    std: Sequence[float],
+    seed: int | None = None,
 ) -> Normalised:
     """The network `name` of `MODELS`, or the one a user's `file.py:function` returns, with its normalisation inside.
 
-    The function is called as function(classes=, channels=) and returns an nn.Module from normalised images [N, C, H, W]
-    to logits [N, classes]; `check` says whether it does once the image size is known. With `seed` the initial weights
-    are drawn on the CPU under that seed, and the global generator stays where it was. Raises CktatError for an unknown
-    name, a function that fails, fewer than 2 classes, no channel, or a `mean` or `std` that does not fit the channels.
+    Instead of a name, a module (of which a copy is taken) or a function. A function is called as function(classes=,
+    channels=) and returns an nn.Module from normalised images [N, C, H, W] to logits [N, classes]; `check` says whether it
+    does once the image size is known. With `seed` the initial weights are drawn on the CPU under that seed, and the global
+    generator stays where it was. Raises CktatError for an unknown name, a function that fails, fewer than 2 classes, no
+    channel, or a `mean` or `std` that does not fit the channels.
     """
     if classes < 2:
         raise CktatError(f"model {name!r} needs at least 2 classes, not {classes}")
@@ -52,13 +63,13 @@ def build(
         return Normalised(_body(name, classes, channels), mean, std)
 
 
-def _body(name: str, classes: int, channels: int) -> nn.Module:
-    if is_object(name):
-        thing = handed_over(name, "model")
-        if isinstance(thing, nn.Module):
-            return copy.deepcopy(thing)
-        body = thing(**fitting(thing, classes=classes, channels=channels))
-        return _checked(body, name)
+def _body(name: str | Body, classes: int, channels: int) -> nn.Module:
+    thing = handed_over(name, "model") if isinstance(name, str) and is_object(name) else name
+    if isinstance(thing, nn.Module):
+        return copy.deepcopy(thing)
+    if callable(thing):
+        return _checked(thing(**fitting(thing, classes=classes, channels=channels)), name_of(thing))
+    assert isinstance(name, str)
     if not is_file_function(name):
         if name not in MODELS:
             raise unknown("model", name, MODELS, hint="or your own, as file.py:function")

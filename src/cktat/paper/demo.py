@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cktat.api import commands as api
-from cktat.runs import RunFolder
+from cktat.api.run import Run
 
 DESIGNS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("standard", {}),
@@ -20,7 +20,7 @@ OPTIONS: dict[str, Any] = {"data": "digits", "model": "small", "epochs": 20, "se
 """Chosen on held-out digits; see docs/decisions.md."""
 
 
-def demo(out: Path, **changes: Any) -> tuple[list[RunFolder], Path]:
+def demo(out: Path, **changes: Any) -> tuple[list[Run], Path]:
     """Trains the designs, attacks them and writes a page on them; returns the runs and the page, which lie in `out`.
 
     changes: of OPTIONS, for a smaller demonstration. The same call goes on where an earlier one stopped.

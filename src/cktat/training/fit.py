@@ -13,10 +13,11 @@ from cktat.runs.files import Card, load_state, save_state, save_weights
 from cktat.runs.folder import RunFolder
 from cktat.runs.schemas import StateKept
 from cktat.runs.stopping import Stop, Stopped
-from cktat.training.loop import Training, Watch
+from cktat.training.callback import Begun, Callback
+from cktat.training.loop import Training
 
 
-def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch: Watch) -> None:
+def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch: Callback) -> None:
     """Trains to the end of the recipe, or until asked to stop; continues from the folder's state if there is one.
 
     After every epoch: last weights, best weights, state and log, each written atomically, in an order in which a kill
@@ -27,14 +28,16 @@ def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch:
     world = training.world
     _resume(training, folder)
     per_epoch = training.batches.steps
-    watch.begin(training.design.name, training.config.recipe.epochs, per_epoch, training.steps)
+    epochs, images = training.config.recipe.epochs, per_epoch * training.batches.batch_size
+    config = training.config.model_dump(mode="json")
+    watch.begin(Begun(training.design.name, folder.path, epochs, per_epoch, training.steps, images, config))
     try:
         while training.steps < training.total_steps:
             epoch, done = divmod(training.steps, per_epoch)
             started = time.perf_counter()
             for batch in training.batches.epoch(epoch, start=done):
                 training.step(batch)
-                watch.step()
+                watch.step(training.steps, training.losses)
                 if training.steps % per_epoch and (reason := world.any(stop.now())):
                     training.seconds += time.perf_counter() - started
                     world.once(partial(_stop, training, folder, reason))

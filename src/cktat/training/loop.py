@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,15 +34,6 @@ class Diverged(CktatError):
 
     exit_code = 1
     shared = True
-
-
-class Watch(Protocol):
-    """Whoever shows progress."""
-
-    def begin(self, name: str, epochs: int, steps: int, done: int) -> None: ...
-    def step(self) -> None: ...
-    def epoch(self, record: dict[str, Any]) -> None: ...
-    def end(self) -> None: ...
 
 
 class Training:
@@ -84,6 +75,8 @@ class Training:
         self.best: tuple[float, ...] = (-1.0,)
         self.sums = torch.zeros(len(design.live), dtype=torch.float64, device=self.device)
         self.seconds = 0.0
+        self.losses: dict[str, Tensor] = {}
+        """Weighted loss of every term at the last step, scalars on the device."""
 
     @property
     def total_steps(self) -> int:
@@ -139,6 +132,7 @@ class Training:
             self.optimiser.step()
         self.loss.follow()
         self.sums += found
+        self.losses = dict(zip(map(str, self.design.live), found, strict=True))
 
     def _set_moment(self) -> None:
         self.loss.moment, self.loss.calls = self.moment, self.steps

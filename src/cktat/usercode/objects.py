@@ -27,20 +27,21 @@ def hand_over(thing: Any, content: str, *, name: str | None = None) -> str:
     return text
 
 
-def hand_over_function(function: Callable[..., Any], say: Callable[[str], None], what: str) -> str:
+def hand_over_function(function: Callable[..., Any], say: Callable[[str], None], what: str, instead: Any = None) -> str:
     """The same for a function, by the text that defines it. What cannot be identified gets a name of its own, and `say` is
-    told that nothing made with it can be found or resumed by another process. what: "augment", say."""
+    told that nothing made with it can be found or resumed by another process. what: "augment", say. instead: what the text
+    is to stand for, None for the function itself."""
     for text, there in _things.items():
         if there is function:
             return text
     content = content_of(function)
     if content is None:
         say(
-            f"{what} is {name_of(function)}, which has no text of its own to be known by: this run cannot be resumed or found "
-            f"again by another process. A function that `def` makes outside of any other can"
+            f"{what} is a {name_of(function)} that cannot be told from others by its text, so another process can neither find "
+            f"nor resume what is made with it; a function made by def, outside of any other function, can be"
         )
         content = secrets.token_hex(16)
-    return hand_over(function, content)
+    return hand_over(instead or function, content, name=name_of(function))
 
 
 def handed_over(text: str, what: str) -> Any:
@@ -65,6 +66,11 @@ def is_own(text: object) -> bool:
 def is_object(text: object) -> bool:
     """Whether a text stands for an object that was handed over."""
     return isinstance(text, str) and text.startswith(PREFIX)
+
+
+def named_object(text: str) -> str:
+    """The name in the text that stands for an object."""
+    return text.removeprefix(PREFIX).rpartition("@")[0]
 
 
 def name_of(thing: Any) -> str:

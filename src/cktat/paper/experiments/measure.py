@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cktat.api.progress import Silent
 from cktat.attacks import Attack, named
 from cktat.models import Normalised, build
 from cktat.paper.theory import MultiView, Samples, correlations
 from cktat.runs import Kept, RunFolder, parse, read_bytes, sealed, unsealed
+from cktat.training import Callback
 from cktat.usercode import recorded
 
 PROBES = {"only": 600, "single": 300, "multi": 300}
@@ -112,7 +112,7 @@ class LookKept(Kept):
     epoch: int
 
 
-class Watch(Silent):
+class Watch(Callback):
     """Follows one run: after every epoch a line in its folder of what `look` says of the weights that were just saved."""
 
     def __init__(self, look: Callable[[Normalised], dict[str, Any]], folder: RunFolder) -> None:

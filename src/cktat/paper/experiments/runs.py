@@ -14,7 +14,6 @@ from typing import Any
 import torch
 
 from cktat.api.configure import configure
-from cktat.api.progress import Silent
 from cktat.api.runner import Runner, identity_of
 from cktat.api.store import Store
 from cktat.designs import make
@@ -22,6 +21,7 @@ from cktat.errors import CktatError
 from cktat.grid.comparison import Entry
 from cktat.paper.experiments.setting import CLEAN, Condition, Setting
 from cktat.runs import RunFolder, Stop
+from cktat.training import Callback
 
 Record = dict[str, Any]
 
@@ -51,7 +51,7 @@ def tasks(setting: Setting, out: Path) -> list[Task]:
     ]
 
 
-def trained(task: Task, watch: Callable[[RunFolder], Silent]) -> RunFolder:
+def trained(task: Task, watch: Callable[[RunFolder], Callback]) -> RunFolder:
     """The finished run in out/runs. watch: what follows it while it is trained, made from its folder."""
     entry, setting, condition = Entry.read(task.design), task.setting, task.condition
     config, dataset = configure(
