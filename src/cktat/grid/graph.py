@@ -16,10 +16,10 @@ from cktat.runs.config import Threat
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is measured of a run: its `pick`ed weights, clean and under attacks, on the first `images` test images (None:
+    """What is measured of a run: its `weights`, clean and under attacks, on the first `images` test images (None:
     all of them)."""
 
-    pick: str
+    weights: str
     attacks: tuple[str, ...]
     images: int | None = None
 

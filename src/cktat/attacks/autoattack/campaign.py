@@ -19,7 +19,7 @@ Mode = Literal["exact", "packed"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class CampaignEntry:
     """Work that is done: images [m] (int64) need no more of `stage`; broken [b] of them fell, to x_adv [b, C, H, W]."""
 
     stage: str
@@ -78,8 +78,8 @@ class Campaign:
         seed: int,
         mode: Mode = "exact",
         quick: Model | None = None,
-        done: Sequence[Entry] = (),
-        keep: Callable[[Entry], None] = lambda entry: None,
+        done: Sequence[CampaignEntry] = (),
+        keep: Callable[[CampaignEntry], None] = lambda entry: None,
         watch: Callable[[Standing], None] = lambda standing: None,
         flush_every: float = 10.0,
     ) -> None:
@@ -90,7 +90,7 @@ class Campaign:
         self.x, self.y = x.detach().float().cpu(), y.cpu()
         weights = getattr(model, "parameters", lambda: iter(()))()
         self.device = next((weight.device for weight in weights), x.device)
-        self.entries: dict[str, list[Entry]] = {}
+        self.entries: dict[str, list[CampaignEntry]] = {}
         for entry in done:
             self.entries.setdefault(entry.stage, []).append(entry)
         self.robust = torch.ones(len(x), dtype=torch.bool)
@@ -142,7 +142,7 @@ class Campaign:
         if verdict not in self.entries:
             left = self.robust.nonzero().flatten()
             fallen = self._searched(search, left, classes, later)
-            self._note(Entry(verdict, left, *self._confirmed(left, fallen)))
+            self._note(CampaignEntry(verdict, left, *self._confirmed(left, fallen)))
         ball = Ball(search.eps, norm=search.norm)
         for entry in self.entries[verdict]:
             self.robust[entry.broken] = False
@@ -230,13 +230,13 @@ class Campaign:
             where.append(moved.cpu()[wrong])
         return torch.cat(broken), torch.cat(where)
 
-    def _note(self, entry: Entry) -> None:
+    def _note(self, entry: CampaignEntry) -> None:
         self.entries.setdefault(entry.stage, []).append(entry)
         self.keep(entry)
 
 
-def _entry(stage: str, gathered: Sequence[Rows]) -> Entry:
-    return Entry(
+def _entry(stage: str, gathered: Sequence[Rows]) -> CampaignEntry:
+    return CampaignEntry(
         stage,
         torch.cat([rows.image for rows in gathered]).cpu(),
         torch.cat([rows.image[rows.broken] for rows in gathered]).cpu(),

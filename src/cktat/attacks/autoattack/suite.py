@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cktat.attacks.attack import check_batch, check_names
 from cktat.attacks.autoattack.apgd import Apgd, Loss
-from cktat.attacks.autoattack.campaign import Campaign, Entry, Mode, Outcome, Standing
+from cktat.attacks.autoattack.campaign import Campaign, CampaignEntry, Mode, Outcome, Standing
 from cktat.attacks.autoattack.fab import Fab
 from cktat.attacks.autoattack.search import Search
 from cktat.attacks.autoattack.square import Square
@@ -64,8 +64,8 @@ def autoattack(
     batch_size: int = 250,
     seed: int = 0,
     quick: Model | None = None,
-    done: Sequence[Entry] = (),
-    keep: Callable[[Entry], None] = lambda entry: None,
+    done: Sequence[CampaignEntry] = (),
+    keep: Callable[[CampaignEntry], None] = lambda entry: None,
     watch: Callable[[Standing], None] = lambda standing: None,
 ) -> Outcome:
     """Attacks images x [N, C, H, W] in [0, 1] with labels y [N] by each of `attacks` in turn.
