@@ -150,9 +150,9 @@ class Runner:
             if made is not None:
                 self._check(theirs, data, made, tried)
                 continue
-            before = self.store.imported(theirs.design)
-            model = before.config().model
-            if by_content(model, before.read().get("code", {})) != by_content(theirs.model):
+            imported = self.store.imported(theirs.design)
+            model = imported.config().model
+            if by_content(model, imported.read().get("code", {})) != by_content(theirs.model):
                 was = "as its text was" if absolute(model) == absolute(theirs.model) else ""
                 raise CktatError(
                     f"{theirs.design} is of model {model!r}{was and f' {was}'}, and {network} is {theirs.model!r}"

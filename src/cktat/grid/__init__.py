@@ -2,11 +2,11 @@
 
 from cktat.grid.evidence import BEST_AND_LAST, Evidence, about, export, results
 from cktat.grid.execute import GridOutcome
-from cktat.grid.graph import Asked, Measurement, Run
+from cktat.grid.graph import Asked, GridRun, Measurement
 from cktat.grid.grid import Grid, configured
 from cktat.grid.nearest import unmeasured
 
 __all__ = [
-    "BEST_AND_LAST", "Asked", "Evidence", "Grid", "GridOutcome", "Measurement", "Run", "about", "configured", "export",
-    "results", "unmeasured",
+    "BEST_AND_LAST", "Asked", "Evidence", "Grid", "GridOutcome", "GridRun", "Measurement", "about", "configured",
+    "export", "results", "unmeasured",
 ]  # fmt: skip

@@ -37,7 +37,7 @@ def unmeasured(grid: Grid) -> tuple[int, str]:
         if _what((about := evidence.about(identity))["config"]["design"], about["config"].get("set", {})) in wanted
     }
     alike = {identity: about for identity, about in known.items() if about["config"].get("model") in models}
-    ways = [changes for one in missing if (changes := _nearest(grid, evidence, one, known)) is not None]
+    ways = [found for one in missing if (found := _nearest(grid, evidence, one, known)) is not None]
     why = "; ".join(Counter(ways).most_common(1)[0][0][:3]) if ways else ""
     if matched:
         return matched, f"{matched} of {len(grid.asked)} runs are measured" + (f"; others: {why}" if why else "")
