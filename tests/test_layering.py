@@ -30,7 +30,7 @@ LAYERS = [
     {"cli"},
 ]
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
-BASE = {"errors", "registry", "seeds"}
+BASE = {"errors", "numeric", "registry", "seeds"}
 """Modules that all may import and that import nothing of this package."""
 
 NEVER = {("training", "designs"), ("data", "labels"), ("data", "attacks"), ("data", "models")} | {
@@ -316,7 +316,10 @@ def names_of_methods(text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", [path for path in FILES if package(name_of(path)) in ALIKE], ids=name_of)
 def test_no_method_is_named_where_all_are_treated_alike(path: Path) -> None:
-    assert names_of_methods(path.read_text(encoding="utf-8")) == []
+    found = names_of_methods(path.read_text(encoding="utf-8"))
+    if name_of(path) == "attacks.autoattack.suite":
+        found = [line for line in found if not line.endswith(": standard")]  # its authors call a version of it so
+    assert found == []
 
 
 def test_there_is_something_to_read() -> None:
