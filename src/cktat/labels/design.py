@@ -14,6 +14,7 @@ from cktat.labels.labels import TrueLabel, y
 from cktat.labels.networks import Average, Frozen, Learner
 from cktat.labels.outputs import Cell, Label, Network, Output, Outputs, View
 from cktat.labels.scalars import Calibrated, growing, require_number, settled
+from cktat.labels.sentence import sentence
 from cktat.labels.terms import Term
 from cktat.labels.views import Adversarial, Extrapolated, clean, here
 from cktat.labels.walk import rebuild, walk
@@ -147,6 +148,10 @@ class Design:
         return tuple(
             dict.fromkeys(p.name for p in walk((self.terms, self.deploy), into=_inside) if isinstance(p, Calibrated))
         )
+
+    def __str__(self) -> str:
+        """Its loss as a sentence, such as "S(x):y + 6 S(x'):S(x)"."""
+        return sentence(self.live)
 
     def settle(self, **values: float) -> Design:
         """The design with calibrated values filled in. Raises CktatError for a name it has not left open."""

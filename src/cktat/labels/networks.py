@@ -42,6 +42,8 @@ class Learner(Network):
 
     def __post_init__(self) -> None:
         _require_pick(self.pick, self.letter)
+        if self.start is not None and not isinstance(self.start, Learner):
+            _require_design(self.start, f"learner {self.letter} must start from None, a learner,")
         require_positive(self.start_tau, f"start_tau of learner {self.letter}")
         require_positive(self.lr_factor, f"lr_factor of learner {self.letter}")
         if self.weight_decay is not None:
@@ -65,6 +67,7 @@ class Frozen(Network):
 
     def __post_init__(self) -> None:
         _require_pick(self.pick, self.letter)
+        _require_design(self.of, f"network {self.letter} must be of")
 
 
 @dataclass(frozen=True)
@@ -119,3 +122,8 @@ def mix(a: Label | Network, b: Label | Network, share: Number) -> Mixture | Netw
 def _require_pick(pick: str, letter: str) -> None:
     if pick not in ("best", "last"):
         raise CktatError(f"network {letter}: pick must be 'best' or 'last', not {pick!r}")
+
+
+def _require_design(given: object, must: str) -> None:
+    if not isinstance(given, str) and not hasattr(given, "adversarial"):
+        raise CktatError(f"{must} a design or the name of one, not {given!r}")
