@@ -28,7 +28,7 @@ def _term(term: Term) -> str:
 
 
 def _output(output: Output) -> str:
-    tau = "" if output.tau == 1.0 else f"^{_factor(output.tau)}"
+    tau = "" if output.tau == 1.0 else f"^{_power(output.tau)}"
     return f"{output.network.letter}{tau}({output.view})"
 
 
