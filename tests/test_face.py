@@ -66,7 +66,7 @@ def test_a_name_that_is_not_there_is_an_attribute_error_with_the_nearest() -> No
     with pytest.raises(AttributeError, match="module 'cktat' has no attribute 'trian'") as caught:
         cktat.trian  # type: ignore[attr-defined]  # noqa: B018
     assert (caught.value.name, caught.value.obj) == ("trian", cktat)  # from these Python finds "did you mean 'train'"
-    assert not hasattr(cktat, "cli")
+    assert not hasattr(cktat, "no_such")
 
 
 def test_the_package_says_that_it_has_types() -> None:

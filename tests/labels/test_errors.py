@@ -99,8 +99,6 @@ BATCHES: dict[str, tuple[Callable[[], Any], str]] = {
     "float labels": (lambda: Outputs(LOGITS, Y.float(), 3), "tensor of int64, not \\[4\\] of torch.float32"),
     "labels in a column": (lambda: Outputs(LOGITS, Y[:, None], 3), "not \\[4, 1\\] of torch.int64"),
     "labels in a list": (lambda: Outputs(LOGITS, Y.tolist(), 3), "not a list"),
-    "labels of other data": (lambda: Outputs(LOGITS, Y + 1, 3), "labels reach from 1 to 3, but the classes are 0 to 2"),
-    "negative labels": (lambda: Outputs(LOGITS, Y - 1, 3), "labels reach from -1 to 1, but"),
 }  # fmt: skip
 
 
