@@ -110,7 +110,7 @@ class Apgd:
     poolable = True
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
+        if self.loss not in get_args(Loss):
             raise unknown("loss of APGD", self.loss, get_args(Loss))
 
     @property

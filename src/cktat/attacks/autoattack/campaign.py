@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch import Tensor
 from cktat.attacks.attack import check_seed
 from cktat.attacks.autoattack.search import Rows, Search, pursue
 from cktat.attacks.ball import Ball
-from cktat.attacks.network import Model, answer, attacked, logits_of, require_alone
+from cktat.attacks.network import Model, answer, attacked, logits_of, require_alone, weights_of
 
 Mode = Literal["exact", "packed"]
 
@@ -75,7 +75,7 @@ class Campaign:
         y: Tensor,
         *,
         batch_size: int,
-        seed: int,
+        seed: SupportsIndex,
         mode: Mode = "exact",
         quick: Model | None = None,
         done: Sequence[CampaignEntry] = (),
@@ -83,13 +83,11 @@ class Campaign:
         watch: Callable[[Standing], None] = lambda standing: None,
         flush_every: float = 10.0,
     ) -> None:
-        check_seed(seed)
         self.given, self.quick = model, model if quick is None else quick
-        self.batch_size, self.seed, self.mode = batch_size, seed, mode
+        self.batch_size, self.seed, self.mode = batch_size, check_seed(seed), mode
         self.keep, self.watch, self.flush_every = keep, watch, flush_every
         self.x, self.y = x.detach().float().cpu(), y.cpu()
-        weights = getattr(model, "parameters", lambda: iter(()))()
-        self.device = next((weight.device for weight in weights), x.device)
+        self.device = next((weight.device for weight in weights_of(model)), x.device)
         self.entries: dict[str, list[CampaignEntry]] = {}
         for entry in done:
             self.entries.setdefault(entry.stage, []).append(entry)
