@@ -14,7 +14,7 @@ from torch import nn
 
 from cktat.api.store import Store
 from cktat.designs import make
-from cktat.evaluation.rows import PICKS, current_rows
+from cktat.evaluation.rows import BEST_AND_LAST, current_rows
 from cktat.evaluation.subject import network_of
 from cktat.labels import Design
 from cktat.runs import RunFolder
@@ -91,7 +91,7 @@ class Run(RunFolder):
 
     def results(self) -> list[dict[str, Any]]:
         """What was measured of its weights, one flat dictionary a result, see `cktat.results`."""
-        return [row.flat() for weights in PICKS for row in current_rows(self, weights)]
+        return [row.flat() for weights in BEST_AND_LAST for row in current_rows(self, weights)]
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sized
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -87,7 +87,7 @@ def _collected(part: Any, key: str) -> tuple[Tensor, list[int]]:
         return torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches]).tolist()
     images, labels = [], []
     by_index = hasattr(source, "__len__") and hasattr(source, "__getitem__")
-    items = (source[index] for index in range(len(source))) if by_index else iter(source)
+    items: Iterable[Any] = map(source.__getitem__, range(len(cast(Sized, source)))) if by_index else source
     for image, label in map(lambda item: _two(item, key), items):
         images.append(_tensor(image, key))
         labels.append(int(label))

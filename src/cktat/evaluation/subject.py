@@ -22,7 +22,7 @@ class Subject:
     """A network under evaluation, its card, the run it is of and its data."""
 
     run: RunFolder
-    pick: str
+    weights: str
     module: Normalised
     card: dict[str, Any]
     data: Dataset
@@ -43,7 +43,7 @@ class Subject:
         return {
             "run": self.card["run"],
             "design": self.card["design"],
-            "weights": self.pick,
+            "weights": self.weights,
             "weights_sha256": self.card["weights_sha256"],
             "epoch": self.card["epoch"],
             "data": self.card["data"],
@@ -52,7 +52,7 @@ class Subject:
 
 def load_subject(
     run: RunFolder,
-    pick: str,
+    weights: str,
     root: str | None,
     device: torch.device,
     data: Dataset | None = None,
@@ -60,14 +60,14 @@ def load_subject(
     moved_to: str | None = None,
     trust_code: bool = False,
 ) -> Subject:
-    """The `pick`ed weights of a run, on the device. data: the run's data set, if it is loaded already; moved_to: what names
+    """The `weights` of a run, on the device. data: the run's data set, if it is loaded already; moved_to: what names
     it now, None for what named it in training.
 
     trust_code: whether a `file.py:function` that the run names may run where this user has not named the same text before;
     it is then shown. Raises CktatError if it may not, or is another text than the run's, if the weights do not fit their
     card or if the data differ."""
     config = run.config()
-    module, card = network_of(run, pick, device, trust_code=trust_code)
+    module, card = network_of(run, weights, device, trust_code=trust_code)
     if data is None and moved_to is not None:  # named by whoever asks, not by the run
         data = load(moved_to, root or config.root).subset(config.examples)
     code = card.get("code") or {}
@@ -78,38 +78,38 @@ def load_subject(
         except CktatError as error:
             hint = "" if root else "; if the data have moved, say where with --data or --root"
             raise CktatError(f"{error}{hint}") from None
-    _require_card_of(data, card, moved_to or config.data, run, pick)
-    return Subject(run, pick, module, card, data)
+    _require_card_of(data, card, moved_to or config.data, run, weights)
+    return Subject(run, weights, module, card, data)
 
 
 def network_of(
     run: RunFolder,
-    pick: str,
+    weights: str,
     device: torch.device,
     *,
     body: nn.Module | Callable[..., nn.Module] | None = None,
     trust_code: bool = False,
 ) -> tuple[Normalised, dict[str, Any]]:
-    """The `pick`ed weights of a run as a network in eval mode on the device, and their card; no data are needed.
+    """The `weights` of a run as a network in eval mode on the device, and their card; no data are needed.
 
     body: the architecture, where the run's was an object of another program: a module or a function that makes one. Raises
     CktatError if there are no such weights, if code may not run (see `load_subject`), or if the weights do not fit.
     """
-    if pick not in ("best", "last"):
-        raise CktatError(f"weights must be best or last, not {pick!r}")
-    if not run.weights(pick).exists():
-        raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
-    weights, card = run.load(pick)
+    if weights not in ("best", "last"):
+        raise CktatError(f"weights must be best or last, not {weights!r}")
+    if not run.weights(weights).exists():
+        raise CktatError(f"{run.path} has no {weights} weights yet: no epoch of it is finished")
+    tensors, card = run.load(weights)
     classes, channels = len(card["classes"]), card["channels"]
-    with recorded(run.weights(pick), card.get("code") or {}, trust_code):
+    with recorded(run.weights(weights), card.get("code") or {}, trust_code):
         module = build(body or card["model"], classes=classes, channels=channels, mean=card["mean"], std=card["std"])
     try:
-        require_types(module, weights, str(run.weights(pick)))
-        module.load_state_dict(weights)
+        require_types(module, tensors, str(run.weights(weights)))
+        module.load_state_dict(tensors)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise CktatError(
-            f"{run.weights(pick)} does not fit the network {card['model']} with {len(card['classes'])} classes that its "
+            f"{run.weights(weights)} does not fit the network {card['model']} with {len(card['classes'])} classes that its "
             f"card names: {lines[min(1, len(lines) - 1)]}"
         ) from None
     # channels last: a third to a half quicker in fp32 on a CPU
@@ -117,7 +117,7 @@ def network_of(
     return module.eval(), card
 
 
-def _require_card_of(data: Dataset, card: dict[str, Any], name: str, run: RunFolder, pick: str) -> None:
+def _require_card_of(data: Dataset, card: dict[str, Any], name: str, run: RunFolder, weights: str) -> None:
     """Raises CktatError unless these are the data that the card speaks of."""
     if data.fingerprint != (known := card["data"]["fingerprint"]):
         raise CktatError(
@@ -127,5 +127,5 @@ def _require_card_of(data: Dataset, card: dict[str, Any], name: str, run: RunFol
     for key, ours in (("channels", data.channels), ("size", list(data.size)), ("classes", list(data.classes))):
         if card[key] != ours:
             raise CktatError(
-                f"{run.weights(pick)}: its card says {key} {short(card[key])}, data {name!r} have {short(ours)}"
+                f"{run.weights(weights)}: its card says {key} {short(card[key])}, data {name!r} have {short(ours)}"
             )
