@@ -6,7 +6,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,14 @@ import torch
 from hypothesis import HealthCheck, settings
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from cktat.api import Runner, Store, configure
 from cktat.errors import CktatError
 from cktat.labels import Design
 from cktat.pages.figures import COLOURS
 from cktat.runs import RunFolder, World, sealed
+from cktat.training import Begun, Callback
 
 # No test depends on how busy the machine is.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -111,7 +113,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     return Tiny(folder, str(folder / "tiny.npz"), f"{folder / 'tiny.py'}:data", str(folder / "tiny.py"))
 
 
-class Steps:
+class Steps(Callback):
     """Stands for both the stop and the watch of a training: counts its steps and asks to stop after `until` of them.
 
     begun: (design, steps done before) of every training that began, those of teachers included. at_step: is called with
@@ -126,16 +128,12 @@ class Steps:
     def now(self) -> str | None:
         return "enough" if self.until is not None and self.taken >= self.until else None
 
-    def begin(self, name: str, epochs: int, steps: int, done: int) -> None:
-        self.begun.append((name, done))
+    def begin(self, run: Begun) -> None:
+        self.begun.append((run.design, run.done))
 
-    def step(self) -> None:
+    def step(self, step: int, losses: Mapping[str, Tensor]) -> None:
         self.taken += 1
         self.at_step(self.taken)
-
-    def epoch(self, record: dict[str, Any]) -> None: ...
-
-    def end(self) -> None: ...
 
 
 class Runs:

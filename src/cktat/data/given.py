@@ -87,7 +87,7 @@ def _collected(part: Any, key: str) -> tuple[Tensor, list[int]]:
         return torch.cat([images for images, _ in batches]), torch.cat([labels for _, labels in batches]).tolist()
     images, labels = [], []
     by_index = hasattr(source, "__len__") and hasattr(source, "__getitem__")
-    items: Iterable[Any] = map(source.__getitem__, range(len(cast(Sized, source)))) if by_index else source
+    items: Any = map(source.__getitem__, range(len(cast(Sized, source)))) if by_index else source
     for image, label in map(lambda item: _two(item, key), items):
         images.append(_tensor(image, key))
         labels.append(int(label))
