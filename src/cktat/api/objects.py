@@ -22,11 +22,11 @@ from cktat.labels import Design, Learner
 from cktat.labels.walk import canonical
 from cktat.models import Normalised, check
 from cktat.runs import RunFolder, commit, digest, save_weights, versions
+from cktat.runs.processes import Say
 from cktat.training import Callback
 from cktat.usercode import content_of, hand_over, hand_over_function, handed_over, is_object, name_of
 
 FUNCTIONS = ("augment", "schedule")
-Say = Callable[[str], None]
 
 
 class AsModule(nn.Module):

@@ -15,11 +15,11 @@ from cktat.labels import Design, Learner, Moment, Network, value
 from cktat.training.team import cool, generation, load_weights
 
 Modules = Mapping[str, nn.Module]
-Start = nn.Module | Modules | Literal[False] | None
+StartGiven = nn.Module | Modules | Literal[False] | None
 
 
 def networks_of(
-    design: Design, model: nn.Module | None, learners: Modules, teachers: Modules, start: Start
+    design: Design, model: nn.Module | None, learners: Modules, teachers: Modules, start: StartGiven
 ) -> dict[Network, nn.Module]:
     """The learners and teachers of a design, from modules by letter; see `AdversarialLoss` for what each argument is.
 
@@ -80,7 +80,7 @@ def _teachers(design: Design, given: Mapping[str, nn.Module]) -> dict[Network, n
 def _start(
     design: Design,
     modules: Mapping[Network, nn.Module],
-    start: Start,
+    start: StartGiven,
 ) -> None:
     """Gives learners the weights that the design has them start with."""
     wanting = [one for one in design.learners if one.start is not None and not isinstance(one.start, Learner)]

@@ -16,7 +16,7 @@ from cktat.labels import Design, Moment, Outputs
 from cktat.labels.design import read_by_schedules
 from cktat.models import Normalised
 from cktat.runs import Threat, checked
-from cktat.training.given import Start, check_batch, check_values, networks_of
+from cktat.training.given import StartGiven, check_batch, check_values, networks_of
 from cktat.training.starts import Starts
 from cktat.training.team import Team
 from cktat.training.views import Known, Views, build_views
@@ -71,7 +71,7 @@ class AdversarialLoss:
         *,
         learners: Mapping[str, nn.Module] | None = None,
         teachers: Mapping[str, nn.Module] | None = None,
-        start: Start = None,
+        start: StartGiven = None,
         eps: float,
         step: float | None = None,
         steps: int = 10,
