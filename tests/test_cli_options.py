@@ -50,7 +50,14 @@ def test_every_option_of_train_reaches_it(asked, tmp_path: Path) -> None:
     words = [part for key, value in TRAIN.items() for part in (f"--{key.replace('_', '-')}", value)]
     (design,), named = asked("train", "trades", *words, "--resume", "--compile", "--set", "beta=2", "--out", "here")
     assert design == "trades"
-    wanted = TRAIN | {"resume": True, "compile": True, "set": {"beta": 2}, "out": Path("here")}
+    wanted = TRAIN | {
+        "eps": 8 / 255,
+        "step": 2 / 255,
+        "resume": True,
+        "compile": True,
+        "set": {"beta": 2},
+        "out": Path("here"),
+    }
     assert {key: named[key] for key in wanted} == wanted
 
 

@@ -38,6 +38,8 @@ OTHER = {
     "recipe.epochs": 4,
     "recipe.batch_size": 9,
     "recipe.lr": 0.11,
+    "recipe.optimiser": "adamw",
+    "recipe.optimiser_args": {"eps": 1e-6},
     "recipe.momentum": 0.8,
     "recipe.nesterov": False,
     "recipe.weight_decay": 1e-4,

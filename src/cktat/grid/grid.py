@@ -18,7 +18,7 @@ from cktat.grid.execute import Outcome, execute
 from cktat.grid.graph import Asked, Measurement, graph
 from cktat.grid.tasks import Key, Task
 from cktat.runs import RunConfig
-from cktat.runs.config import Threat
+from cktat.schema import Threat
 
 
 class Grid:

@@ -18,7 +18,7 @@ from cktat.errors import CktatError, one_line
 from cktat.evaluation import evaluate, load_subject, measured
 from cktat.grid.graph import Measurement, graph
 from cktat.runs import Busy, RunConfig, Stop, Stopped, code_of, device_of
-from cktat.runs.config import Threat
+from cktat.schema import Threat
 from cktat.usercode import blamed, own
 
 BATCH_SIZE = 500

@@ -15,10 +15,11 @@ from cktat.attacks import Ball
 from cktat.data import Batch, Batches, Dataset
 from cktat.errors import CktatError
 from cktat.labels import Design, Moment, Outputs
-from cktat.runs.config import RunConfig
 from cktat.runs.processes import World
+from cktat.schema import RunConfig
 from cktat.seeds import derive
 from cktat.training.awp import perturbed
+from cktat.training.optimiser import optimiser_of
 from cktat.training.rounded import rounded
 from cktat.training.schedule import lr_factor
 from cktat.training.score import held_out_accuracy, not_finite
@@ -76,9 +77,7 @@ class Training:
             }
             for learner in design.learners
         ]
-        self.optimiser = torch.optim.SGD(
-            groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=recipe.nesterov and recipe.momentum > 0, fused=True
-        )
+        self.optimiser = optimiser_of(recipe, groups)
         count = config.held_out or max(200, len(data.train) // 10)
         self.held_out = data.held_out.first(min(count, len(data.held_out))).to(self.device)
         self.steps = 0

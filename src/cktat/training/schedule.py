@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from cktat.runs.config import Recipe
+from cktat.schema import Recipe
 
 
 def lr_factor(recipe: Recipe, epoch: float) -> float:

@@ -15,15 +15,20 @@ from cktat.errors import CktatError
 from cktat.paper.tables.declared import TABLES, Row, Table
 from cktat.paper.tables.filled import Cell, Filled
 from cktat.runs import Kept, read_sealed, write_sealed
+from cktat.schema import OPTIONS
 
 Count = Annotated[int, Field(ge=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # JSON has lists only
 
 KIND = "what was asked for of a table"
 
-SETTINGS = (
-    "data", "model", "recipe", "epochs", "batch_size", "lr", "examples", "precision", "test_images", "aa_images",
-)  # fmt: skip
+PLACE = ("root", "threads", "device", "compile")
+"""Options of a run that change no number on purpose: where data lie and who computes."""
+
+RUN_SETTINGS = tuple(name for name in OPTIONS if name not in (*PLACE, "design", "set", "seed"))
+"""Options of a run that all rows of a table have in common; the others are a row's own."""
+
+SETTINGS = (*RUN_SETTINGS, "test_images", "aa_images")
 """What the numbers of one table have in common. Its rows, columns and seeds may grow from one command to the next."""
 
 
@@ -47,6 +52,10 @@ class TableKept(Kept):
     test_images: Count | None = None
     aa_images: Count | None = None
     failures: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    def setting(self, name: str) -> Any:
+        """One of SETTINGS as it was asked for, None where it was not; those without a field here are kept beside them."""
+        return getattr(self, name, None)
 
     def with_failures(self, filled: Filled) -> Filled:
         """The same table, with what is known of cells that neither were measured nor failed anew."""
@@ -115,14 +124,15 @@ def settled(there: Mapping[str, TableKept], given: Mapping[str, Any], *, firm: b
     """
     found = dict(given)
     for name in (*SETTINGS, "attacks", "seeds"):
-        values = {table: getattr(kept, name) for table, kept in there.items()}
+        values = {table: kept.setting(name) for table, kept in there.items()}
         if not values:
             continue
+        first = next(iter(values.values()))
         if given.get(name) is None:
-            if len(set(values.values())) > 1:
+            if any(value != first for value in values.values()):
                 said = ", ".join(f"{value} in {table}" for table, value in values.items())
                 raise CktatError(f"the tables there differ in {_words(name)} ({said}); ask for one of them, or give it")
-            found[name] = next(iter(values.values()))
+            found[name] = first
     if firm and (different := differing(there, found)):
         raise CktatError(different)
     return found
@@ -131,10 +141,10 @@ def settled(there: Mapping[str, TableKept], given: Mapping[str, Any], *, firm: b
 def differing(there: Mapping[str, TableKept], asked: Mapping[str, Any]) -> str:
     """The settings of tables that differ from what is asked, in words; "" for none."""
     found = dict.fromkeys(
-        f"{_words(name)} {_text(getattr(kept, name))} there, {_text(asked[name])} asked"
+        f"{_words(name)} {_text(kept.setting(name))} there, {_text(asked[name])} asked"
         for kept in there.values()
         for name in SETTINGS
-        if asked.get(name) is not None and asked[name] != getattr(kept, name)
+        if asked.get(name) is not None and asked[name] != kept.setting(name)
     )
     return "; ".join(found)
 
