@@ -112,7 +112,7 @@ def _models() -> Iterable[str]:
 def _runs() -> Iterable[str]:
     from cktat.api.store import Store
 
-    return (run.path.name for run, _ in Store(None).records())
+    return (run.path.name for run in Store(None).runs())
 
 
 NAMES: dict[str, Callable[[], Iterable[str]]] = {

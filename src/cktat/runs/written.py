@@ -120,7 +120,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
     try:
-        same = plain(text) == text
+        same = text.isprintable() and plain(text) == text  # a break of lines would be folded to a space
     except ValueError:
         same = False
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if same else '"')

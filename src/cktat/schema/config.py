@@ -60,11 +60,12 @@ class Recipe(BaseModel):
     def _as_tuples(cls, points: Any) -> Any:
         """JSON and YAML have lists only; the command line has text, such as 0.5:0.1,0.75:0.01."""
         if isinstance(points, str):
-            points = [point.split(":") for point in points.split(",")]
             try:
-                points = [[float(number) for number in point] for point in points]
+                points = [[float(number) for number in point.split(":", 1)] for point in points.split(",")]
             except ValueError:
-                raise ValueError("write SHARE:FACTOR, several separated by commas, such as 0.5:0.1,0.75:0.01") from None
+                points = [[]]
+            if any(len(point) != 2 for point in points):
+                raise ValueError("points are a share and a factor each, such as 0.5:0.1,0.75:0.01")
         if not isinstance(points, list):
             return points
         return tuple(tuple(point) if isinstance(point, list) else point for point in points)

@@ -14,7 +14,7 @@ from cktat.schema import Recipe
 
 OPTIMISERS: dict[str, Callable[..., Optimizer]] = {
     name.lower(): found
-    for name, found in vars(torch.optim).items()
+    for name, found in sorted(vars(torch.optim).items())
     if inspect.isclass(found) and issubclass(found, Optimizer) and name not in ("Optimizer", "LBFGS", "SparseAdam")
 }
 """By the class's name in lower case. LBFGS asks for the loss again within a step, and SparseAdam for sparse gradients."""
