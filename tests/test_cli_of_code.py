@@ -154,7 +154,7 @@ def test_the_same_weights_with_other_data_are_another_network(network, cktat, ti
     assert len(Store(tmp_path / "runs").runs()) == 2
 
 
-def test_training_with_an_edited_design_model_or_data_is_another_run(cktat, tiny, tmp_path) -> None:
+def test_training_with_an_edited_design_model_data_or_optimiser_is_another_run(cktat, tiny, tmp_path) -> None:
     model = Path(tiny.file).read_text()
     data = (
         "import dataclasses\nfrom cktat.data import load\n"
@@ -165,11 +165,14 @@ def test_training_with_an_edited_design_model_or_data_is_another_run(cktat, tiny
         "def mine():\n    S = Learner('S')\n    return Design('Mine', (Term(S(clean), y, Schedule(weight, 'w')),))\n"
     )
     weights = "def weight(moment): return 1.0\n"
+    optimiser = "import torch\ndef own(groups): return torch.optim.Adam(groups, eps=1e-6)\n"
+    names = ["--data", "d.py:data", "--model", "m.py:net", "--optimiser", "o.py:own"]
 
     def run(**edited: str) -> str:
-        for name, text in ({"m": model, "d": data, "mine": design, "weights": weights} | edited).items():
+        texts = {"m": model, "d": data, "mine": design, "weights": weights, "o": optimiser} | edited
+        for name, text in texts.items():
             (tmp_path / f"{name}.py").write_text(text)
-        done = cktat("train", "mine.py:mine", *tiny.flags, "--data", "d.py:data", "--model", "m.py:net", "--epochs", 1)
+        done = cktat("train", "mine.py:mine", *tiny.flags, *names, "--epochs", 1)
         assert done.code == 0, done
         return done.out.splitlines()[-1]
 
@@ -178,9 +181,12 @@ def test_training_with_an_edited_design_model_or_data_is_another_run(cktat, tiny
         run(m=model.replace("nn.ReLU", "nn.SiLU")),
         run(d=data.replace("0.5", "0.4")),
         run(weights=weights.replace("1.0", "0.5")),
+        run(o=optimiser.replace("1e-6", "1e-4")),
     }
-    assert len(others) == 3 and first not in others
+    assert len(others) == 4 and first not in others
     assert run() == first
+    there = RunFolder(Path(first.removeprefix("run: "))).read()
+    assert there["config"]["recipe"]["optimiser"] == f"{tmp_path}/o.py:own" in there["code"]
 
 
 def test_a_teacher_from_an_edited_file_makes_another_run_and_its_path_does_not(cktat, tiny, tmp_path) -> None:
@@ -306,7 +312,9 @@ def test_what_a_run_in_the_store_names_does_not_run_in_a_comparison(cktat, tiny,
     assert not (tmp_path / "canary").exists() and not run.results.exists()
 
 
-@pytest.mark.parametrize("line", ["model: evil.py:net", "data: evil.py:net", "set:\n  teacher: evil.py:net"])
+@pytest.mark.parametrize(
+    "line", ["model: evil.py:net", "data: evil.py:net", "optimiser: evil.py:net", "set:\n  teacher: evil.py:net"]
+)
 def test_what_a_configuration_names_does_not_run(line, cktat, tiny, tmp_path) -> None:
     (tmp_path / "evil.py").write_text(EVIL.format(canary=str(tmp_path / "canary")) + Path(tiny.file).read_text())
     (tmp_path / "run.yaml").write_text(f"{line}\n")

@@ -13,7 +13,7 @@ from cktat.data import Dataset, load
 from cktat.errors import CktatError, unknown
 from cktat.runs import checked, device_of, number, precision_of, yaml_text
 from cktat.schema import OPTIONS, Recipe, RunConfig, Threat
-from cktat.training import check_optimiser
+from cktat.training import OF_SGD, check_optimiser
 
 
 def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig, Dataset]:
@@ -48,7 +48,7 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
     adversary = checked(Threat, threat, "the adversary")
     if adversary.step <= 0 < adversary.eps:
         raise CktatError(f"step must be above 0, not {adversary.step}")
-    recipe = checked(Recipe, fields, "the recipe")
+    recipe = checked(Recipe, fields | _of_sgd(fields, given), "the recipe")
     check_optimiser(recipe)
     device = device_of(given.get("device", "auto"))
     return checked(
@@ -71,6 +71,20 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
         },
         "the run",
     ), data
+
+
+def _of_sgd(fields: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Momentum and nesterov for an optimiser that lets them be: what the schema says, whatever a recipe has for sgd, so that
+    one training has one identity. Raises CktatError for others that are given."""
+    if fields["optimiser"] == "sgd":
+        return {}
+    usual = {name: Recipe.model_fields[name].default for name in OF_SGD}
+    for name, value in usual.items():
+        if given.get(name, value) != value:
+            raise CktatError(
+                f"{name} is sgd's; give the optimiser {fields['optimiser']} its own with --optimiser-args NAME=VALUE"
+            )
+    return usual
 
 
 def settings_text(**options: Any) -> str:

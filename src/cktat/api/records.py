@@ -37,7 +37,10 @@ def located(config: RunConfig) -> RunConfig:
         "data": data_located(config.data),
         "root": root,
     }
-    return config.model_copy(update=own | {"set": {key: whole(value) for key, value in config.set.items()}})
+    recipe = config.recipe.model_copy(update={name: whole(getattr(config.recipe, name)) for name in ("optimiser",)})
+    return config.model_copy(
+        update=own | {"recipe": recipe, "set": {key: whole(value) for key, value in config.set.items()}}
+    )
 
 
 def card_of(config: RunConfig, data: Dataset, design: Design, name: str, code: Mapping[str, str]) -> Card:

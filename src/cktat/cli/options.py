@@ -109,6 +109,12 @@ def _models() -> Iterable[str]:
     return MODELS
 
 
+def _optimisers() -> Iterable[str]:
+    from cktat.training import OPTIMISERS
+
+    return OPTIMISERS
+
+
 def _runs() -> Iterable[str]:
     from cktat.api.store import Store
 
@@ -120,6 +126,7 @@ NAMES: dict[str, Callable[[], Iterable[str]]] = {
     "attacks": _attacks,
     "data": _data,
     "model": _models,
+    "optimiser": _optimisers,
     "recipe": lambda: ("common", "authors"),
     "device": lambda: ("auto", "cpu", "cuda"),
     "run": _runs,

@@ -29,7 +29,8 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
         if getattr(config.recipe, name) == Recipe.model_fields[name].default:
             del fields["recipe"][name]
     declared = json.loads(json.dumps(design), parse_int=float)  # a beta of 6 is one of 6.0
-    fields |= {"design": by_content(declared), "data": fingerprint, "model": by_content(config.model)}
+    fields |= {"design": by_content(declared), "data": fingerprint}
+    fields |= {name: by_content(fields[name]) for name in ("model", "recipe")}
     if is_file_function(config.design):
         fields["code"] = by_content(config.design)
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
@@ -37,7 +38,10 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
 
 def code_of(config: RunConfig, design: Any) -> dict[str, str]:
     """sha256 of the text behind every `file.py:function` that a run names, by its absolute name; see `Source.sha256`."""
-    named = {*_texts([config.design, config.model, config.data, config.set]), *_texts(design)}
+    named = {
+        *_texts([config.design, config.model, config.data, config.set, config.recipe.model_dump()]),
+        *_texts(design),
+    }
     return {absolute(text): source_of(text).sha256 for text in sorted(named) if is_file_function(text)}
 
 

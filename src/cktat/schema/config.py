@@ -1,6 +1,6 @@
 """The one schema of a training run: what pydantic checks, what run.json holds, what the options of a run are made from.
 
-The text under a field is its help on the command line and its line in docs/options.md.
+The text under a field is its help on the command line.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Recipe(BaseModel):
     lr: Positive
     """Highest learning rate."""
     optimiser: str = "sgd"
-    """A class of torch.optim by its name in lower case, such as sgd, adamw or rmsprop."""
+    """A class of torch.optim by its name in lower case, such as sgd, adamw or rmsprop, or file.py:function."""
     optimiser_args: dict[str, Any] = {}
-    """An argument of the optimiser's class, such as eps=1e-6; may be repeated."""
+    """An argument of the optimiser, such as eps=1e-6; may be repeated."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Momentum of sgd."""
+    """Momentum of sgd; another optimiser takes its own as an argument."""
     nesterov: bool = True
     """Nesterov's momentum in sgd."""
     weight_decay: NotNegative = 5e-4

@@ -2,7 +2,7 @@
 
 from cktat.training.fit import fit
 from cktat.training.loop import Diverged, Training, Watch
-from cktat.training.optimiser import check_optimiser
+from cktat.training.optimiser import OF_SGD, OPTIMISERS, check_optimiser
 from cktat.training.team import Team
 
-__all__ = ["Diverged", "Team", "Training", "Watch", "check_optimiser", "fit"]
+__all__ = ["OF_SGD", "OPTIMISERS", "Diverged", "Team", "Training", "Watch", "check_optimiser", "fit"]

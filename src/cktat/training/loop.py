@@ -72,6 +72,7 @@ class Training:
         groups = [
             {
                 "params": list(self.team.modules[learner].parameters()),
+                "lr": recipe.lr * learner.lr_factor,
                 "lr_factor": learner.lr_factor,
                 "weight_decay": recipe.weight_decay if learner.weight_decay is None else learner.weight_decay,
             }
