@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from cktat.cli.options import completing, takes_run_options
-from cktat.cli.output import StoreOption, names, print_table
+from cktat.cli.output import StoreOption, TrustOption, names, print_table
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def table(
         bool, Option("--replace", help="Write over a table there of other settings, or that holds more.")
     ] = False,
     store: StoreOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Run one of the paper's tables, at any size, and print it. Run again, it goes on.
 
@@ -61,7 +62,7 @@ def table(
     from cktat.grid import Outcome, unmeasured
     from cktat.paper.tables.declared import tables
     from cktat.paper.tables.fill import How, TableGrid
-    from cktat.paper.tables.kept import PLACE, RUN_SETTINGS, TableFolder, again, differing, settled
+    from cktat.paper.tables.kept import PLACE, RUN_SETTINGS, TableFolder, again, differing, require_named, settled
     from cktat.paper.tables.written import Written
     from cktat.runs import Stopped, seconds
 
@@ -77,6 +78,8 @@ def table(
     folder = TableFolder(out, weights) if out else None
     named = {one.name for one in tables(name, data or "digits")} if data or name != "4" else {"4a", "4b"}
     there = {key: kept for key, kept in (folder.all() if folder else {}).items() if key in named}
+    if folder:
+        require_named(folder, given, named, trained=not no_run, trust_code=trust_code)
     try:
         of = settled(there, given, firm=not (plan or no_run or replace))
     except CktatError as error:
@@ -113,7 +116,9 @@ def table(
         if lacking:
             print(lacking)
     else:
-        outcome = grid.grid.run(jobs=jobs, on=on, stop_after=limit, say=lambda text: print(text, flush=True))
+        outcome = grid.grid.run(
+            jobs=jobs, on=on, stop_after=limit, say=lambda text: print(text, flush=True), trust_code=trust_code
+        )
     for fault in grid.export(records) if records else ():
         print(f"without a record: {fault}")
     filled = grid.fill(outcome.failures)
@@ -133,7 +138,10 @@ def table(
         from cktat.cli.knowledge import pictured
 
         folders = grid.folders(wanted[0])
-        pictured(folders, out or Path("knowledge"), weights=weights, device=machine.get("device", "auto"), store=store)
+        pictured(
+            folders, out or Path("knowledge"), weights=weights, device=machine.get("device", "auto"), store=store,
+            trust_code=trust_code,
+        )  # fmt: skip
     if failed:
         raise CktatError(f"{len(failed)} of {sum(len(one.cells) for one in filled)} cells failed: {failed[0]}")
 

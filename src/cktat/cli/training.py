@@ -106,6 +106,7 @@ def compare(
         Path | None, Option(help="Where to write what stands behind it, as JSON.", metavar="FILE", dir_okay=False)
     ] = None,
     store: StoreOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Train designs with several seeds, attack them, print means and spreads. Run again, it goes on.
 
@@ -128,7 +129,7 @@ def compare(
         test_images=test_images,
         store=store,
     )
-    failures = comparison.run(jobs, print)
+    failures = comparison.run(jobs, print, trust_code)
     columns, *rows = comparison.table()
     print_table(columns, rows, markdown)
     columns, *rows = comparison.differences()

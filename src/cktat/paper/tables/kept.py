@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -16,6 +16,7 @@ from cktat.paper.tables.declared import TABLES, Row, Table
 from cktat.paper.tables.filled import Cell, Filled
 from cktat.runs import Kept, read_sealed, write_sealed
 from cktat.schema import OPTIONS
+from cktat.usercode import allow, is_file_function, own
 
 Count = Annotated[int, Field(ge=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # JSON has lists only
@@ -114,6 +115,31 @@ def _held(path: Path) -> dict[tuple[str, str], float]:
         raise CktatError(
             f"{path} is not a table of this program, so it is not written over; give another --out"
         ) from None
+
+
+def require_named(
+    folder: TableFolder, given: Mapping[str, Any], asked: Collection[str], *, trained: bool, trust_code: bool
+) -> None:
+    """Looks at the code of a user that tables in a folder name.
+
+    Args:
+        folder: where tables were written; those that are not asked for are shown on its page, too.
+        given: settings of the command, which stand in the place of those of the tables `asked` for, by name.
+        trained: whether networks are made: if not, only what is needed to know the runs is run.
+        trust_code: whether it may run though this user has not named it before.
+
+    Raises:
+        CktatError: it may not.
+    """
+    for value in given.values():
+        if isinstance(value, str) and is_file_function(value):
+            own(value)
+    for table, kept in folder.all().items():
+        for name in RUN_SETTINGS if trained else ("data", "optimiser"):
+            value = kept.setting(name)
+            given_here = table in asked and given.get(name) is not None
+            if isinstance(value, str) and is_file_function(value) and not given_here:
+                allow(value, folder.file(f"table-{table}", "json"), trust_code)
 
 
 def settled(there: Mapping[str, TableKept], given: Mapping[str, Any], *, firm: bool) -> dict[str, Any]:
