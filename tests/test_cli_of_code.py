@@ -321,7 +321,8 @@ def test_what_a_folder_of_tables_names_does_not_run(words, name, asked, cktat, t
     fields = {"data": "digits", "model": "small", "recipe": "common", "precision": "fp32", name: "evil.py:net"}
     rows = {"rows": ("TRADES",), "attacks": ("pgd20",), "weights": "best", "seeds": 1}
     TableFolder(tmp_path / "there").write(TableKept(table="4a", **rows, **fields))
-    command = ["table", asked, "--row", "CKTAT" if asked == "3b" else "TRADES", "--out", "there", *words]
+    row = ["TRADES"] if asked == "4a" else ["CKTAT", "--data", "digits", "--model", "small", "--optimiser", "sgd"]
+    command = ["table", asked, "--out", "there", *words, "--row", *row]
     done = cktat(*command)
     canary = tmp_path / "canary"
     assert done.code == 2 and done.err.count("\n") == 1 and not canary.exists(), done
