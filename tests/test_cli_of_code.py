@@ -20,7 +20,7 @@ from cktat.cli import main
 from cktat.errors import CktatError
 from cktat.evaluation import Result
 from cktat.paper.experiments.measure import network as theory_network
-from cktat.paper.tables.kept import TableFolder, TableKept
+from cktat.paper.tables.table_folder import TableFolder, TableKept
 from cktat.runs import RunFolder, load_weights, save_weights, write_sealed
 from cktat.usercode import source_of, trust
 
