@@ -20,6 +20,7 @@ from cktat.cli import main
 from cktat.errors import CktatError
 from cktat.evaluation import Result
 from cktat.paper.experiments.measure import network as theory_network
+from cktat.paper.tables.table_folder import TableFolder, TableKept
 from cktat.runs import RunFolder, load_weights, save_weights, write_sealed
 from cktat.usercode import source_of, trust
 
@@ -154,7 +155,7 @@ def test_the_same_weights_with_other_data_are_another_network(network, cktat, ti
     assert len(Store(tmp_path / "runs").runs()) == 2
 
 
-def test_training_with_an_edited_design_model_or_data_is_another_run(cktat, tiny, tmp_path) -> None:
+def test_training_with_an_edited_design_model_data_or_optimiser_is_another_run(cktat, tiny, tmp_path) -> None:
     model = Path(tiny.file).read_text()
     data = (
         "import dataclasses\nfrom cktat.data import load\n"
@@ -165,11 +166,14 @@ def test_training_with_an_edited_design_model_or_data_is_another_run(cktat, tiny
         "def mine():\n    S = Learner('S')\n    return Design('Mine', (Term(S(clean), y, Schedule(weight, 'w')),))\n"
     )
     weights = "def weight(moment): return 1.0\n"
+    optimiser = "import torch\ndef own(groups): return torch.optim.Adam(groups, eps=1e-6)\n"
+    names = ["--data", "d.py:data", "--model", "m.py:net", "--optimiser", "o.py:own"]
 
     def run(**edited: str) -> str:
-        for name, text in ({"m": model, "d": data, "mine": design, "weights": weights} | edited).items():
+        texts = {"m": model, "d": data, "mine": design, "weights": weights, "o": optimiser} | edited
+        for name, text in texts.items():
             (tmp_path / f"{name}.py").write_text(text)
-        done = cktat("train", "mine.py:mine", *tiny.flags, "--data", "d.py:data", "--model", "m.py:net", "--epochs", 1)
+        done = cktat("train", "mine.py:mine", *tiny.flags, *names, "--epochs", 1)
         assert done.code == 0, done
         return done.out.splitlines()[-1]
 
@@ -178,9 +182,12 @@ def test_training_with_an_edited_design_model_or_data_is_another_run(cktat, tiny
         run(m=model.replace("nn.ReLU", "nn.SiLU")),
         run(d=data.replace("0.5", "0.4")),
         run(weights=weights.replace("1.0", "0.5")),
+        run(o=optimiser.replace("1e-6", "1e-4")),
     }
-    assert len(others) == 3 and first not in others
+    assert len(others) == 4 and first not in others
     assert run() == first
+    there = RunFolder(Path(first.removeprefix("run: "))).read()
+    assert there["config"]["recipe"]["optimiser"] == f"{tmp_path}/o.py:own" in there["code"]
 
 
 def test_a_teacher_from_an_edited_file_makes_another_run_and_its_path_does_not(cktat, tiny, tmp_path) -> None:
@@ -306,7 +313,62 @@ def test_what_a_run_in_the_store_names_does_not_run_in_a_comparison(cktat, tiny,
     assert not (tmp_path / "canary").exists() and not run.results_path.exists()
 
 
-@pytest.mark.parametrize("line", ["model: evil.py:net", "data: evil.py:net", "set:\n  teacher: evil.py:net"])
+@pytest.mark.parametrize("name", ["data", "optimiser", "model"])
+@pytest.mark.parametrize("words", [["--plan"], ["--no-run"], [], ["--replace"]])
+@pytest.mark.parametrize("asked", ["4a", "3b"])
+def test_what_a_folder_of_tables_names_does_not_run(words, name, asked, cktat, tmp_path) -> None:
+    (tmp_path / "evil.py").write_text(EVIL.format(canary=str(tmp_path / "canary")) + "def net(*given, **named): ...\n")
+    fields = {"data": "digits", "model": "small", "recipe": "common", "precision": "fp32", name: "evil.py:net"}
+    rows = {"rows": ("TRADES",), "attacks": ("pgd20",), "weights": "best", "seeds": 1}
+    TableFolder(tmp_path / "there").write(TableKept(table="4a", **rows, **fields))
+    row = ["TRADES"] if asked == "4a" else ["CKTAT", "--data", "digits", "--model", "small", "--optimiser", "sgd"]
+    command = ["table", asked, "--out", "there", *words, "--row", *row]
+    done = cktat(*command)
+    canary = tmp_path / "canary"
+    assert done.code == 2 and done.err.count("\n") == 1 and not canary.exists(), done
+    if (name, words) == ("model", ["--no-run"]):  # no network is made, so nothing of it is run
+        assert "names code" not in done.err
+        return
+    assert "table-4a.json names code that you have not named yourself: function net of" in done.err
+    if words == ["--plan"] and asked == "4a":
+        cktat(*command, "--trust-code")
+        assert canary.exists(), "otherwise nothing was asked for here that runs it"
+
+
+def test_a_folder_of_tables_may_name_what_its_user_names(cktat, tiny, tmp_path, stranger) -> None:
+    words = ["table", "4a", *tiny.flags, "--row", "PGDAT", "--attacks", "fgsm", "--out", "there"]
+    assert cktat(*words).code == 0
+    stranger()
+    refused = cktat("table", "4a", "--out", "there")
+    assert refused.code == 2 and f"code that you have not named yourself: function net of {tiny.file}" in refused.err
+    assert cktat("table", "4a", "--out", "there", "--no-run").code == 0
+    assert cktat(*words, "--plan").code == 0, "named on the command line"
+
+
+@pytest.mark.parametrize("command", ["compare", "table"])
+def test_what_a_run_in_the_store_names_runs_in_a_grid_where_it_is_trusted(command, cktat, tiny, tmp_path) -> None:
+    words = ["compare", "standard", "--seeds", "1"] if command == "compare" else ["table", "4a", "--row", "PGDAT"]
+    words += [*tiny.flags, "--attacks", "fgsm"]
+    if command == "compare":
+        at = words.index("--precision")
+        del words[at : at + 2]
+    assert cktat(*words).code == 0
+    (run,) = Store(tmp_path / "runs").runs()
+    shutil.rmtree(run.results)
+    (tmp_path / "theirs.py").write_text(Path(tiny.file).read_text() + "# another text\n")
+    spec = f"{tmp_path}/theirs.py:net"
+    for pick in ("best", "last"):
+        weights, card = run.load(pick)
+        save_weights(run.weights(pick), weights, card | {"model": spec, "code": {spec: source_of(spec).sha256}})
+    refused = cktat(*words)
+    assert refused.code == 2 and "the same command then runs it with --trust-code" in refused.err
+    done = cktat(*words, "--trust-code")
+    assert done.code == 0 and f"runs function net of {tmp_path}/theirs.py" in done.out
+
+
+@pytest.mark.parametrize(
+    "line", ["model: evil.py:net", "data: evil.py:net", "optimiser: evil.py:net", "set:\n  teacher: evil.py:net"]
+)
 def test_what_a_configuration_names_does_not_run(line, cktat, tiny, tmp_path) -> None:
     (tmp_path / "evil.py").write_text(EVIL.format(canary=str(tmp_path / "canary")) + Path(tiny.file).read_text())
     (tmp_path / "run.yaml").write_text(f"{line}\n")

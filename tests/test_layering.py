@@ -18,7 +18,7 @@ SOURCE = Path(cktat.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
 
 LAYERS = [
-    {"usercode"},
+    {"usercode", "schema"},
     {"labels", "attacks", "models"},
     {"designs", "data"},
     {"runs"},

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cktat.api import configure
-from cktat.api.configure import OPTIONS, RECIPE_OPTIONS, THREAT_OPTIONS
 from cktat.errors import CktatError
 from cktat.runs import RunConfig, number
+from cktat.schema import OPTIONS, Recipe, Threat
 
 
 def test_what_is_not_given_comes_from_the_recipe_and_the_data() -> None:
@@ -31,19 +31,21 @@ CHANGED = {
     "epochs": 7, "batch_size": 9, "lr": 0.3, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0,
     "schedule": "linear", "points": ((0.5, 0.2), (1.0, 0.1)), "rise": 0.4, "warmup_epochs": 2.0, "warmup_factor": 0.5,
     "ema": 0.9, "awp": 0.005, "augment": "none", "eps": 0.2, "step": 0.01, "steps": 3,
-    "norm": "L2",
+    "norm": "L2", "optimiser": "adamw", "optimiser_args": {"dampening": 0.0},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("recipe", ["common", "authors"])
-@pytest.mark.parametrize("option", [*RECIPE_OPTIONS, *THREAT_OPTIONS])
+@pytest.mark.parametrize("option", [*Recipe.model_fields, *Threat.model_fields])
 def test_an_option_overrides_the_recipe_and_nothing_else(option, recipe) -> None:
     usual, _ = configure(design="generalist", recipe=recipe)
     changed, _ = configure(design="generalist", recipe=recipe, **{option: CHANGED[option]})
-    part = "recipe" if option in RECIPE_OPTIONS else "threat"
+    part = "recipe" if option in Recipe.model_fields else "threat"
     update = {option: CHANGED[option]}
     if option == "eps":
         update["step"] = pytest.approx(usual.threat.step / usual.threat.eps * 0.2)
+    if option == "optimiser":  # another than sgd has no momentum of these
+        update |= {"momentum": 0.9, "nesterov": True}
     assert getattr(changed, part).model_dump() == getattr(usual, part).model_dump() | update
     other = "threat" if part == "recipe" else "recipe"
     assert changed.model_dump(exclude={part}) == usual.model_dump(exclude={part})
@@ -146,7 +148,7 @@ anything = st.recursive(
 
 
 @settings(max_examples=200)
-@given(option=st.sampled_from(OPTIONS), value=anything)
+@given(option=st.sampled_from(list(OPTIONS)), value=anything)
 def test_whatever_a_file_holds_gives_a_configuration_or_one_clear_error(option, value) -> None:
     """A YAML file may hold any kind of value under any key."""
     if option == "threads" and isinstance(value, int | float):

@@ -159,6 +159,34 @@ def test_a_kill_in_the_middle_of_an_epoch_is_undone_by_resuming(step, runs, tmp_
     assert rest.taken == 2 * STEPS - step + step % 4, "the epoch that was cut is trained again, nothing else"
 
 
+OWN_OPTIMISER = """
+import torch
+
+
+def make(groups, beta=0.9):
+    return torch.optim.NAdam(groups, betas=(beta, 0.99))
+"""
+
+
+@pytest.mark.parametrize("step", [2, 5])
+@pytest.mark.parametrize("name", ["adamw", "adagrad", "own.py:make"])
+def test_a_run_with_another_optimiser_killed_or_stopped_resumes_bit_for_bit(
+    name, step, runs, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(OWN_OPTIMISER)
+    arguments = {"beta": 0.8} if name == "own.py:make" else {"eps": 1e-6}
+    options = {"optimiser": name, "optimiser_args": arguments, "lr": 0.01}
+    twin = runs.outcome(runs.train("trades", tmp_path / "twin", **options))
+    with pytest.raises(Stopped):
+        runs.train("trades", tmp_path / "stopped", steps=runs.Steps(until=step), **options)
+    assert runs.outcome(runs.train("trades", tmp_path / "stopped", resume=True, **options)) == twin
+    dying = runs.Steps(at_step=lambda taken: runs.die() if taken == step else None)
+    work = lambda: runs.train("trades", tmp_path / "killed", steps=dying, **options)  # noqa: E731
+    assert runs.forked(work)() == -signal.SIGKILL
+    assert runs.outcome(runs.train("trades", tmp_path / "killed", resume=True, **options)) == twin
+
+
 def test_a_half_written_file_never_takes_the_place_of_a_whole_one(runs, tmp_path, monkeypatch) -> None:
     run = runs.train("pgd_at", tmp_path)
     before = runs.tree(run.path)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from cktat.attacks import ATTACKS, SEARCHES, Attack, Ball, apgd, autoattack, cw, fab, fgsm, mim, named, pgd
@@ -78,9 +81,9 @@ def test_restarts_cost_their_steps_and_one_look_each(restarts: int) -> None:
 
 @pytest.mark.parametrize(("attack", "steps"), [(pgd, 20), (mim, 20), (cw, 30)])
 def test_functions_take_the_steps_asked_for_and_default_to_their_entry(attack, steps: int) -> None:
-    for asked, given in ((steps, {}), (3, {"steps": 3})):
+    for asked, options in ((steps, {}), (3, {"steps": 3})):
         model, (x, y) = Counting(), images()
-        attack(model, x, y, eps=0.1, **given)
+        attack(model, x, y, eps=0.1, **options)
         assert model.backward == asked
 
 
@@ -96,9 +99,24 @@ def test_a_function_is_its_entry(function, name: str, curved, batch) -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(CktatError, match=r"^unknown attack 'pdg20'; did you mean 'pgd20'.*known: fgsm, pgd10, .*, cw$"):
+    with pytest.raises(
+        CktatError, match=r"^unknown attack 'pdg20'; did you mean 'pgd20'.*known: fgsm, pgd10, .*, cw; pgd "
+    ):
         named("pdg20")
     assert named("mim") is ATTACKS["mim"]
+
+
+@given(st.integers(1, 999_999))
+def test_pgd_takes_any_number_of_steps(steps) -> None:
+    assert named(f"pgd{steps}") == replace(ATTACKS["pgd20"], steps=steps)
+
+
+@pytest.mark.parametrize(
+    "name", ["pgd", "pgd0", "pgd07", "pgd-7", "pgd7.0", "pgd7 ", "PGD7", "pgd\u0667", "pgd1000000", "mim7"]
+)
+def test_what_is_no_number_of_steps_is_no_attack(name) -> None:
+    with pytest.raises(CktatError, match=r"^unknown attack .*known: .*pgd takes any number of steps, such as pgd7$"):
+        named(name)
 
 
 def refused(message: str, **changes) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cktat.errors import CktatError
-from cktat.runs import assignment, number, read_yaml
+from cktat.runs import assignment, number, read_yaml, yaml_text
 from cktat.runs.door import DEEPEST
 
 NUMBERS = {
@@ -127,3 +127,22 @@ def test_what_a_yaml_library_writes_is_read_as_it_was_meant_or_refused(tmp_path_
         assert str(path) in str(error)
     else:
         assert found == fields
+
+
+plain = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+    | st.sampled_from([*NUMBERS, *SURPRISES, "", "~", "null", "true", "no", "a: b", "# c", "file.py:net"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(fields=st.dictionaries(st.text("abcde_", min_size=1, max_size=5), plain, min_size=1, max_size=4))
+def test_what_is_written_as_yaml_is_read_back_as_it_was(fields, tmp_path_factory) -> None:
+    path = tmp_path_factory.getbasetemp() / "run.yaml"
+    path.write_text(yaml_text(fields), encoding="utf-8")
+    assert read_yaml(path) == fields

@@ -138,6 +138,50 @@ def test_without_momentum_it_is_gradient_descent_and_with_it_not(tiny, tmp_path)
         require_equal(run.load("last")[0], with_momentum)
 
 
+OWN_OPTIMISER = """
+import torch
+
+
+def make(groups, **settings):
+    return torch.optim.AdamW(groups, **settings)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("adamw", {"betas": [0.8, 0.95], "eps": 1e-4}),
+        ("own.py:make", {"betas": [0.8, 0.95], "eps": 1e-4}),
+        ("rmsprop", {"momentum": 0.5, "alpha": 0.9}),
+        ("rprop", {}),
+    ],
+)
+def test_another_optimiser_is_that_of_torch(name, arguments, tiny, tmp_path, monkeypatch) -> None:
+    """Its schedule is that of every run; weight_decay goes to those that have one, which rprop has not."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own.py").write_text(OWN_OPTIMISER)
+    own = {"optimiser": name, "optimiser_args": arguments, "momentum": None}
+    run = cktat.train("pgd_at", store=tmp_path, show=False, **tiny.options | OPTIONS | own)
+    module = network(tiny)
+    kind = {
+        "adamw": torch.optim.AdamW,
+        "own.py:make": torch.optim.AdamW,
+        "rmsprop": torch.optim.RMSprop,
+        "rprop": torch.optim.Rprop,
+    }[name]
+    decay = {} if name == "rprop" else {"weight_decay": DECAY}
+    optimiser = kind(module.parameters(), lr=LR, **decay, **arguments)
+    for step, x, labels in batches(tiny):
+        optimiser.param_groups[0]["lr"] = rate(step)
+        found = adversarial_cross_entropy(module, x, labels, step)
+        optimiser.zero_grad()
+        found.backward()
+        optimiser.step()
+    require_equal(run.load("last")[0], module)
+    with pytest.raises(AssertionError):
+        require_equal(run.load("last")[0], trained(tiny, adversarial_cross_entropy)[0])
+
+
 def test_each_learner_has_its_own_weights_decay_and_rate(tiny, tmp_path) -> None:
     S, N = Learner("S", weight_decay=0.2, lr_factor=0.5), Learner("N")
     two = Design("Two", (Term(S(clean), y), Term(N(clean), y)))

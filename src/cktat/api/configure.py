@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,37 +11,13 @@ from cktat.api.recipes import setting
 from cktat.attacks import Ball
 from cktat.data import Dataset, load
 from cktat.errors import CktatError, unknown
-from cktat.runs import Recipe, RunConfig, Threat, checked, device_of, number, precision_of
-
-RUN_OPTIONS = (
-    "design",
-    "set",
-    "data",
-    "root",
-    "examples",
-    "held_out",
-    "model",
-    "recipe",
-    "seed",
-    "precision",
-    "threads",
-    "device",
-    "compile",
-)
-THREAT_OPTIONS = tuple(Threat.model_fields)
-RECIPE_OPTIONS = tuple(Recipe.model_fields)
-OPTIONS = (*RUN_OPTIONS, *THREAT_OPTIONS, *RECIPE_OPTIONS)
-
-KINDS: dict[str, tuple[type, ...]] = {
-    "set": (dict,),
-    "examples": (int,),
-    "root": (str, Path),
-} | dict.fromkeys(("design", "data", "model", "recipe", "precision", "device"), (str,))
-"""What an option must be, where the schema is not asked before the option is used."""
+from cktat.runs import checked, device_of, number, precision_of, yaml_text
+from cktat.schema import OPTIONS, Recipe, RunConfig, Threat
+from cktat.training import OF_SGD, check_optimiser
 
 
 def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig, Dataset]:
-    """The configuration that `options` (names of OPTIONS, None for "not given") ask for, and its data set.
+    """The configuration that `options` (names of `cktat.schema.OPTIONS`, None for "not given") ask for, and its data set.
 
     loaded: that data set, if it is there already. What is not given comes from the recipe, and its radius from the data
     set. Raises CktatError for an unknown option or a value that makes no sense, in one line.
@@ -56,17 +31,16 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
         for name, value in options.items()
         if value is not None
     }
-    for name, kinds in KINDS.items():
-        if name in given and not isinstance(given[name], kinds):
-            wanted = {str: "text", int: "a whole number", dict: "names and values"}[kinds[0]]
-            raise CktatError(f"{name} must be {wanted}, not {given[name]!r}")
+    for name, value in given.items():
+        if OPTIONS[name].part is RunConfig:  # these are used before the schema is asked
+            OPTIONS[name].require_kind(value)
     spec, root = given.get("data", "digits"), given.get("root")
     data = loaded or load(spec, root).subset(given.get("examples"))
     design = given.get("design", "cktat")
     base = setting(given.get("recipe", "common"), design, data)
-    recipe = base.recipe.model_dump() | {k: v for k, v in given.items() if k in RECIPE_OPTIONS}
+    fields = base.recipe.model_dump() | {k: v for k, v in given.items() if k in Recipe.model_fields}
     threat = base.threat.model_dump() | {
-        k: number(k, v) if k in ("eps", "step") else v for k, v in given.items() if k in THREAT_OPTIONS
+        k: number(k, v) if k in ("eps", "step") else v for k, v in given.items() if k in Threat.model_fields
     }
     Ball(threat["eps"], data.box, threat["norm"])
     if "eps" in given and "step" not in given:
@@ -74,6 +48,8 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
     adversary = checked(Threat, threat, "the adversary")
     if adversary.step <= 0 < adversary.eps:
         raise CktatError(f"step must be above 0, not {adversary.step}")
+    recipe = checked(Recipe, fields | _of_sgd(fields, given), "the recipe")
+    check_optimiser(recipe)
     device = device_of(given.get("device", "auto"))
     return checked(
         RunConfig,
@@ -85,7 +61,7 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
             "examples": given.get("examples"),
             "held_out": given.get("held_out"),
             "model": given.get("model", "small"),
-            "recipe": checked(Recipe, recipe, "the recipe"),
+            "recipe": recipe,
             "threat": adversary,
             "seed": given.get("seed", 0),
             "precision": precision_of(given.get("precision", "auto"), device),
@@ -95,3 +71,30 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
         },
         "the run",
     ), data
+
+
+def _of_sgd(fields: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Momentum and nesterov for an optimiser that lets them be: what the schema says, whatever a recipe has for sgd, so that
+    one training has one identity. Raises CktatError for others that are given."""
+    if fields["optimiser"] == "sgd":
+        return {}
+    usual = {name: Recipe.model_fields[name].default for name in OF_SGD}
+    for name, value in usual.items():
+        if given.get(name, value) != value:
+            raise CktatError(
+                f"{name} is sgd's; give the optimiser {fields['optimiser']} its own with --optimiser-args NAME=VALUE"
+            )
+    return usual
+
+
+def settings_text(**options: Any) -> str:
+    """The whole configuration that `options` ask for, as YAML that asks for the same: every option of a run under its
+    heading, but for what has no value. Raises as `configure` does."""
+    config, _ = configure(**options)
+    fields = config.model_dump(mode="json", exclude_none=True)
+    values = fields | fields.pop("recipe") | fields.pop("threat")
+    groups: dict[str, dict[str, Any]] = {}
+    for name, option in OPTIONS.items():
+        if name in values:
+            groups.setdefault(option.group, {})[name] = values[name]
+    return "\n".join(f"# {group}\n{yaml_text(of)}" for group, of in groups.items())

@@ -23,10 +23,10 @@ from cktat.labels.walk import canonical
 from cktat.models import Normalised, check
 from cktat.runs import RunFolder, commit, digest, save_weights, versions
 from cktat.runs.processes import Say
-from cktat.training import Callback
+from cktat.training import OPTIMISERS, Callback
 from cktat.usercode import content_of, hand_over, hand_over_function, handed_over, is_object, name_of
 
-FUNCTIONS = ("augment", "schedule")
+FUNCTIONS = ("augment", "optimiser", "schedule")
 
 
 class AsModule(nn.Module):
@@ -52,6 +52,8 @@ def named(options: dict[str, Any], say: Say) -> dict[str, Any]:
         options["model"] = _network(options["model"], say)
     if "data" in options and not isinstance(options["data"], str | None):
         options["data"] = _data(options["data"], say)
+    if isinstance(given := options.get("optimiser"), type):  # torch.optim.AdamW is "adamw"
+        options["optimiser"] = next((name for name, known in OPTIMISERS.items() if known is given), given)
     for name in FUNCTIONS:
         if name in options and not isinstance(options[name], str | None):
             if not callable(options[name]):

@@ -38,7 +38,7 @@ def located(config: RunConfig) -> RunConfig:
         "root": root,
     }
     recipe = config.recipe.model_copy(
-        update={name: whole(getattr(config.recipe, name)) for name in ("schedule", "augment")}
+        update={name: whole(getattr(config.recipe, name)) for name in ("optimiser", "schedule", "augment")}
     )
     return config.model_copy(
         update=own | {"recipe": recipe, "set": {key: whole(value) for key, value in config.set.items()}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import SupportsFloat, SupportsIndex
 
@@ -30,14 +32,18 @@ ATTACKS: dict[str, Attack] = {
     "mim10": replace(MIM, steps=10, start="uniform"),
     "cw": CW,
 }
-"""A step is eps / 4 (2/255 at 8/255) unless said otherwise; `mim10` is the variant of the Generalist and SEAT releases."""
+"""A step is eps / 4 (2/255 at 8/255) unless said otherwise; `mim10` is the variant of the Generalist and SEAT releases.
+`named` knows PGD of any number of steps besides."""
 
 
-def named(name: str) -> Attack:
-    """The attack called `name`. Raises CktatError with the nearest names if there is none."""
-    if name not in ATTACKS:
-        raise unknown("attack", name, ATTACKS)
-    return ATTACKS[name]
+def named(name: str, others: Iterable[str] = ()) -> Attack:
+    """The attack called `name`: one of ATTACKS, or `pgd` with a number of steps, such as pgd7. Raises CktatError with the
+    nearest names, also of `others` that the caller knows, if there is none."""
+    if name in ATTACKS:
+        return ATTACKS[name]
+    if steps := re.fullmatch(r"pgd([1-9][0-9]{0,5})", name):
+        return replace(PGD, steps=int(steps[1]))
+    raise unknown("attack", name, [*ATTACKS, *others], "pgd takes any number of steps, such as pgd7")
 
 
 def fgsm(

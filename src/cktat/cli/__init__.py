@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from traceback import print_exception
 from types import FrameType
@@ -14,13 +15,13 @@ import typer
 from typer import Option
 
 from cktat.cli import catalogue, knowledge, results, speed, tables, training
+from cktat.cli.options import Command
 from cktat.cli.output import encodable
 from cktat.cli.theory import theory_app
 from cktat.errors import CktatError, of_system, one_line, out_of_memory
 from cktat.usercode import blamed
 
 app = typer.Typer(
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -33,12 +34,12 @@ app = typer.Typer(
     "  cktat report RUN RUN",
 )
 for command in (training.demo, catalogue.designs, training.train, results.evaluate, results.report, training.compare):
-    app.command()(command)
+    app.command(cls=Command)(command)
 app.command("import")(training.import_)
 app.command()(results.runs)
 app.command()(knowledge.knowledge)
 app.command()(speed.bench)
-app.command()(tables.table)
+app.command(cls=Command)(tables.table)
 
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: what there is, and fetching them.")
 data_app.command("list")(catalogue.data_list)
@@ -47,8 +48,17 @@ app.add_typer(data_app, name="data")
 app.add_typer(theory_app, name="theory")
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"cktat {version('cktat')}")
+        raise typer.Exit
+
+
 @app.callback()
 def everywhere(
+    version: Annotated[
+        bool, Option("--version", help="Print the version and end.", callback=_version, is_eager=True)
+    ] = False,
     traceback: Annotated[
         bool, Option("--traceback", help="After an error, show where it came from. Stands anywhere in a command.")
     ] = False,

@@ -7,16 +7,19 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
+from cktat.cli.options import completing
 from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
 from cktat.errors import CktatError
 
 
 def evaluate(
-    run: Annotated[str, Argument(help="A run folder, or its name in the store.")],
+    run: Annotated[str, Argument(help="A run folder, or its name in the store.", autocompletion=completing("run"))],
     attacks: Annotated[
         str,
         Option(
-            help="Names, separated by commas: fgsm, pgd10, pgd20, pgd100, mim, cw; AutoAttack: aa, aa-fast, aa-plus, aa-rand."
+            help="Names, separated by commas: fgsm, mim, cw, pgd20 (pgd and any number of steps); "
+            "AutoAttack: aa, aa-fast, aa-plus, aa-rand.",
+            autocompletion=completing("attacks"),
         ),
     ] = ("pgd20,pgd100,mim,cw"),
     weights: Annotated[str, Option(help="best or last.")] = "best",
@@ -80,7 +83,9 @@ def evaluate(
 
 
 def report(
-    runs: Annotated[list[str], Argument(help="Run folders, or their names in the store.")],
+    runs: Annotated[
+        list[str], Argument(help="Run folders, or their names in the store.", autocompletion=completing("run"))
+    ],
     out: Annotated[
         Path | None, Option(help="The page (default: report.html in the first run).", metavar="FILE")
     ] = None,

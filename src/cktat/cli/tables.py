@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-from cktat.cli.output import RootOption, StoreOption, names, print_table
+from cktat.cli.options import completing, takes_run_options
+from cktat.cli.output import StoreOption, TrustOption, names, print_table
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
@@ -15,28 +16,20 @@ if TYPE_CHECKING:
     from cktat.paper.tables.table_grid import TableGrid
 
 
+@takes_run_options(without=["design", "set", "seed"])
 def table(
     name: Annotated[str, Argument(help="1, 1a, 1b, 2, 3, 3a, 3b, 3c, 4, 4a, 4b or 5 (pictures; seed 0).")],
-    data: Annotated[str | None, Option(help="As for train (default: digits).")] = None,
-    root: RootOption = None,
-    model: Annotated[
-        str | None, Option(help="As for train (default: small); Table 1a takes the next larger one.")
-    ] = None,
-    recipe: Annotated[str | None, Option(help="common (default) or authors.")] = None,
-    epochs: Annotated[int | None, Option(help="Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, Option(help="Images per step.")] = None,
-    lr: Annotated[float | None, Option(help="Highest learning rate.")] = None,
-    examples: Annotated[int | None, Option(help="Train on the first so many images.")] = None,
+    options: dict[str, Any],
     seeds: Annotated[int | None, Option(help="Seeds 0, 1, ... (default: seed 0 alone).", min=1)] = None,
     rows: Annotated[list[str] | None, Option("--row", help="Only this row; may be repeated.", metavar="LABEL")] = None,
     controls: Annotated[bool, Option("--controls", help="Also the rows that the paper lacks.")] = False,
-    attacks: Annotated[str | None, Option(help="Columns, separated by commas (default: the table's).")] = None,
+    attacks: Annotated[
+        str | None,
+        Option(help="Columns, separated by commas (default: the table's).", autocompletion=completing("attacks")),
+    ] = None,
     weights: Annotated[str, Option(help="best or last.")] = "best",
     test_images: Annotated[int | None, Option(help="Only the first so many test images.", min=1)] = None,
     aa_images: Annotated[int | None, Option(help="The same for AutoAttack.", min=1)] = None,
-    device: Annotated[str | None, Option(help="auto, cpu, cuda or cuda:0.")] = None,
-    precision: Annotated[str | None, Option(help="auto, fp32 or bf16.")] = None,
-    threads: Annotated[int, Option(help="CPU threads of a run.", min=1)] = 1,
     jobs: Annotated[int, Option(help="Runs at a time.", min=1)] = 1,
     on: Annotated[str, Option(help="here, or ray: a Ray cluster at RAY_ADDRESS, else one of --jobs workers.")] = "here",
     stop_after: Annotated[str | None, Option(help="Save and stop after this long, such as 9m.")] = None,
@@ -50,8 +43,11 @@ def table(
         bool, Option("--replace", help="Write over a table there of other settings, or that holds more.")
     ] = False,
     store: StoreOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Run one of the paper's tables, at any size, and print it. Run again, it goes on.
+
+    Usual are --data digits and --model small; Table 1a takes the next larger model.
 
     \b
     Examples:
@@ -65,19 +61,33 @@ def table(
         return designs(markdown=False)
     from cktat.grid import GridOutcome, unmeasured
     from cktat.paper.tables.declared import tables
-    from cktat.paper.tables.table_folder import TableFolder, again, differing, settled
+    from cktat.paper.tables.table_folder import (
+        PLACE,
+        RUN_SETTINGS,
+        TableFolder,
+        again,
+        differing,
+        require_named,
+        settled,
+    )
     from cktat.paper.tables.table_grid import How, TableGrid
-    from cktat.paper.tables.writing import OPTIONS, Written
+    from cktat.paper.tables.writing import Written
     from cktat.runs import Stopped, seconds
 
-    given: dict[str, Any] = dict(
-        data=data, model=model, recipe=recipe, epochs=epochs, lr=lr, batch_size=batch_size, examples=examples,
-        precision=None if precision == "auto" else precision, test_images=test_images, aa_images=aa_images, seeds=seeds,
+    machine = {"threads": 1} | {name: value for name, value in options.items() if name in PLACE}
+    given = {
+        name: value for name, value in options.items() if name not in PLACE and (name, value) != ("precision", "auto")
+    }
+    given |= dict(
+        test_images=test_images, aa_images=aa_images, seeds=seeds,
         attacks=None if attacks is None else tuple(names(attacks)),
     )  # fmt: skip
+    data = given.get("data")
     folder = TableFolder(out, weights) if out else None
     named = {one.name for one in tables(name, data or "digits")} if data or name != "4" else {"4a", "4b"}
     there = {key: kept for key, kept in (folder.all() if folder else {}).items() if key in named}
+    if folder:
+        require_named(folder, given, named, trained=not no_run, trust_code=trust_code)
     try:
         of = settled(there, given, firm=not (plan or no_run or replace))
     except CktatError as error:
@@ -91,9 +101,7 @@ def table(
         wanted = tuple(one.with_controls() for one in wanted)
     elif no_run:  # of a table that was written there, the rows that it has
         wanted = tuple(again(there[one.name]) if one.name in there else one for one in wanted)
-    options = {key: of.get(key) for key in OPTIONS} | dict(
-        root=None if root is None else str(root), device=device, threads=threads
-    )
+    options = {key: of.get(key) for key in RUN_SETTINGS} | machine
     records = out / "runs" if out else None
     how = How(
         options, of["seeds"], weights, of.get("attacks"), of.get("test_images"), of.get("aa_images"), store, records
@@ -116,7 +124,9 @@ def table(
         if lacking:
             print(lacking)
     else:
-        outcome = grid.grid.run(jobs=jobs, on=on, stop_after=limit, say=lambda text: print(text, flush=True))
+        outcome = grid.grid.run(
+            jobs=jobs, on=on, stop_after=limit, say=lambda text: print(text, flush=True), trust_code=trust_code
+        )
     for fault in grid.export(records) if records else ():
         print(f"without a record: {fault}")
     filled = grid.fill(outcome.failures)
@@ -136,7 +146,10 @@ def table(
         from cktat.cli.knowledge import pictured
 
         folders = grid.folders(wanted[0])
-        pictured(folders, out or Path("knowledge"), weights=weights, device=device or "auto", store=store)
+        pictured(
+            folders, out or Path("knowledge"), weights=weights, device=machine.get("device", "auto"), store=store,
+            trust_code=trust_code,
+        )  # fmt: skip
     if failed:
         raise CktatError(f"{len(failed)} of {sum(len(one.cells) for one in filled)} cells failed: {failed[0]}")
 

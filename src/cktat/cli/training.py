@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Argument, Option
 
+from cktat.cli.options import completing, takes_run_options
 from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
 from cktat.errors import CktatError, unknown
+from cktat.schema import OPTIONS
 from cktat.usercode import allow, is_file_function
 
 
@@ -26,30 +29,16 @@ def demo(
     print(f"\n{text_table(runs)}\n\npage: {page}")
 
 
+@takes_run_options(without=["design"])
 def train(
-    design: Annotated[str, Argument(help="A name (see `cktat designs`) or your own file.py:function.")],
-    data: Annotated[str | None, Option(help="digits, cifar10, cifar100, FILE.npz, a folder, file.py:function.")] = None,
-    root: RootOption = None,
-    model: Annotated[str | None, Option(help="small, resnet18, preactresnet18, wrn34-10, file.py:function.")] = None,
-    recipe: Annotated[str | None, Option(help="common (one for all designs) or authors (each its own).")] = None,
-    epochs: Annotated[int | None, Option(help="Passes over the training images.")] = None,
-    batch_size: Annotated[int | None, Option(help="Images per step.")] = None,
-    lr: Annotated[float | None, Option(help="Highest learning rate.")] = None,
-    examples: Annotated[int | None, Option(help="Train on the first so many images.")] = None,
-    eps: Annotated[str | None, Option(help="Radius, a fraction of the pixel range such as 8/255.")] = None,
-    step: Annotated[str | None, Option(help="Step of the attack (default eps/4).")] = None,
-    steps: Annotated[int | None, Option(help="Steps of the attack in training.")] = None,
-    ema: Annotated[float | None, Option(help="Deploy a moving average of the weights: 0.995.")] = None,
-    awp: Annotated[float | None, Option(help="Adversarial weight perturbation: 0.005.")] = None,
-    seed: Annotated[int | None, Option(help="Everything random follows from it.")] = None,
-    set_: Annotated[list[str] | None, Option("--set", help="A hyper-parameter: tau=3.", metavar="NAME=VALUE")] = None,
+    design: Annotated[str, Argument(help=OPTIONS["design"].about, autocompletion=completing("design"))],
+    options: dict[str, Any],
     config: Annotated[Path | None, Option(help="YAML with settings of the run; options win.", metavar="FILE")] = None,
+    print_config: Annotated[
+        bool, Option("--print-config", help="Print all settings as YAML that --config takes; train nothing.")
+    ] = False,
     out: Annotated[Path | None, Option(help="This run's folder (default: one in the store).", metavar="DIR")] = None,
     store: StoreOption = None,
-    device: Annotated[str | None, Option(help="auto, cpu, cuda or cuda:0.")] = None,
-    precision: Annotated[str | None, Option(help="auto (by what the device supports), fp32 or bf16.")] = None,
-    threads: Annotated[int | None, Option(help="CPU threads.")] = None,
-    compile: Annotated[bool, Option("--compile", help="Let torch.compile work on the networks.")] = False,
     stop_after: Annotated[str | None, Option(help="Save and stop after this long, such as 9m.")] = None,
     resume: Annotated[bool, Option("--resume", help="Go on with an unfinished run.")] = False,
     trust_code: TrustOption = False,
@@ -62,59 +51,62 @@ def train(
       cktat train trades --data cifar10 --model resnet18 --stop-after 9m
     """
     from cktat.api import commands as api
-    from cktat.api.configure import OPTIONS
-    from cktat.runs import assignment, read_yaml
+    from cktat.api.configure import settings_text
 
-    options: dict[str, Any] = read_yaml(config) if config else {}
-    for key in options:
-        if key not in OPTIONS:
-            raise unknown(f"key in {config}", key, OPTIONS)
-    given = dict(
-        data=data, root=root and str(root), model=model, recipe=recipe, epochs=epochs, batch_size=batch_size, lr=lr,
-        examples=examples, eps=eps, step=step, steps=steps, ema=ema, awp=awp, seed=seed, device=device,
-        precision=precision, threads=threads, compile=compile or None,
-    )  # fmt: skip
-    named = {name: value for name, value in given.items() if value is not None}
-    hyper = options.pop("set", {})
-    if not isinstance(hyper, dict):
-        raise CktatError(f"{config}: set must hold names and values, such as tau: 3")
-    if options.pop("design", design) != design:
-        raise CktatError(f"{config} is for another design than {design!r}")
-    chosen = dict(map(assignment, set_ or []))
-    if config:  # what it names and the command does not
-        of_file = [
-            value for all_, own in ((options, named), (hyper, chosen)) for key, value in all_.items() if key not in own
-        ]
-        for value in of_file:
-            if isinstance(value, str) and is_file_function(value):
-                allow(value, config, trust_code)
-    options, hyper = options | named, hyper | chosen
-    run = api.train(design, store=store, out=out, resume=resume, stop_after=stop_after, set=hyper, **options)
+    options = _with_file(design, options, config, trust_code) if config else options
+    if print_config:
+        print(settings_text(design=design, **options), end="")
+        return
+    run = api.train(design, store=store, out=out, resume=resume, stop_after=stop_after, **options)
     print(f"run: {run.path}")
 
 
+def _with_file(design: str, given: Mapping[str, Any], path: Path, trust_code: bool) -> dict[str, Any]:
+    """The options that are given, and those of a file of settings that are not, mappings such as `set` name by name."""
+    from cktat.runs import read_yaml
+
+    there = read_yaml(path)
+    for key, value in there.items():
+        if key not in OPTIONS:
+            raise unknown(f"key in {path}", key, OPTIONS)
+        if OPTIONS[key].many and not isinstance(value, dict):
+            raise CktatError(f"{path}: {key} must hold names and values, such as tau: 3")
+    if there.pop("design", design) != design:
+        raise CktatError(f"{path} is for another design than {design!r}")
+    options = dict(given)
+    for key, value in there.items():
+        if OPTIONS[key].many:
+            used = {name: one for name, one in value.items() if name not in given.get(key, {})}
+            options[key] = used | given.get(key, {})
+        else:
+            used = {} if key in given else {key: value}
+            options |= used
+        for one in used.values():
+            if isinstance(one, str) and is_file_function(one):
+                allow(one, path, trust_code)
+    return options
+
+
+@takes_run_options(without=["design", "set", "seed", "precision"])
 def compare(
+    options: dict[str, Any],
     designs: Annotated[
-        list[str] | None, Argument(help="Designs, 'cktat tau=1 beta=1' in quotes (default: all).")
+        list[str] | None,
+        Argument(help="Designs, 'cktat tau=1 beta=1' in quotes (default: all).", autocompletion=completing("design")),
     ] = None,
-    data: Annotated[str, Option(help="As for train.")] = "digits",
-    root: RootOption = None,
-    model: Annotated[str, Option(help="As for train.")] = "small",
-    recipe: Annotated[str, Option(help="common or authors.")] = "common",
-    epochs: Annotated[int | None, Option(help="Passes over the training images.")] = None,
-    examples: Annotated[int | None, Option(help="Train on the first so many images.")] = None,
     seeds: Annotated[int, Option(help="Seeds 0, 1, ...", min=1)] = 3,
-    attacks: Annotated[str, Option(help="As for evaluate.")] = "pgd100,cw",
+    attacks: Annotated[str, Option(help="As for evaluate.", autocompletion=completing("attacks"))] = "pgd100,cw",
     test_images: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
     precision: Annotated[
         str | None, Option(help="As for train; two of them (fp32,bf16) show each design in both, and the differences.")
     ] = None,
-    jobs: Annotated[int, Option(help="Runs at a time, each on one thread.", min=1)] = 1,
+    jobs: Annotated[int, Option(help="Runs at a time, each on one thread if not told otherwise.", min=1)] = 1,
     markdown: Annotated[bool, Option("--markdown", help="Print the table as Markdown.")] = False,
     out: Annotated[
         Path | None, Option(help="Where to write what stands behind it, as JSON.", metavar="FILE", dir_okay=False)
     ] = None,
     store: StoreOption = None,
+    trust_code: TrustOption = False,
 ) -> None:
     """Train designs with several seeds, attack them, print means and spreads. Run again, it goes on.
 
@@ -133,14 +125,11 @@ def compare(
         entries=tuple(entries),
         seeds=seeds,
         attacks=tuple(names(attacks)),
-        options=dict(
-            data=data, root=None if root is None else str(root), model=model, recipe=recipe, epochs=epochs,
-            examples=examples, threads=1 if jobs > 1 else None,
-        ),
+        options=({"threads": 1} if jobs > 1 else {}) | options,
         test_images=test_images,
         store=store,
-    )  # fmt: skip
-    failures = comparison.run(jobs, print)
+    )
+    failures = comparison.run(jobs, print, trust_code)
     columns, *rows = comparison.table()
     print_table(columns, rows, markdown)
     columns, *rows = comparison.differences()

@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 
-from cktat.attacks import ATTACKS, SUITES, Attack, Mode, Standing, check_names, check_seed, named
+from cktat.attacks import SUITES, Attack, Mode, Standing, check_names, check_seed, named
 from cktat.data import Split, ordered
-from cktat.errors import CktatError, unknown
+from cktat.errors import CktatError
 from cktat.evaluation import place
 from cktat.evaluation.drawn import read_curve, write_pictures
 from cktat.evaluation.measure import flags, predict, true_fp32
@@ -126,11 +126,7 @@ def evaluate(
 def known_attacks(names: Sequence[str]) -> dict[str, Attack | tuple[str, ...]]:
     """The attacks by their names, a suite as the names of its own. Raises CktatError for one that there is not."""
     check_names(names, "attacks")
-    known: dict[str, Attack | tuple[str, ...]] = {**ATTACKS, **SUITES}
-    for name in names:
-        if name not in known:
-            raise unknown("attack", name, known)
-    return {name: known[name] for name in names}
+    return {name: SUITES[name] if name in SUITES else named(name, SUITES) for name in names}
 
 
 def _measure(

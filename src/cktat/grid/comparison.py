@@ -75,13 +75,13 @@ class Comparison:
             self.store,
         )
 
-    def run(self, jobs: int, say: Callable[[str], None]) -> list[str]:
+    def run(self, jobs: int, say: Callable[[str], None], trust_code: bool = False) -> list[str]:
         """Trains and measures what is not there yet; returns a line for each run that failed.
 
-        jobs: so many processes, 1 works in this process. The same call goes on where an earlier one stopped. Raises Stopped
-        when asked to stop.
+        jobs: so many processes, 1 works in this process. trust_code: as for `cktat.evaluate`. The same call goes on where an
+        earlier one stopped. Raises Stopped when asked to stop.
         """
-        outcome = self.grid.run(jobs=jobs, say=say)
+        outcome = self.grid.run(jobs=jobs, say=say, trust_code=trust_code)
         if outcome.stopped:
             raise Stopped(f"{outcome.stopped}; the same command goes on")
         why = {identity: text for (identity, _), text in reversed(outcome.failures.items())}

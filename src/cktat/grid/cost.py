@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import torch
 
-from cktat.attacks import ATTACKS, SUITES
+from cktat.attacks import SUITES, named
 from cktat.data import Dataset
 from cktat.evaluation import CLEAN
 from cktat.grid.graph import GridRun, Measurement
@@ -66,7 +66,7 @@ def of_attack(name: str) -> float:
         return 1.0
     if name in SUITES:
         return sum(SEARCHES[part] for part in SUITES[name])
-    attack = ATTACKS[name]
+    attack = named(name)
     return 2.0 + 2 * attack.steps * attack.restarts
 
 

@@ -11,7 +11,7 @@ from cktat.data import Dataset
 from cktat.designs import make
 from cktat.labels import Design
 from cktat.runs import RunConfig
-from cktat.runs.config import Threat
+from cktat.schema import Threat
 
 
 @dataclass(frozen=True)

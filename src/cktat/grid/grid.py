@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from cktat.grid.execute import GridOutcome, execute
 from cktat.grid.graph import Asked, Measurement, graph
 from cktat.grid.tasks import Key, Task
 from cktat.runs import RunConfig
-from cktat.runs.config import Threat
+from cktat.schema import Threat
 
 
 class Grid:
@@ -92,9 +93,13 @@ class Grid:
         on: str = "here",
         stop_after: float | None = None,
         say: Callable[[str], None] = lambda text: None,
+        trust_code: bool = False,
     ) -> GridOutcome:
-        """Does what is left. A second call, from here or elsewhere, goes on where the first one ended."""
+        """Does what is left. A second call, from here or elsewhere, goes on where the first one ended.
+
+        trust_code: whether code that a run in the store names may run; see `cktat.evaluate`."""
         left, faults = self.left()
+        left = [replace(task, trust_code=trust_code) for task in left]
         for key, fault in faults.items():
             say(f"{self.labels[key[0]]}: {fault}")
         outcome = execute(left, jobs=jobs, on=on, stop_after=stop_after, say=say)

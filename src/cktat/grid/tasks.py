@@ -17,7 +17,7 @@ from cktat.errors import CktatError, one_line
 from cktat.evaluation import evaluate, load_subject, measured
 from cktat.grid.graph import Measurement, graph
 from cktat.runs import Busy, RunConfig, Stop, Stopped, code_of, device_of
-from cktat.runs.config import Threat
+from cktat.schema import Threat
 from cktat.training import Callback
 from cktat.usercode import blamed, own
 
@@ -33,7 +33,7 @@ class Task:
     """Trains a run, or measures it. `fingerprint` is that of the data; `needs` are tasks that must be done before.
 
     root: the configuration that was asked for; a training may be that of a run it needs. ball: where attacks that measure
-    stay; None for a training.
+    stay; None for a training. trust_code: see `load_subject`.
     """
 
     key: Key
@@ -43,6 +43,7 @@ class Task:
     fingerprint: str
     store: str
     ball: Threat | None = None
+    trust_code: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _train_or_measure(task: Task, stop: Stop) -> None:
     if folder is None:
         raise CktatError(f"{store.root} does not hold {task.label}; all machines must see the same store")
     device = device_of(task.root.device)
-    subject = load_subject(folder, measurement.weights, None, device, data)
+    subject = load_subject(folder, measurement.weights, None, device, data, trust_code=task.trust_code)
     images, ball = None if measurement.images == len(data.test) else measurement.images, task.ball
     assert ball is not None
     if subject.norm != ball.norm:

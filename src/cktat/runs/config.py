@@ -1,107 +1,20 @@
-"""The one schema of a training run: what pydantic checks, what run.json holds, what a run's identity is made from."""
+"""What a run's identity is made from."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
-
+from cktat.schema import Recipe, RunConfig
 from cktat.usercode import absolute, is_file_function, source_of
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=10**12)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Own = Annotated[str, Field(pattern=r"\.py:|^object:")]
-"""A function of a user's: `file.py:function`, or one that a program handed over."""
-
-
-class Recipe(BaseModel):
-    """How long and with what optimiser. Rates are per step, epochs may be fractions where a schedule speaks of them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    epochs: Count
-    batch_size: Count
-    lr: Positive
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    nesterov: bool = True
-    weight_decay: NotNegative = 5e-4
-    schedule: Literal["one-cycle", "piecewise", "linear", "cosine", "constant"] | Own = "one-cycle"
-    """A function of your own maps how much of the training is done, from 0 to 1, to the factor of lr."""
-    points: tuple[tuple[Share, Positive], ...] = ()
-    """(share of the epochs, factor of lr), in order: piecewise drops to the factor there, linear goes straight to it."""
-    rise: Share = 0.25
-    """One cycle: the share of the training in which lr rises."""
-    warmup_epochs: NotNegative = 0.0
-    warmup_factor: Positive = 0.2
-    """Factor of lr in the first `warmup_epochs`, for the other schedules."""
-    ema: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Decay of a moving average of weights and buffers that is deployed in the network's place; None keeps none."""
-    awp: NotNegative = 0.0
-    """Adversarial weight perturbation, as a share of each layer's norm; 0 is none, 0.005 to 0.01 its authors' values."""
-    augment: Literal["data", "crop-flip", "none"] | Own = "data"
-    """What is done to training images; "data" is the data set's own choice. A function of your own maps a batch of images
-    (uint8 [B, C, H, W]) to one of the same shape and type, and draws from PyTorch's generator."""
-
-    @field_validator("points", mode="before")
-    @classmethod
-    def _as_tuples(cls, points: Any) -> Any:  # JSON and YAML have lists only
-        if not isinstance(points, list):
-            return points
-        return tuple(tuple(point) if isinstance(point, list) else point for point in points)
-
-    @field_validator("points")
-    @classmethod
-    def _in_order(cls, points: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
-        if any(later[0] < earlier[0] for earlier, later in pairwise(points)):
-            raise ValueError("the shares must be in order")
-        return points
-
-
-class Threat(BaseModel):
-    """The adversary of training, in a ball of `norm`: `eps` and `step` are lengths in it, in units of the pixel range."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    eps: NotNegative
-    step: NotNegative
-    steps: Count = 10
-    norm: Literal["Linf", "L2"] = "Linf"
-
-
-class RunConfig(BaseModel):
-    """Everything that decides what a run computes, and where it lies."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    design: str
-    set: dict[str, Any] = {}
-    """Hyper-parameters of the design."""
-    data: str
-    root: str | None = None
-    examples: Count | None = None
-    """The first so many training images; None is all of them."""
-    held_out: Count | None = None
-    """Held-out images scored after every epoch; None is a tenth of the training images, 200 at least."""
-    model: str
-    recipe: Recipe
-    threat: Threat
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    precision: Literal["fp32", "bf16"] = "fp32"
-    threads: Annotated[int, Field(ge=1, le=1024)] = 1
-    """Of the CPU; with many thousands PyTorch ends the process without a word."""
-    device: str = "cpu"
-    compile: bool = False
-    """Whether torch.compile works on the networks; off until it was measured on a GPU."""
-
 
 NOT_IDENTITY = {"design", "set", "data", "root", "threads", "device", "compile"}
 """Fields that are no part of a run's identity: design and data enter it by what they are, not by their names."""
+
+LATER = {"optimiser", "optimiser_args"}
+"""Fields of a recipe that came after the first runs: at their defaults they are no part of an identity."""
 
 
 def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: bool) -> str:
@@ -112,6 +25,9 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
     `file.py:function` stands in it by its text, wherever the file lies.
     """
     fields = config.model_dump(mode="json", exclude=NOT_IDENTITY | (set() if adversarial else {"threat"}))
+    for name in LATER:
+        if getattr(config.recipe, name) == Recipe.model_fields[name].default:
+            del fields["recipe"][name]
     declared = json.loads(json.dumps(design), parse_int=float)  # a beta of 6 is one of 6.0
     fields |= {"design": by_content(declared), "data": fingerprint}
     fields |= {name: by_content(fields[name]) for name in ("model", "recipe")}

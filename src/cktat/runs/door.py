@@ -122,7 +122,8 @@ def checked(schema: type[BaseModel], fields: Mapping[str, Any], where: str) -> A
 def first_fault(error: ValidationError) -> str:
     """The first thing that a schema found wrong, in one line: key, what is wrong, and what stands there."""
     first = error.errors()[0]
-    key = ".".join(map(str, first["loc"]))
+    # of a field that takes several things, pydantic adds which of them it tried
+    key = ".".join(part for part in map(str, first["loc"]) if "[" not in part)
     if first["type"] == "missing":
         return f"{key} is missing"
     return f"{key}: {first['msg'].lower()}, not {short(first['input'])}" if key else first["msg"].lower()

@@ -12,12 +12,12 @@ from typing import Any
 from torch import Tensor
 
 from cktat.errors import CktatError
-from cktat.runs.config import RunConfig
 from cktat.runs.door import checked, parse, read_bytes, read_sealed, sealed, short, unsealed
 from cktat.runs.files import Card, load_weights, write_atomic, write_sealed
 from cktat.runs.leftovers import sweep
 from cktat.runs.locks import Busy, locked
 from cktat.runs.schemas import EpochKept, RunKept
+from cktat.schema import RunConfig
 
 RUN, LOG = "the record of a run", "a line of a training's log"
 LOST = "train anew with another --out, or bring the weights in with `cktat import`"

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cktat.runs.config import RunConfig
 from cktat.runs.door import Kept
+from cktat.schema import RunConfig
 
 Text = Annotated[str, Field(max_length=10_000)]
 ShareKept = Annotated[float, Field(ge=0, le=1)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,27 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(fields, dict):
         raise CktatError(f"{path} must hold keys and values, not {type(fields).__name__}")
     return fields
+
+
+def yaml_text(fields: Mapping[str, Any]) -> str:
+    """A mapping of plain values as YAML that `read_yaml` reads back as it was."""
+    return yaml.dump(dict(fields), Dumper=_Dumper, sort_keys=False, allow_unicode=True, default_flow_style=False)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    try:
+        same = text.isprintable() and plain(text) == text  # a break of lines would be folded to a space
+    except ValueError:
+        same = False
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if same else '"')
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def _place(mark: Any) -> str:

@@ -18,7 +18,7 @@ from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.labels import Adversarial, Calibrated, Design, Frozen, Output, View
 from cktat.labels.walk import walk
-from cktat.runs.config import Threat
+from cktat.schema import Threat
 from cktat.seeds import generator
 
 TEMPERATURES = torch.linspace(math.log(0.2), math.log(16.0), 100, dtype=torch.float64).exp()

@@ -15,11 +15,12 @@ from cktat.attacks import Ball
 from cktat.data import Augment, Batch, Batches, Dataset
 from cktat.errors import CktatError
 from cktat.labels import Design, Moment
-from cktat.runs.config import RunConfig
 from cktat.runs.processes import World
+from cktat.schema import RunConfig
 from cktat.seeds import derive
 from cktat.training.awp import perturbed
 from cktat.training.loss import AdversarialLoss
+from cktat.training.optimiser import optimiser_of
 from cktat.training.rounded import rounded
 from cktat.training.schedule import factor_of
 from cktat.training.score import held_out_accuracy, not_finite
@@ -64,10 +65,7 @@ class Training:
         )  # fmt: skip
         self.starts = Starts(design, self.ball, config.seed, world.part, ahead=self.device.type == "cuda")
         self.loss = AdversarialLoss.of_team(self.team, config.threat, self.ball, self.starts, len(data.classes))
-        self.optimiser = torch.optim.SGD(
-            self.loss.param_groups(recipe.lr, recipe.weight_decay),
-            momentum=recipe.momentum, nesterov=recipe.nesterov and recipe.momentum > 0, fused=True,
-        )  # fmt: skip
+        self.optimiser = optimiser_of(recipe, self.loss.param_groups(recipe.lr, recipe.weight_decay))
         count = config.held_out or max(200, len(data.train) // 10)
         self.held_out = data.held_out.first(min(count, len(data.held_out))).to(self.device)
         self.steps = 0

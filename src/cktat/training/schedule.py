@@ -8,7 +8,7 @@ from functools import partial
 from itertools import pairwise
 
 from cktat.errors import CktatError
-from cktat.runs.config import Recipe
+from cktat.schema import Recipe
 from cktat.usercode import function_of, is_own
 
 

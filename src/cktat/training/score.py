@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from cktat.attacks import Ball, ascend, attacked, plain
 from cktat.data import Split, ordered
-from cktat.runs.config import Threat
 from cktat.runs.processes import World
+from cktat.schema import Threat
 from cktat.seeds import generator
 
 

@@ -10,7 +10,7 @@ from cktat.errors import CktatError, out_of_memory
 from cktat.labels import Design, Outputs
 from cktat.models import check
 from cktat.models.inspection import require_logits
-from cktat.runs.config import RunConfig
+from cktat.schema import RunConfig
 from cktat.seeds import generator
 from cktat.training.rounded import rounded
 from cktat.usercode import FAILURES, said

@@ -24,7 +24,7 @@ from cktat.labels import (
     value,
 )
 from cktat.labels.walk import walk
-from cktat.runs.config import Threat
+from cktat.schema import Threat
 
 Forward = Callable[[Tensor], Tensor]
 Views = dict[View, Tensor]

@@ -83,7 +83,7 @@ def _allow(spec: str, source: Source, where: Path, trust: bool) -> None:
     if not trust:
         raise CktatError(
             f"{where} names code that you have not named yourself: function {spec.rpartition(':')[2]} of {source}. "
-            f"Read it; evaluate, knowledge and train then run it with --trust-code, in Python with trust_code=True"
+            f"Read it; the same command then runs it with --trust-code, in Python with trust_code=True"
         )
     print(f"runs function {spec.rpartition(':')[2]} of {source}, which {where} names", flush=True)
 

@@ -111,6 +111,13 @@ def test_the_setting_is_that_of_the_runs(tiny: Any, tmp_path: Path) -> None:
     assert setting["precision"] == "fp32 in training, fp32 in evaluation" and setting["model"] == tiny.model
 
 
+def test_options_that_were_given_stand_in_the_setting(tiny: Any, tmp_path: Path) -> None:
+    usual, given = tiny.options, {"optimiser": "adamw", "optimiser_args": {"eps": 1e-6}, "schedule": "cosine"}
+    assert "further options" not in TableGrid([TABLE], How(usual, store=tmp_path)).fill()[0].setting
+    setting = TableGrid([TABLE], How(usual | given | {"awp": None}, store=tmp_path)).fill()[0].setting
+    assert setting["further options"] == "optimiser adamw, optimiser_args {'eps': 1e-06}, schedule cosine"
+
+
 def test_each_row_and_seed_is_a_run_of_its_own_design_and_seed(tiny: Any, tmp_path: Path) -> None:
     it = TableGrid([TABLE], How(tiny.options, seeds=3, store=tmp_path))
     assert [(one.label, one.config.design, one.config.seed) for one in it.grid.asked] == [

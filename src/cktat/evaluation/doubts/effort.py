@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from cktat.attacks import ATTACKS
+from cktat.attacks import SUITES
 from cktat.evaluation.doubts.finding import Finding, judged, not_checked
 from cktat.evaluation.doubts.probe import RESTARTS, SHORT, STEPS, TARGETS, Probe, percent, share
 
@@ -124,13 +124,13 @@ def stronger_attacks(probe: Probe) -> Finding:
 
     Both are worst cases over the evaluation's results. Robust networks lose a few points of fifty.
     """
-    usual = _broken(probe, [name for name in probe.results if name in ATTACKS])
-    strong = _broken(probe, [name for name in probe.results if name not in ATTACKS])
+    usual = _broken(probe, [name for name in probe.results if name not in SUITES])
+    strong = _broken(probe, [name for name in probe.results if name in SUITES])
     if usual is None or strong is None:
         return not_checked("The evaluation has no results of both the usual attacks and AutoAttack or a part of it.")
     found, left, images = int((strong & ~usual).sum()), int((~usual).sum()), len(usual)
     part, doubted = _beyond(found, left, images)
-    names = ", ".join(name for name in probe.results if name not in ATTACKS)
+    names = ", ".join(name for name in probe.results if name in SUITES)
     sentence = f"{names} breaks {found} of the {left} of {images} images that the usual attacks left" + (
         ": their numbers say too much. Report the worst case." if doubted else "."
     )

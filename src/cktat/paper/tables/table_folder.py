@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,15 +15,21 @@ from cktat.errors import CktatError
 from cktat.paper.tables.declared import TABLES, Table, TableRow
 from cktat.paper.tables.measured_table import MeasuredCell, MeasuredTable
 from cktat.runs import Kept, read_sealed, write_sealed
+from cktat.schema import OPTIONS
+from cktat.usercode import allow, is_file_function, own
 
 AtLeastOne = Annotated[int, Field(ge=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # JSON has lists only
 
 KIND = "what was asked for of a table"
 
-SETTINGS = (
-    "data", "model", "recipe", "epochs", "batch_size", "lr", "examples", "precision", "test_images", "aa_images",
-)  # fmt: skip
+PLACE = ("root", "threads", "device", "compile")
+"""Options of a run that change no number on purpose: where data lie and who computes."""
+
+RUN_SETTINGS = tuple(name for name in OPTIONS if name not in (*PLACE, "design", "set", "seed"))
+"""Options of a run that all rows of a table have in common; the others are a row's own."""
+
+SETTINGS = (*RUN_SETTINGS, "test_images", "aa_images")
 """What the numbers of one table have in common. Its rows, columns and seeds may grow from one command to the next."""
 
 
@@ -47,6 +53,10 @@ class TableKept(Kept):
     test_images: AtLeastOne | None = None
     aa_images: AtLeastOne | None = None
     failures: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    def setting(self, name: str) -> Any:
+        """One of SETTINGS as it was asked for, None where it was not; those without a field here are kept beside them."""
+        return getattr(self, name, None)
 
     def with_failures(self, filled: MeasuredTable) -> MeasuredTable:
         """The same table, with what is known of cells that neither were measured nor failed anew."""
@@ -109,6 +119,31 @@ def _held(path: Path) -> dict[tuple[str, str], float]:
         ) from None
 
 
+def require_named(
+    folder: TableFolder, given: Mapping[str, Any], asked: Collection[str], *, trained: bool, trust_code: bool
+) -> None:
+    """Looks at the code of a user that tables in a folder name.
+
+    Args:
+        folder: where tables were written; those that are not asked for are shown on its page, too.
+        given: settings of the command, which stand in the place of those of the tables `asked` for, by name.
+        trained: whether networks are made: if not, only what is needed to know the runs is run.
+        trust_code: whether it may run though this user has not named it before.
+
+    Raises:
+        CktatError: it may not.
+    """
+    for value in given.values():
+        if isinstance(value, str) and is_file_function(value):
+            own(value)
+    for table, kept in folder.all().items():
+        for name in RUN_SETTINGS if trained else ("data", "optimiser"):
+            value = kept.setting(name)
+            given_here = table in asked and given.get(name) is not None
+            if isinstance(value, str) and is_file_function(value) and not given_here:
+                allow(value, folder.file(f"table-{table}", "json"), trust_code)
+
+
 def settled(there: Mapping[str, TableKept], given: Mapping[str, Any], *, firm: bool) -> dict[str, Any]:
     """The SETTINGS, rows, attacks and seeds of a command: those `given` (None is "not given"), else those of the tables
     `there`, by name.
@@ -117,14 +152,15 @@ def settled(there: Mapping[str, TableKept], given: Mapping[str, Any], *, firm: b
     """
     options = dict(given)
     for name in (*SETTINGS, "attacks", "seeds"):
-        values = {table: getattr(kept, name) for table, kept in there.items()}
+        values = {table: kept.setting(name) for table, kept in there.items()}
         if not values:
             continue
+        first = next(iter(values.values()))
         if given.get(name) is None:
-            if len(set(values.values())) > 1:
+            if any(value != first for value in values.values()):
                 said = ", ".join(f"{value} in {table}" for table, value in values.items())
                 raise CktatError(f"the tables there differ in {_words(name)} ({said}); ask for one of them, or give it")
-            options[name] = next(iter(values.values()))
+            options[name] = first
     if firm and (different := differing(there, options)):
         raise CktatError(different)
     return options
@@ -133,10 +169,10 @@ def settled(there: Mapping[str, TableKept], given: Mapping[str, Any], *, firm: b
 def differing(there: Mapping[str, TableKept], asked: Mapping[str, Any]) -> str:
     """The settings of tables that differ from what is asked, in words; "" for none."""
     found = dict.fromkeys(
-        f"{_words(name)} {_text(getattr(kept, name))} there, {_text(asked[name])} asked"
+        f"{_words(name)} {_text(kept.setting(name))} there, {_text(asked[name])} asked"
         for kept in there.values()
         for name in SETTINGS
-        if asked.get(name) is not None and asked[name] != getattr(kept, name)
+        if asked.get(name) is not None and asked[name] != kept.setting(name)
     )
     return "; ".join(found)
 

@@ -16,10 +16,15 @@ from cktat.pages.text import commit_text
 from cktat.paper.tables.declared import Table, TableRow, model_of
 from cktat.paper.tables.measured_table import MeasuredCell, MeasuredTable
 from cktat.paper.tables.paper import paper_numbers, paper_tables
+from cktat.paper.tables.table_folder import RUN_SETTINGS
 from cktat.runs import RunFolder
 
 COSTLY = ("aa",)
 """Attacks that have a number of test images of their own."""
+
+
+SAID = ("data", "examples", "model", "eps", "steps", "norm", "recipe", "epochs", "batch_size", "lr", "precision")
+"""Options of a run that a table's setting says always; the others stand there where they were given."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +172,8 @@ class TableGrid:
         trained = _join(f"{t.norm}, eps {eps_text(t.eps)}, PGD-{t.steps} in training" for t in threats)
         elsewhere = [eps_text(one.ball.eps) for one in asked if one.ball != one.config.threat]
         versions = [f"torch {about['versions']['torch']}" for about in known if about.get("versions")]
+        further = {name: self.how.options.get(name) for name in RUN_SETTINGS if name not in SAID}
+        given = ", ".join(f"{name} {value}" for name, value in further.items() if value is not None)
         hardware = [of.get("gpu") or f"{of['cpu']}, {of['threads']} thread(s)" for of in _hardware(known)]
         return {
             "data": data.name,
@@ -179,6 +186,7 @@ class TableGrid:
             "batch size": _join(str(recipe.batch_size) for recipe in recipes),
             "lr": _join(f"{recipe.lr:g}" for recipe in recipes),
             "precision": f"{_join(config.precision for config in configs)} in training, fp32 in evaluation",
+            **({"further options": given} if given else {}),
             "seeds": f"0 to {self.how.seeds - 1}" if self.how.seeds > 1 else "0",
             "hardware": _join(hardware),
             "versions": _join(versions),

@@ -12,13 +12,10 @@ from cktat.grid.tasks import Key
 from cktat.paper.tables.declared import Table
 from cktat.paper.tables.measured_table import MeasuredTable
 from cktat.paper.tables.page import write_page
-from cktat.paper.tables.table_folder import SETTINGS, TableFolder, TableKept, again, widened
+from cktat.paper.tables.table_folder import RUN_SETTINGS, TableFolder, TableKept, again, widened
 from cktat.paper.tables.table_grid import How, TableGrid
 from cktat.paper.tables.text import claims_markdown, csv_text, latex, markdown
 from cktat.runs import write_atomic
-
-OPTIONS = tuple(name for name in SETTINGS if not name.endswith("_images"))
-"""The SETTINGS that are options of a run."""
 
 
 class Written:
@@ -75,7 +72,8 @@ class _Part:
         for (row, column), cell in filled.cells.items():
             if cell.failure:
                 failures.setdefault(row, {})[column] = cell.failure
-        options: dict[str, Any] = {"weights": how.weights} | {name: how.options.get(name) for name in OPTIONS}
+        options: dict[str, Any] = {"weights": how.weights}
+        options |= {name: value for name in RUN_SETTINGS if (value := how.options.get(name)) is not None}
         options |= {"precision": self.grid.grid.asked[0].config.precision}
         return TableKept(
             table=self.table.name, rows=filled.rows, attacks=how.attacks_of(self.table),
@@ -86,7 +84,7 @@ class _Part:
 def _how(kept: TableKept, how: How) -> How:
     """How a table there was filled; where runs and data lie, and who computes, is as of `how`."""
     return replace(
-        how, options={**how.options, **{name: getattr(kept, name) for name in OPTIONS}}, seeds=kept.seeds,
+        how, options={**how.options, **{name: kept.setting(name) for name in RUN_SETTINGS}}, seeds=kept.seeds,
         attacks=kept.attacks, images=kept.test_images, costly_images=kept.aa_images,
     )  # fmt: skip
 
