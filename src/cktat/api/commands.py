@@ -54,8 +54,8 @@ def train(
 ) -> RunFolder:
     """Trains a design, and the networks it needs first, and returns its run folder.
 
-    design: a name, `file.py:function`, or a Design made with the label language. options: data, root, model, recipe,
-    epochs, batch_size, lr, examples, eps, step, steps, seed, set, device, precision, threads and the other fields of a
+    design: a name, `file.py:function`, or a Design made with the label language. options: data, root, size, strict, model,
+    recipe, epochs, batch_size, lr, examples, eps, step, steps, seed, set, device, precision, threads and the other fields of a
     recipe; what is not given comes from the recipe and the data set. store: where runs lie (None: CKTAT_STORE or ./runs);
     out: this run's own folder. resume: go on with the unfinished run there. ensure: take what is there, finished or not,
     and train what is missing. stop_after: a duration such as "9m", after which the state is saved and Stopped raised.
@@ -82,6 +82,8 @@ def train(
         return config, data
 
     with _prepared(prepare, world, stop) as (config, data):
+        for note in data.notes:
+            say(f"data {data.name!r}: {note}")
         watch = Shown(console) if show else Silent()
         runner = Runner(Store(store), stop, watch, say, world)
         folder = RunFolder(Path(out)) if out else None
@@ -144,6 +146,8 @@ def evaluate(
     size, drawn_with = batch_size or BATCH_SIZE, seed or 0  # of what is no result
     with Meter(console) as meter:
         with _prepared(load, world, stop) as subject:
+            for note in subject.data.notes:
+                meter.say(f"data {subject.data.name!r}: {note}")
             results = measure(
                 subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
                 report=meter.standing, say=meter.say, stop=stop, world=world,

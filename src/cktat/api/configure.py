@@ -19,6 +19,8 @@ RUN_OPTIONS = (
     "set",
     "data",
     "root",
+    "size",
+    "strict",
     "examples",
     "held_out",
     "model",
@@ -37,6 +39,8 @@ KINDS: dict[str, tuple[type, ...]] = {
     "set": (dict,),
     "examples": (int,),
     "root": (str, Path),
+    "size": (str, int),
+    "strict": (bool,),
 } | dict.fromkeys(("design", "data", "model", "recipe", "precision", "device"), (str,))
 """What an option must be, where the schema is not asked before the option is used."""
 
@@ -58,10 +62,11 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
     }
     for name, kinds in KINDS.items():
         if name in given and not isinstance(given[name], kinds):
-            wanted = {str: "text", int: "a whole number", dict: "names and values"}[kinds[0]]
+            wanted = {str: "text", int: "a whole number", dict: "names and values", bool: "true or false"}[kinds[0]]
             raise CktatError(f"{name} must be {wanted}, not {given[name]!r}")
     spec, root = given.get("data", "digits"), given.get("root")
-    data = loaded or load(spec, root).subset(given.get("examples"))
+    size, strict = given.get("size"), given.get("strict", False)
+    data = loaded or load(spec, root, size=size, strict=strict).subset(given.get("examples"))
     design = given.get("design", "cktat")
     base = setting(given.get("recipe", "common"), design, data)
     recipe = base.recipe.model_dump() | {k: v for k, v in given.items() if k in RECIPE_OPTIONS}
@@ -82,6 +87,8 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
             "set": base.set | given.get("set", {}),
             "data": spec,
             "root": None if root is None else str(root),
+            "size": None if size is None else str(size),
+            "strict": strict,
             "examples": given.get("examples"),
             "held_out": given.get("held_out"),
             "model": given.get("model", "small"),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from typer import Argument, Option
 
-from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
+from cktat.cli.output import DATA, RootOption, SizeOption, StoreOption, StrictOption, TrustOption, names, print_table
 from cktat.errors import CktatError, unknown
 from cktat.usercode import allow, is_file_function
 
@@ -28,8 +28,10 @@ def demo(
 
 def train(
     design: Annotated[str, Argument(help="A name (see `cktat designs`) or your own file.py:function.")],
-    data: Annotated[str | None, Option(help="digits, cifar10, cifar100, FILE.npz, a folder, file.py:function.")] = None,
+    data: Annotated[str | None, Option(help=DATA)] = None,
     root: RootOption = None,
+    size: SizeOption = None,
+    strict: StrictOption = False,
     model: Annotated[str | None, Option(help="small, resnet18, preactresnet18, wrn34-10, file.py:function.")] = None,
     recipe: Annotated[str | None, Option(help="common (one for all designs) or authors (each its own).")] = None,
     epochs: Annotated[int | None, Option(help="Passes over the training images.")] = None,
@@ -70,7 +72,8 @@ def train(
         if key not in OPTIONS:
             raise unknown(f"key in {config}", key, OPTIONS)
     given = dict(
-        data=data, root=root and str(root), model=model, recipe=recipe, epochs=epochs, batch_size=batch_size, lr=lr,
+        data=data, root=root and str(root), size=size, strict=strict or None, model=model, recipe=recipe, epochs=epochs,
+        batch_size=batch_size, lr=lr,
         examples=examples, eps=eps, step=step, steps=steps, ema=ema, awp=awp, seed=seed, device=device,
         precision=precision, threads=threads, compile=compile or None,
     )  # fmt: skip
@@ -99,6 +102,7 @@ def compare(
     ] = None,
     data: Annotated[str, Option(help="As for train.")] = "digits",
     root: RootOption = None,
+    size: SizeOption = None,
     model: Annotated[str, Option(help="As for train.")] = "small",
     recipe: Annotated[str, Option(help="common or authors.")] = "common",
     epochs: Annotated[int | None, Option(help="Passes over the training images.")] = None,
@@ -134,7 +138,7 @@ def compare(
         seeds=seeds,
         attacks=tuple(names(attacks)),
         options=dict(
-            data=data, root=None if root is None else str(root), model=model, recipe=recipe, epochs=epochs,
+            data=data, root=None if root is None else str(root), size=size, model=model, recipe=recipe, epochs=epochs,
             examples=examples, threads=1 if jobs > 1 else None,
         ),
         test_images=test_images,

@@ -71,12 +71,12 @@ def load_subject(
         raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
     weights, card = run.load(pick)
     if data is None and moved_to is not None:  # named by whoever asks, not by the run
-        data = load(moved_to, root or config.root).subset(config.examples)
+        data = load(moved_to, root or config.root, size=config.size).subset(config.examples)
     code = card.get("code") or {}
     if data is None:
         try:
             with recorded(run.run_json, code, trust_code):
-                data = load(config.data, root or config.root).subset(config.examples)
+                data = load(config.data, root or config.root, size=config.size).subset(config.examples)
         except CktatError as error:
             hint = "" if root else "; if the data have moved, say where with --data or --root"
             raise CktatError(f"{error}{hint}") from None

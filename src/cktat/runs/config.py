@@ -80,6 +80,10 @@ class RunConfig(BaseModel):
     """Hyper-parameters of the design."""
     data: str
     root: str | None = None
+    size: str | None = None
+    """What image files are scaled and cut to, such as 64 or 48x64 (height x width); None keeps them as they are."""
+    strict: bool = False
+    """Whether images are refused that would have to be converted or turned."""
     examples: Count | None = None
     """The first so many training images; None is all of them."""
     held_out: Count | None = None
@@ -96,7 +100,7 @@ class RunConfig(BaseModel):
     """Whether torch.compile works on the networks; off until it was measured on a GPU."""
 
 
-NOT_IDENTITY = {"design", "set", "data", "root", "threads", "device", "compile"}
+NOT_IDENTITY = {"design", "set", "data", "root", "size", "strict", "threads", "device", "compile"}
 """Fields that are no part of a run's identity: design and data enter it by what they are, not by their names."""
 
 
