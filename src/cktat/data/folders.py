@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cktat.data.held_out import WHOLE
-from cktat.data.listing import NAMES, Listing, in_order, meant
+from cktat.data.listing import NAMES, Listing, in_order, in_turns, meant
 from cktat.data.photographs import SUFFIXES
 from cktat.errors import CktatError
 
@@ -89,8 +89,8 @@ def _require_alike(spec: str, folder: Path, found: list[str], like: Path, classe
 
 def _files(folder: Path, classes: list[str]) -> tuple[list[Path], npt.NDArray[np.int64]]:
     """The image files of a part and their labels [N], the classes in turn."""
-    places: list[tuple[int, int, Path]] = []
-    for label, name in enumerate(classes):
+    of_class = []
+    for name in classes:
         folders, files = _inside(folder / name)
         if folders:
             raise CktatError(
@@ -99,12 +99,10 @@ def _files(folder: Path, classes: list[str]) -> tuple[list[Path], npt.NDArray[np
             )
         if not files:
             raise CktatError(f"{folder / name} has no images; add some, or remove the folder")
-        for place, file in enumerate(files):
-            if file.suffix.lower() not in SUFFIXES:
-                raise CktatError(
-                    f"{file} is no image that can be read: in the folder of a class are files {', '.join(SUFFIXES)} only; "
-                    "convert it, or move it away"
-                )
-            places.append((place, label, file))
-    places.sort()
-    return [file for _, _, file in places], np.array([label for _, label, _ in places], dtype=np.int64)
+        if stray := [file for file in files if file.suffix.lower() not in SUFFIXES]:
+            raise CktatError(
+                f"{stray[0]} is no image that can be read: in the folder of a class are files {', '.join(SUFFIXES)} only; "
+                "convert it, or move it away"
+            )
+        of_class.append(files)
+    return in_turns(of_class)

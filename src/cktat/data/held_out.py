@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -102,3 +103,8 @@ def divided(
     held_out = lowest_ranked(images[source], labels[source], tenth(labels[source]))
     rows |= {"train": (source, ~held_out), "held_out": (source, held_out)}
     return rows, said
+
+
+def taken(arrays: Mapping[str, npt.NDArray[Any]], rows: Mapping[str, Rows]) -> dict[str, npt.NDArray[Any]]:
+    """The rows of the arrays, part by part; a copy only where not all are taken."""
+    return {part: arrays[of] if chosen is None else arrays[of][chosen] for part, (of, chosen) in rows.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,12 @@ def in_order(names: Iterable[str]) -> list[str]:
     if all(name.isascii() and name.isdigit() for name in names):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)
+
+
+def in_turns(of_class: Sequence[Sequence[Path]]) -> tuple[list[Path], npt.NDArray[np.int64]]:
+    """The files of all classes, the classes in turn, and the label of each, int64 [N]: the first n hold all alike."""
+    places = sorted((place, label) for label, files in enumerate(of_class) for place in range(len(files)))
+    return [of_class[label][place] for place, label in places], np.array([label for _, label in places], dtype=np.int64)
 
 
 def meant(name: str, given: Iterable[str]) -> tuple[dict[str, str], list[str]]:

@@ -13,7 +13,7 @@ import numpy as np
 from cktat.data.assembly import assembled
 from cktat.data.dataset import Dataset
 from cktat.data.forms import images_of, labels_of, named
-from cktat.data.held_out import divided
+from cktat.data.held_out import divided, taken
 from cktat.errors import CktatError, named_file
 
 SWELLS_TO, RATIO = 2**30, 20
@@ -87,6 +87,4 @@ def from_arrays(name: str, arrays: Mapping[str, Any], strict: bool = False) -> D
     given = {part: known[f"y_{part}"] for part in parts}
     labels, classes, read = labels_of(name, given, {part: len(images[part]) for part in parts}, known.get("classes"))
     rows, said = divided(name, images, labels, classes)
-    taken = {part: images[of] if chosen is None else images[of][chosen] for part, (of, chosen) in rows.items()}
-    theirs = {part: labels[of] if chosen is None else labels[of][chosen] for part, (of, chosen) in rows.items()}
-    return assembled(name, taken, theirs, classes, [*notes, *converted, *read, *said])
+    return assembled(name, taken(images, rows), taken(labels, rows), classes, [*notes, *converted, *read, *said])
