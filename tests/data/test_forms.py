@@ -26,6 +26,10 @@ def changed(arrays: Arrays, kind: str, change: Any) -> Arrays:
 IMAGES: dict[str, tuple[Any, str]] = {
     "float32 in [0, 1]": (lambda x: x.astype(np.float32) / 255, "images of float32 from 0 to 1 are read as 0..1"),
     "float64 in [0, 1]": (lambda x: x / 255, "images of float64 from 0 to 1 are read as 0..1"),
+    "a third of a level below": (
+        lambda x: np.maximum(x - 0.3, 0) / 255,
+        "images of float64 from 0 to 0.998824 are read as",
+    ),
     "float16 in [0, 255]": (lambda x: x.astype(np.float16), "images of float16 from 0 to 255 are read as 0..255"),
     "float between levels": (
         lambda x: x + np.where(x < 255, 0.3, 0),

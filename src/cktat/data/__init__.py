@@ -4,6 +4,7 @@ from cktat.data.archives import ARCHIVES, fetch, locate
 from cktat.data.batches import Batch, Batches, ordered
 from cktat.data.dataset import Dataset, Split
 from cktat.data.loading import DATASETS, Reader, load
+from cktat.data.photographs import as_pixels
 
 __all__ = [
     "ARCHIVES",
@@ -13,6 +14,7 @@ __all__ = [
     "Dataset",
     "Reader",
     "Split",
+    "as_pixels",
     "fetch",
     "load",
     "locate",
