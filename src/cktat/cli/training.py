@@ -165,6 +165,8 @@ def import_(
     model: Annotated[str, Option(help="Its architecture: a name or file.py:function.")],
     inputs: Annotated[str, Option(help="data: normalised by the data's mean and std; raw: images in [0, 1].")] = "data",
     root: RootOption = None,
+    size: SizeOption = None,
+    strict: StrictOption = False,
     store: StoreOption = None,
 ) -> None:
     """Bring in a network you have, as a teacher, a start, or to evaluate it.
@@ -176,6 +178,9 @@ def import_(
     from cktat.api import Store, configure
     from cktat.api.importing import import_network
 
-    config, loaded = configure(design=as_, data=data, model=model, root=None if root is None else str(root))
+    of_data = {"data": data, "root": None if root is None else str(root), "size": size, "strict": strict}
+    config, loaded = configure(design=as_, model=model, **of_data)
+    for note in loaded.notes:
+        print(f"data {data!r}: {note}")
     run, name = import_network(file, config, loaded, Store(store), inputs=inputs)
     print(f"run: {run.path}\nuse it with --set teacher={name} or --set start={name}, or evaluate it")
