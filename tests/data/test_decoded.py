@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,9 @@ def test_a_damaged_cache_is_made_again(photographs: Path, cache: Path, counted: 
     whole = (place / "train.npy").read_bytes()
     for damage in (
         lambda: (place / "train.npy").write_bytes(whole[:-1]),
+        lambda: (place / "train.npy").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1])),
         lambda: (place / "about.json").write_text("{"),
+        lambda: (place / "about.json").write_text("{}"),
         lambda: (place / "labels.npz").unlink(),
     ):
         damage()
@@ -161,6 +164,30 @@ def test_two_processes_decode_once(photographs: Path, cache: Path) -> None:
     ended = [process.communicate() for process in started]
     assert len({out for out, _ in ended}) == 1 and ended[0][0]
     assert sum("decoded 32 images" in err for _, err in ended) == 1
+
+
+def test_few_pixels_are_unpacked_at_a_time(photographs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the number of threads: here 20 x 30 pixels an image, and room for two of them and a half."""
+    now, most, several, lock, decode = [0], [0], threading.Event(), threading.Lock(), decoded.decode
+
+    def spy(*given: Any) -> Any:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        if now[0] > 1:
+            several.set()
+        several.wait(5)  # the first waits for a second one; a third must not come in
+        try:
+            return decode(*given)
+        finally:
+            with lock:
+                now[0] -= 1
+
+    monkeypatch.setattr(decoded, "decode", spy)
+    monkeypatch.setattr(decoded, "THREADS", 8)
+    monkeypatch.setattr(decoded, "MOST_PIXELS", 1500)
+    load(str(photographs))
+    assert most[0] == 2
 
 
 def test_a_cache_that_cannot_be_written(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

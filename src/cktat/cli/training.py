@@ -178,8 +178,8 @@ def import_(
     from cktat.api import Store, configure
     from cktat.api.importing import import_network
 
-    of_data = {"data": data, "root": None if root is None else str(root), "size": size, "strict": strict}
-    config, loaded = configure(design=as_, model=model, **of_data)
+    place = None if root is None else str(root)
+    config, loaded = configure(design=as_, model=model, data=data, root=place, size=size, strict=strict)
     for note in loaded.notes:
         print(f"data {data!r}: {note}")
     run, name = import_network(file, config, loaded, Store(store), inputs=inputs)

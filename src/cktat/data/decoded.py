@@ -11,11 +11,14 @@ import json
 import os
 import shutil
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from threading import Condition
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
@@ -27,7 +30,7 @@ from rich.progress import track
 
 from cktat.data.held_out import PARTS, divided
 from cktat.data.listing import Listing
-from cktat.data.photographs import Header, Size, decode, header
+from cktat.data.photographs import MOST_PIXELS, Header, Size, decode, header
 from cktat.errors import CktatError, named_file
 
 T = TypeVar("T")
@@ -109,10 +112,19 @@ def _opened(place: Path) -> tuple[Arrays, Arrays, dict[str, Any]] | None:
         images = {part: np.load(place / f"{part}.npy", mmap_mode="r") for part in PARTS}
         with np.load(place / "labels.npz", allow_pickle=False) as file:
             labels = {part: file[part] for part in PARTS}
-    except (OSError, ValueError, KeyError, EOFError):
+        whole = about["sums"] == _sums(place) and {"converted", "turned", "enlarged", "said"} <= about.keys()
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
-    whole = all(len(images[part]) == len(labels[part]) for part in PARTS)
     return (images, labels, about) if whole else None
+
+
+def _sums(place: Path) -> dict[str, str]:
+    """Of the files of a cache, without the one that says them."""
+    sums = {}
+    for name in (*(f"{part}.npy" for part in PARTS), "labels.npz"):
+        with (place / name).open("rb") as file:
+            sums[name] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
+    return sums
 
 
 def _decode(
@@ -130,12 +142,14 @@ def _decode(
     if strict:
         _require_plain(name, converted, sum(each.turned for each in headers))
     room = len(files) * (3 if colour else 1) * shape[0] * shape[1]
+    memory = _Memory(MOST_PIXELS)
 
-    def pixels_of(item: tuple[Path, str]) -> tuple[npt.NDArray[np.uint8], bool]:
-        file, known = item
+    def pixels_of(item: tuple[Path, str, Header]) -> tuple[npt.NDArray[np.uint8], bool]:
+        file, known, of_file = item
         if _sum(content := _content(file)) != known:
             raise CktatError(f"{file} was changed while it was being read; begin again")
-        pixels, turned = decode(file, content, size, colour)
+        with memory.taken(of_file.size[0] * of_file.size[1]):
+            pixels, turned = decode(file, content, size, colour)
         if pixels.shape[1:] != shape:
             raise CktatError(
                 f"{file} is {pixels.shape[2]} x {pixels.shape[1]} pixels, not {shape[1]} x {shape[0]}; {OFFER}"
@@ -147,7 +161,8 @@ def _decode(
     try:
         with named_file(scratch, "written", room):
             scratch.mkdir()
-            turned, results = 0, iter(_pooled(pixels_of, list(zip(files, expected, strict=True)), "decoding"))
+            work = list(zip(files, expected, headers, strict=True))
+            turned, results = 0, iter(_pooled(pixels_of, work, "decoding"))
             for part, of_part in listing.files.items():
                 with (scratch / f"{part}.all").open("wb") as file:
                     _begin(file, (len(of_part), 3 if colour else 1, *shape))
@@ -172,6 +187,7 @@ def _decode(
                 "turned": turned,
                 "enlarged": sum(each.size[0] < shape[0] or each.size[1] < shape[1] for each in headers),
                 "said": said,
+                "sums": _sums(scratch),
             }
             (scratch / "about.json").write_text(json.dumps(about), encoding="utf-8")
             shutil.rmtree(place, ignore_errors=True)  # a damaged one
@@ -179,6 +195,26 @@ def _decode(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     print(f"cktat: decoded {len(files):,} images into {place} ({room / 1e6:,.0f} MB; safe to delete)", file=sys.stderr)
+
+
+class _Memory:
+    """Pixels that may be unpacked at a time, whatever the number of threads."""
+
+    def __init__(self, pixels: int) -> None:
+        self.left = pixels
+        self.changed = Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        with self.changed:
+            self.changed.wait_for(lambda: pixels <= self.left)
+            self.left -= pixels
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.left += pixels
+                self.changed.notify_all()
 
 
 OFFER = "add --size 64 (64 x 64 pixels: the shorter side is scaled, the middle cut out) or --size HEIGHTxWIDTH"
