@@ -168,20 +168,22 @@ def test_two_processes_decode_once(photographs: Path, cache: Path) -> None:
 
 def test_few_pixels_are_unpacked_at_a_time(photographs: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the number of threads: here 20 x 30 pixels an image, and room for two of them and a half."""
-    now, most, several, lock, decode = [0], [0], threading.Event(), threading.Lock(), decoded.decode
+    inside, most, third, lock, decode = [0], [0], threading.Event(), threading.Lock(), decoded.decode
+    two = threading.Barrier(2)
 
     def spy(*given: Any) -> Any:
         with lock:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-        if now[0] > 1:
-            several.set()
-        several.wait(5)  # the first waits for a second one; a third must not come in
+            inside[0] += 1
+            most[0] = max(most[0], inside[0])
+        if inside[0] > 2:
+            third.set()
+        two.wait(60)  # always two at a time
+        third.wait(0.1)  # and time for one more, which must not come
         try:
             return decode(*given)
         finally:
             with lock:
-                now[0] -= 1
+                inside[0] -= 1
 
     monkeypatch.setattr(decoded, "decode", spy)
     monkeypatch.setattr(decoded, "THREADS", 8)
