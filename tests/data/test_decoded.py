@@ -178,7 +178,7 @@ def test_few_pixels_are_unpacked_at_a_time(photographs: Path, cache: Path, monke
         if inside[0] > 2:
             third.set()
         two.wait(60)  # always two at a time
-        third.wait(0.1)  # and time for one more, which must not come
+        third.wait(0.05)  # and time for one more, which must not come
         try:
             return decode(*given)
         finally:
@@ -187,9 +187,15 @@ def test_few_pixels_are_unpacked_at_a_time(photographs: Path, cache: Path, monke
 
     monkeypatch.setattr(decoded, "decode", spy)
     monkeypatch.setattr(decoded, "THREADS", 8)
-    monkeypatch.setattr(decoded, "MOST_PIXELS", 1500)
+    monkeypatch.setattr(decoded, "UNPACKED", 1500)
     load(str(photographs))
     assert most[0] == 2
+    shutil.rmtree(cache)
+    two = threading.Barrier(1)
+    most[0] = 0
+    monkeypatch.setattr(decoded, "UNPACKED", 500)
+    load(str(photographs))
+    assert most[0] == 1, "an image that has more is unpacked alone"
 
 
 def test_a_cache_that_cannot_be_written(photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ from rich.progress import track
 
 from cktat.data.held_out import PARTS, divided
 from cktat.data.listing import Listing
-from cktat.data.photographs import MOST_PIXELS, Header, Size, decode, header
+from cktat.data.photographs import Header, Size, decode, header
 from cktat.errors import CktatError, named_file
 
 T = TypeVar("T")
@@ -41,6 +41,8 @@ FORMAT = 1
 THREADS = min(8, os.cpu_count() or 1)
 AT_ONCE = 64
 """Images that wait, decoded, to be written."""
+UNPACKED = 2**25
+"""Pixels that are unpacked at a time, or one image that has more; Pillow takes up to twelve bytes a pixel."""
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -142,7 +144,7 @@ def _decode(
     if strict:
         _require_plain(name, converted, sum(each.turned for each in headers))
     room = len(files) * (3 if colour else 1) * shape[0] * shape[1]
-    memory = _Memory(MOST_PIXELS)
+    memory = _Memory(UNPACKED)
 
     def pixels_of(item: tuple[Path, str, Header]) -> tuple[npt.NDArray[np.uint8], bool]:
         file, known, of_file = item
@@ -198,14 +200,15 @@ def _decode(
 
 
 class _Memory:
-    """Pixels that may be unpacked at a time, whatever the number of threads."""
+    """Pixels that may be unpacked at a time, whatever the number of threads; an image that has more is unpacked alone."""
 
     def __init__(self, pixels: int) -> None:
-        self.left = pixels
+        self.whole = self.left = pixels
         self.changed = Condition()
 
     @contextmanager
     def taken(self, pixels: int) -> Iterator[None]:
+        pixels = min(pixels, self.whole)
         with self.changed:
             self.changed.wait_for(lambda: pixels <= self.left)
             self.left -= pixels

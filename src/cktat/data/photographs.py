@@ -66,7 +66,7 @@ def header(file: Path, content: bytes) -> Header:
 def decode(file: Path, content: bytes, size: Size | None, colour: bool) -> tuple[npt.NDArray[np.uint8], bool]:
     """The pixels of an image file with this content, uint8 [C, H, W], and whether its EXIF tag turned it; see `as_pixels`."""
     with _opened(file, content) as image:
-        turned = 2 <= image.getexif().get(ExifTags.Base.Orientation, 1) <= 8
+        turned = _turned(image)  # asked first: a TIFF forgets its tag once it is turned
         return as_pixels(image, size, colour=colour), turned
 
 
@@ -91,7 +91,8 @@ def as_pixels(image: Image.Image, size: Size | None = None, *, colour: bool = Tr
     >>> as_pixels(Image.new("L", (40, 20), 7), (8, 8)).shape
     (3, 8, 8)
     """
-    image = ImageOps.exif_transpose(image)
+    if _turned(image):  # else Pillow would copy it
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         image = _scaled(image)
     if image.mode == "F":
@@ -99,7 +100,8 @@ def as_pixels(image: Image.Image, size: Size | None = None, *, colour: bool = Tr
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB" if colour else "L")
+    if image.mode != (mode := "RGB" if colour else "L"):
+        image = image.convert(mode)
     if size is not None and size != (image.height, image.width):
         image = ImageOps.fit(image, (size[1], size[0]), method=Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
@@ -127,6 +129,11 @@ def _opened(file: Path, content: bytes) -> Iterator[Image.Image]:
         ) from error
     except Exception as error:  # Pillow raises many kinds for a damaged file, SyntaxError among them
         raise CktatError(f"{file} cannot be read as an image: {error}; it is damaged: mend it or remove it") from error
+
+
+def _turned(image: Image.Image) -> bool:
+    """Whether the EXIF tag of an image turns or mirrors it."""
+    return 2 <= image.getexif().get(ExifTags.Base.Orientation, 1) <= 8
 
 
 def _kind(image: Image.Image) -> str | None:
