@@ -92,9 +92,10 @@ class Tiny:
 
 @pytest.fixture(autouse=True, scope="session")
 def nothing_named_before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What tests name as a user's code is kept in a folder of theirs."""
+    """What tests name as a user's code, and images that they decode, are kept in folders of theirs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        patch.setenv("CKTAT_CACHE", str(tmp_path_factory.mktemp("decoded")))
         yield
 
 

@@ -50,19 +50,22 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tupl
 TRAIN = {
     "data": "digits", "root": "somewhere", "model": "small", "recipe": "common", "epochs": 7, "batch_size": 31, "lr": 0.3,
     "examples": 99, "eps": "8/255", "step": "2/255", "steps": 4, "ema": 0.9, "awp": 0.01, "seed": 5, "device": "cpu",
-    "precision": "fp32", "threads": 2, "stop_after": "9m",
+    "precision": "fp32", "threads": 2, "stop_after": "9m", "size": "48x64",
 }  # fmt: skip
 
 
 def test_every_option_of_train_reaches_it(asked, tmp_path: Path) -> None:
     words = [part for key, value in TRAIN.items() for part in (f"--{key.replace('_', '-')}", value)]
-    (design,), named = asked("train", "trades", *words, "--resume", "--compile", "--set", "beta=2", "--out", "here")
+    (design,), named = asked(
+        "train", "trades", *words, "--resume", "--compile", "--strict", "--set", "beta=2", "--out", "here"
+    )
     assert design == "trades"
     wanted = TRAIN | {
         "eps": 8 / 255,
         "step": 2 / 255,
         "resume": True,
         "compile": True,
+        "strict": True,
         "set": {"beta": 2},
         "out": Path("here"),
     }

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cktat.data import Batch, Batches, Split, ordered
+from cktat.data import Batch, Batches, Split, batches, ordered
 from cktat.data.augment import OUTCOMES, crop_flip, draw_crop_flip
 from cktat.errors import CktatError
 from cktat.seeds import generator
@@ -150,9 +150,20 @@ def test_faults_are_named() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU: batches on a GPU are not compared with the CPU's")
-def test_devices_agree() -> None:
+@pytest.mark.parametrize("fits", [True, False])
+def test_devices_agree(fits: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batches, "_fits", lambda split, device: fits)
     part = split(40, size=8)
     for augment in ("none", "crop-flip"):
-        gpu = Batches(part, 16, augment=augment, device="cuda").epoch(1)
-        on_cpu = (Batch(*(t.cpu() for t in batch)) for batch in gpu)
+        gpu = Batches(part, 16, augment=augment, device="cuda")
+        assert gpu.split.images.is_cuda == fits
+        on_cpu = (Batch(*(t.cpu() for t in batch)) for batch in gpu.epoch(1))
         assert same(on_cpu, Batches(part, 16, augment=augment).epoch(1))
+
+
+def test_a_split_lies_on_a_gpu_where_it_takes_half_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = split(40, size=8)  # 40 x 2 x 8 x 8 bytes
+    for free, fits in ((10240, True), (10239, False)):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 2**40))
+        assert batches._fits(part, torch.device("cuda")) == fits
+    assert batches._fits(part, torch.device("cpu"))

@@ -106,6 +106,11 @@ def _ways(trained: str) -> dict[str, tuple[Callable[[Path, Path], None], list[st
     def pickle_file(place: Path, canary: Path) -> None:
         (place / "plain.pt").write_bytes(pickle.dumps({"state_dict": Bite(canary)}))
 
+    def cifar(place: Path, canary: Path) -> None:
+        (place / "cifar").mkdir()
+        for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"):
+            (place / "cifar" / name).write_bytes(pickle.dumps({"data": Bite(canary), "label_names": Bite(canary)}))
+
     imported = ["--as", "standard", "--data", "digits", "--model", "small", "--store", "new"]
     return {
         "run.json names data": (in_run("data", "evil.py:go"), evaluate),
@@ -122,6 +127,7 @@ def _ways(trained: str) -> dict[str, tuple[Callable[[Path, Path], None], list[st
             objects,
             ["train", "standard", "--data", "own.npz", "--model", "small", "--store", "new"],
         ),
+        "CIFAR's pickles": (cifar, ["train", "standard", "--data", "cifar", "--model", "small", "--store", "new"]),
         "a YAML tag": (yaml, [*train, "--config", "c.yaml"]),
         "a script in a name": (script, ["report", at]),
         "a path in an identity": (outside, ["table", "3b", *SMALL, "--no-run", "--store", "store", "--out", "t"]),

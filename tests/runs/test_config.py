@@ -28,6 +28,8 @@ OTHER = {
     "set": {"beta": 3.0},
     "data": "cifar10",
     "root": "elsewhere",
+    "size": "48x64",
+    "strict": True,
     "examples": 100,
     "held_out": 50,
     "model": "resnet18",
@@ -57,7 +59,7 @@ OTHER = {
     "threat.steps": 11,
     "threat.norm": "L2",
 }
-NO_PART = {"design", "set", "data", "root", "threads", "device", "compile"}
+NO_PART = {"design", "set", "data", "root", "size", "strict", "threads", "device", "compile"}
 
 
 def leaves(schema: type[BaseModel], prefix: str = "") -> list[str]:

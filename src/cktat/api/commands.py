@@ -75,9 +75,9 @@ def train(
         ensure: take what is there, finished or not, and train what is missing.
         stop_after: a duration such as "9m", after which the state is saved and Stopped raised.
         show: print progress.
-        **options: root, recipe, epochs, batch_size, lr, examples, eps, step, steps, seed, set, device, precision, threads and
-            the other fields of a recipe; `augment` and `schedule` may be functions. What is not given comes from the recipe
-            and the data set.
+        **options: root, size, strict, recipe, epochs, batch_size, lr, examples, eps, step, steps, seed, set, device,
+            precision, threads and the other fields of a recipe; `optimiser`, `augment` and `schedule` may be functions. What
+            is not given comes from the recipe and the data set.
 
     Returns:
         The run: its networks (`.model("best")`), its `.history()`, its `.results()`.
@@ -114,6 +114,8 @@ def train(
         return config, dataset
 
     with _prepared(prepare, world, stop) as (config, dataset):
+        for note in dataset.notes:
+            say(f"data {dataset.name!r}: {note}")
         watch = Callbacks([Shown(console), *callbacks] if show else callbacks if world.first else [])
         runner = Runner(Store(store), stop, watch, say, world)
         folder = RunFolder(Path(out)) if out else None
@@ -217,6 +219,8 @@ def evaluate(
     size, drawn_with = batch_size or BATCH_SIZE, seed or 0  # of what is no result
     with Meter(console) as meter:
         with _prepared(load, world, stop) as subject:
+            for note in subject.data.notes:
+                meter.say(f"data {subject.data.name!r}: {note}")
             results = measure(
                 subject, attacks, test_images=test_images, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
                 watch_suite=meter.standing, say=meter.say, stop=stop, world=world,

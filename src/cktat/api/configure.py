@@ -35,7 +35,8 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
         if OPTIONS[name].part is RunConfig:  # these are used before the schema is asked
             OPTIONS[name].require_kind(value)
     spec, root = given.get("data", "digits"), given.get("root")
-    data = loaded or load(spec, root).subset(given.get("examples"))
+    size, strict = given.get("size"), given.get("strict", False)
+    data = loaded or load(spec, root, size=size, strict=strict).subset(given.get("examples"))
     design = given.get("design", "cktat")
     base = setting(given.get("recipe", "common"), design, data)
     fields = base.recipe.model_dump() | {k: v for k, v in given.items() if k in Recipe.model_fields}
@@ -58,6 +59,8 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
             "set": base.set | given.get("set", {}),
             "data": spec,
             "root": None if root is None else str(root),
+            "size": None if size is None else str(size),
+            "strict": strict,
             "examples": given.get("examples"),
             "held_out": given.get("held_out"),
             "model": given.get("model", "small"),

@@ -51,7 +51,7 @@ def named(options: dict[str, Any], say: Say) -> dict[str, Any]:
     if "model" in options and not isinstance(options["model"], str | None):
         options["model"] = _network(options["model"], say)
     if "data" in options and not isinstance(options["data"], str | None):
-        options["data"] = _data(options["data"], say)
+        options["data"] = _data(options["data"])
     if isinstance(given := options.get("optimiser"), type):  # torch.optim.AdamW is "adamw"
         options["optimiser"] = next((name for name, known in OPTIMISERS.items() if known is given), given)
     for name in FUNCTIONS:
@@ -102,8 +102,8 @@ def _content_of_network(model: nn.Module) -> str:
     return json.dumps([digest(model.state_dict()), repr(model), texts])
 
 
-def _data(data: Any, say: Say) -> str:
-    made = dataset_of(data, say)
+def _data(data: Any) -> str:
+    made = dataset_of(data)
     return hand_over(made, made.content, name="data")
 
 
@@ -121,7 +121,7 @@ def judged(
     """
     if data is None:
         raise CktatError("say with data= which images the network is evaluated on; its test part is used")
-    spec = data if isinstance(data, str) else _data(data, say)
+    spec = data if isinstance(data, str) else _data(data)
     module = copy.deepcopy(network).cpu() if isinstance(network, nn.Module) else AsModule(network)
     if isinstance(network, nn.Module):
         text = hand_over(module, _content_of_network(module))

@@ -57,7 +57,7 @@ def card_of(config: RunConfig, data: Dataset, design: Design, name: str, code: M
         "std": list(data.std),
         "eps": config.threat.eps,
         "norm": config.threat.norm,
-        "data": {"name": config.data, "fingerprint": data.fingerprint},
+        "data": {"name": config.data, "fingerprint": data.fingerprint} | _notes(data),
         "design": design.name,
         "seed": config.seed,
         "run": name,
@@ -79,13 +79,17 @@ def begin(
         design={"name": design.name, "declared": canonical(design)},
         config=located(config).model_dump(mode="json"),
         code=dict(code),
-        data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)},
+        data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)} | _notes(data),
         commit=commit(),
         versions=versions(),
         hardware=hardware(torch.device(config.device), world.size),
         started=now(),
         finished=None,
     )
+
+
+def _notes(data: Dataset) -> dict[str, Any]:
+    return {"notes": list(data.notes)} if data.notes else {}
 
 
 def go_on_with(folder: RunFolder, inputs: dict[str, Any]) -> dict[str, float] | None:

@@ -13,9 +13,13 @@ from rich.table import Table
 from rich.text import Text
 from typer import Option
 
+from cktat.schema import OPTIONS
+
 StoreOption = Annotated[Path | None, Option(help="Where runs lie (default: CKTAT_STORE or ./runs).", metavar="DIR")]
 RootOption = Annotated[Path | None, Option(help="Where data sets lie (default: CKTAT_DATA).", metavar="DIR")]
 
+SizeOption = Annotated[str | None, Option(help=OPTIONS["size"].about, metavar="SIZE")]
+StrictOption = Annotated[bool, Option("--strict", help=OPTIONS["strict"].about)]
 TrustOption = Annotated[
     bool,
     Option("--trust-code", help="Run the file.py:function that a file names, where it is not your own. Read it first."),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from typer import Argument, Option
 
 from cktat.cli.options import completing, takes_run_options
-from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
+from cktat.cli.output import RootOption, SizeOption, StoreOption, StrictOption, TrustOption, names, print_table
 from cktat.errors import CktatError, unknown
 from cktat.schema import OPTIONS
 from cktat.usercode import allow, is_file_function
@@ -150,6 +150,8 @@ def import_(
     model: Annotated[str, Option(help="Its architecture: a name or file.py:function.")],
     inputs: Annotated[str, Option(help="data: normalised by the data's mean and std; raw: images in [0, 1].")] = "data",
     root: RootOption = None,
+    size: SizeOption = None,
+    strict: StrictOption = False,
     store: StoreOption = None,
 ) -> None:
     """Bring in a network you have, as a teacher, a start, or to evaluate it.
@@ -161,6 +163,9 @@ def import_(
     from cktat.api import Store, configure
     from cktat.api.importing import import_network
 
-    config, loaded = configure(design=as_, data=data, model=model, root=None if root is None else str(root))
+    place = None if root is None else str(root)
+    config, loaded = configure(design=as_, model=model, data=data, root=place, size=size, strict=strict)
+    for note in loaded.notes:
+        print(f"data {data!r}: {note}")
     run, name = import_network(file, config, loaded, Store(store), inputs=inputs)
     print(f"run: {run.path}\nuse it with --set teacher={name} or --set start={name}, or evaluate it")

@@ -5,6 +5,7 @@ from cktat.data.batches import Augment, Batch, Batches, ordered
 from cktat.data.dataset import Dataset, Split
 from cktat.data.given import dataset_of
 from cktat.data.loading import DATASETS, Reader, load
+from cktat.data.photographs import as_pixels
 
 __all__ = [
     "ARCHIVES",
@@ -15,6 +16,7 @@ __all__ = [
     "Dataset",
     "Reader",
     "Split",
+    "as_pixels",
     "dataset_of",
     "fetch",
     "load",

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cktat.data.cifar_python import PYTHON
 from cktat.errors import CktatError, named_file, unknown
 
 
@@ -51,9 +52,17 @@ def data_root(root: str | Path | None = None) -> Path:
 def locate(name: str, root: str | Path | None = None) -> Path:
     """Where the data set `name` lies (the folder with its files; for digits, its file). CktatError if it is not there.
 
-    `root` may be that folder itself or the one above it; see `data_root` for its default.
+    `root` may be that folder itself or the one above it; see `data_root` for its default. Of CIFAR the python version counts
+    where the binary one is not there.
     """
-    return DIGITS if name == "digits" else locate_archive(name, source_of(name), data_root(root))
+    if name == "digits":
+        return DIGITS
+    try:
+        return locate_archive(name, source_of(name), data_root(root))
+    except CktatError:
+        if name in PYTHON and (folder := PYTHON[name].find(data_root(root))) is not None:
+            return folder
+        raise
 
 
 def locate_archive(name: str, source: Archive, root: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Batches of a split that lies on a device. What is random is drawn on the CPU: all devices see the same batches."""
+"""Batches of a split that lies on a device if it fits. What is random is drawn on the CPU: all devices see the same batches."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class Batches:
         _check_batch_size(batch_size)
         if isinstance(augment, str) and augment not in AUGMENTS:
             raise unknown("augmentation", augment, AUGMENTS)
-        self.split = split.to(device)
+        self.device = torch.device(device)
+        self.split = split.to(device) if _fits(split, self.device) else split
         self.batch_size = min(batch_size, len(split))
         self.part = part
         if self.batch_size % part[1]:
@@ -77,16 +78,17 @@ class Batches:
         if not 0 <= start <= self.steps:
             raise CktatError(f"epoch {epoch} cannot start at batch {start}: it has batches 0..{self.steps - 1}")
         order = torch.randperm(len(self.split), generator=generator(self.seed, "order", epoch))
-        order = fetched(order, self.split.labels.device)
+        order = fetched(order, self.split.images.device)
         for step in range(start, self.steps):
             index = cut(order[step * self.batch_size : (step + 1) * self.batch_size], self.part)
-            images = self.split.images[index]
+            images = fetched(self.split.images[index], self.device)
             if self.augment == "crop-flip":
                 draws = draw_crop_flip(self.batch_size, generator(self.seed, "augment", epoch, step))
                 images = crop_flip(images, fetched(cut(draws, self.part), images.device))
             elif callable(self.augment):
                 images = self._augmented(images, epoch, step)
-            yield Batch(images.float() / self._levels, self.split.labels[index], index)
+            labels = fetched(self.split.labels[index], self.device)
+            yield Batch(images.float() / self._levels, labels, fetched(index, self.device))
 
     def _augmented(self, images: Tensor, epoch: int, step: int) -> Tensor:
         assert callable(self.augment)
@@ -113,6 +115,15 @@ def ordered(split: Split, batch_size: int, levels: int = 255, device: str | torc
         images, labels = split.images[part].to(device), split.labels[part].to(device)
         index = torch.arange(first, first + len(labels), device=device)
         yield Batch(images.float() / divisor, labels, index)
+
+
+def _fits(split: Split, device: torch.device) -> bool:
+    """Whether a split may lie on a device: on a GPU it takes half of the free memory at most. Else its batches are gathered
+    where it lies, which may be a map of a file, and go to the device one by one."""
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return split.images.nbytes <= free // 2
 
 
 def _divisor(levels: int, device: str | torch.device) -> Tensor:

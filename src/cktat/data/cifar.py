@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 (A. Krizhevsky, 2009) from the files of the official binary version."""
+"""CIFAR-10 and CIFAR-100 (A. Krizhevsky, 2009) from the files of the official binary version, or of the python version."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from cktat.data.archives import ARCHIVES, Archive, data_root, kept_sums, locate_archive
+from cktat.data.archives import ARCHIVES, Archive, kept_sums, locate
+from cktat.data.cifar_python import PIXELS, PYTHON, Part, read_python
 from cktat.data.dataset import Dataset, Split
 from cktat.data.held_out import lowest_ranked
 from cktat.errors import CktatError
-
-PIXELS = 3 * 32 * 32
 
 
 @dataclass(frozen=True)
@@ -82,19 +81,39 @@ CIFAR100 = Layout(
 def read_cifar(layout: Layout, root: str | Path | None = None) -> Dataset:
     """The data set under `root` (see `locate`). CktatError if a file is missing, has the wrong size or a wrong label.
 
-    2,000 of the 50,000 training images are held out, equally many of each class (see held_out.py); the others keep
-    their order. The default radius is 8/255, the one of RobustBench and of the literature on these data.
+    Where the binary version is not there, the python version is taken if it is. 2,000 of the 50,000 training images are
+    held out, equally many of each class (see held_out.py); the others keep their order. The default radius is 8/255, the
+    one of RobustBench and of the literature on these data.
     """
-    folder = locate_archive(layout.name, layout.source, data_root(root))
+    folder = locate(layout.name, root)
+    if not (folder / layout.test).is_file():
+        return read_cifar_python(layout, folder, layout.name)
     classes = _read_names(folder / layout.names, layout)
-    images, labels = _read_files([folder / file for file in layout.train], layout.train_records, layout)
-    test_images, test_labels = _read_files([folder / layout.test], layout.test_records, layout)
+    train = _read_files([folder / file for file in layout.train], layout.train_records, layout)
+    test = _read_files([folder / layout.test], layout.test_records, layout)
+    return _dataset(layout, layout.name, train, test, classes)
+
+
+def read_cifar_python(layout: Layout, folder: Path, name: str) -> Dataset:
+    """The data set in a folder of the python version; `name` is what loads it. See `read_cifar`."""
+    train, test, classes = read_python(PYTHON[layout.name], folder, layout.classes)
+    records = len(layout.train) * layout.train_records, layout.test_records
+    if (len(train[0]), len(test[0])) != records:
+        raise CktatError(
+            f"{folder} holds {len(train[0]):,} training and {len(test[0]):,} test images, {layout.name} has "
+            f"{records[0]:,} and {records[1]:,}; download it again"
+        )
+    return _dataset(layout, name, train, test, classes)
+
+
+def _dataset(layout: Layout, name: str, train: Part, test: Part, classes: tuple[str, ...]) -> Dataset:
+    images, labels = train
     held_out = lowest_ranked(images, labels, layout.held_out)
     return Dataset(
-        name=layout.name,
+        name=name,
         train=_split(images[~held_out], labels[~held_out]),
         held_out=_split(images[held_out], labels[held_out]),
-        test=_split(test_images, test_labels),
+        test=_split(*test),
         classes=classes,
         levels=255,
         mean=layout.mean,
@@ -105,7 +124,7 @@ def read_cifar(layout: Layout, root: str | Path | None = None) -> Dataset:
     )
 
 
-def _read_files(files: list[Path], records: int, layout: Layout) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def _read_files(files: list[Path], records: int, layout: Layout) -> Part:
     """Images uint8 [N, 3, 32, 32] and labels int64 [N] of files with `records` records each."""
     images = np.empty((len(files), records, PIXELS), dtype=np.uint8)
     labels = np.empty((len(files), records), dtype=np.int64)

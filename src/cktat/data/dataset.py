@@ -45,7 +45,7 @@ class Dataset:
     mean, std: per channel, of the training images in [0, 1]. box: (0.0, 1.0), or None if inputs have no bounds.
     eps: default radius of the adversary, a fraction of the pixel range. augment: "crop-flip" (zero-pad by 4, random
     crop, random horizontal flip) or "none". code: sha256 of a user's text that chose what does not follow from the images
-    (mean, std, box, augment), "" where there is none.
+    (mean, std, box, augment), "" where there is none. notes: what is to be said of how they were read and divided.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Dataset:
     eps: float
     augment: str
     code: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(self.classes) < 2:

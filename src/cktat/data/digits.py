@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from cktat.data.archives import DIGITS
+from cktat.data.assembly import moments
 from cktat.data.dataset import Dataset, Split
 from cktat.data.held_out import lowest_ranked
-from cktat.data.own import moments
 
 TEST, HELD_OUT = 50, 20  # images of each class
 

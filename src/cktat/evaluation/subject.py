@@ -69,12 +69,12 @@ def load_subject(
     config = run.config()
     module, card = network_of(run, weights, device, trust_code=trust_code)
     if data is None and moved_to is not None:  # named by whoever asks, not by the run
-        data = load(moved_to, root or config.root).subset(config.examples)
+        data = load(moved_to, root or config.root, size=config.size).subset(config.examples)
     code = card.get("code") or {}
     if data is None:
         try:
             with recorded(run.run_json, code, trust_code):
-                data = load(config.data, root or config.root).subset(config.examples)
+                data = load(config.data, root or config.root, size=config.size).subset(config.examples)
         except CktatError as error:
             hint = "" if root else "; if the data have moved, say where with --data or --root"
             raise CktatError(f"{error}{hint}") from None

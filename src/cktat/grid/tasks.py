@@ -77,7 +77,7 @@ def _train_or_measure(task: Task, stop: Stop) -> None:
     identity, measurement = task.key
     for spec in code_of(task.root, None):  # who asked for the grid has named it; this may be another machine
         own(spec)
-    data = _data(task.root.data, task.root.root, task.root.examples, task.fingerprint)
+    data = _data(task.root.data, task.root.root, task.root.size, task.root.examples, task.fingerprint)
     store = Store(task.store, say=lambda text: None)
     if measurement is None:
         run = graph([task.root], data)[identity]
@@ -105,8 +105,8 @@ def _train_or_measure(task: Task, stop: Stop) -> None:
 
 
 @lru_cache(maxsize=1)
-def _data(spec: str, root: str | None, examples: int | None, fingerprint: str) -> Dataset:
-    data = load(spec, root).subset(examples)
+def _data(spec: str, root: str | None, size: str | None, examples: int | None, fingerprint: str) -> Dataset:
+    data = load(spec, root, size=size).subset(examples)
     if data.fingerprint != fingerprint:
         raise CktatError(f"data {spec!r} is not what the grid began with; its content has changed")
     return data

@@ -10,7 +10,7 @@ from typing import Any
 from cktat.schema import Recipe, RunConfig
 from cktat.usercode import absolute, is_file_function, source_of
 
-NOT_IDENTITY = {"design", "set", "data", "root", "threads", "device", "compile"}
+NOT_IDENTITY = {"design", "set", "data", "root", "size", "strict", "threads", "device", "compile"}
 """Fields that are no part of a run's identity: design and data enter it by what they are, not by their names."""
 
 LATER = {"optimiser", "optimiser_args"}

@@ -20,6 +20,7 @@ class OfData(Kept):
     name: Text
     fingerprint: Text
     training_images: CountKept | None = None
+    notes: list[Text] | None = None
 
 
 class HeldOut(Kept):

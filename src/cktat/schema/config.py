@@ -106,9 +106,13 @@ class RunConfig(BaseModel):
     set: dict[str, Any] = {}
     """A hyper-parameter of the design, such as tau=3; may be repeated."""
     data: str
-    """digits, cifar10, cifar100, FILE.npz, a folder, file.py:function."""
+    """digits, cifar10, cifar100, FILE.npz, FILE.csv, a folder of images, file.py:function."""
     root: str | None = None
     """Where data sets lie (default: CKTAT_DATA)."""
+    size: str | None = None
+    """What image files are scaled and cut to, such as 64 or 48x64 (height x width); they keep their size if not given."""
+    strict: bool = False
+    """Refuse images that would have to be converted or turned."""
     examples: Count | None = None
     """Train on the first so many images; all if not given."""
     held_out: Count | None = None
@@ -135,6 +139,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "recipe": {"about": "common (one for all designs) or authors (each its own): what is not given comes from it."},
     "points": {"kinds": (str, tuple, list), "takes": "SHARE:FACTOR,..."},
     "root": {"kinds": (str, Path), "takes": "DIR"},
+    "size": {"kinds": (str, int), "takes": "SIZE"},
     "precision": {"choices": ("auto", "fp32", "bf16")},
 }
 """Where an option is not given as its field is kept: a recipe by its name, points as text, "auto" for the machine's own choice.
