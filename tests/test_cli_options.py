@@ -19,6 +19,7 @@ from cktat.api import commands as api
 from cktat.api import configure
 from cktat.cli import app, main
 from cktat.designs import DESIGNS
+from cktat.loggers import TensorBoard
 from cktat.runs import read_yaml
 from cktat.schema import OPTIONS, Recipe, RunConfig, Threat
 
@@ -57,9 +58,20 @@ TRAIN = {
 def test_every_option_of_train_reaches_it(asked, tmp_path: Path) -> None:
     words = [part for key, value in TRAIN.items() for part in (f"--{key.replace('_', '-')}", value)]
     (design,), named = asked(
-        "train", "trades", *words, "--resume", "--compile", "--strict", "--set", "beta=2", "--out", "here"
+        "train",
+        "trades",
+        *words,
+        "--resume",
+        "--compile",
+        "--strict",
+        "--set",
+        "beta=2",
+        "--out",
+        "here",
+        "--log",
+        "tensorboard",
     )
-    assert design == "trades"
+    assert design == "trades" and [type(one) for one in named["callbacks"]] == [TensorBoard]
     wanted = TRAIN | {
         "eps": 8 / 255,
         "step": 2 / 255,

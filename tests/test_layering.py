@@ -23,7 +23,7 @@ LAYERS = [
     {"designs", "data"},
     {"runs"},
     {"training", "evaluation"},
-    {"pages"},
+    {"pages", "loggers"},
     {"api"},
     {"grid", "bench"},
     {"paper"},

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
-    from cktat import api, attacks, data, designs, evaluation, grid, labels, models, pages, runs, training
+    from cktat import api, attacks, data, designs, evaluation, grid, labels, loggers, models, pages, runs, training
     from cktat.api.commands import evaluate, report, results, train
     from cktat.api.run import Run
     from cktat.training import AdversarialLoss, Callback
@@ -36,13 +36,13 @@ _OFFERED = {
 type checkers find it."""
 
 _ROOMS = (
-    "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "models", "pages", "runs", "training",
+    "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "loggers", "models", "pages", "runs", "training",
 )  # fmt: skip
 
 __all__ = [
     "AdversarialLoss", "Callback", "CktatError", "Run", "__version__",
     "evaluate", "report", "results", "train",
-    "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "models", "pages", "runs", "training",
+    "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "loggers", "models", "pages", "runs", "training",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:  # a type checker would believe that a module with `__getattr__` has every name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,6 +68,7 @@ class Runner:
             enter = partial(self._enter, config, data, made, code, folder, held, resume, ensure)
             place, name, going = self.world.patiently(enter, self.stop, self.say) if wait else self.world.once(enter)
             if going is not None:
+                self.say(self.world.once(partial(self._plan, going, data, made, place)))
                 self._train(going, data, made, place, name)
         return place
 
@@ -130,6 +132,26 @@ class Runner:
             )
         seconds = round(time.monotonic() - started, 1)
         self.world.once(lambda: folder.write(finished={"at": now(), "seconds_this_session": seconds}))
+
+    def _plan(self, config: RunConfig, data: Dataset, design: Design, folder: RunFolder) -> str:
+        """What will be trained, and where; which runs come first."""
+        first = [f"{name} in {path}" for path, name in self._first(config, data, design).items()]
+        return (
+            f"{design.name}: {config.recipe.epochs} epochs of {len(data.train):,} images, in {folder.path}"
+            f"{'; first, since it needs them: ' + ', '.join(first) if first else ''}"
+        )
+
+    def _first(self, config: RunConfig, data: Dataset, design: Design) -> dict[Path, str]:
+        """The unfinished runs that a run needs, in the order in which they are trained."""
+        found: dict[Path, str] = {}
+        for network in of_other_runs(design):
+            theirs, made = needed(config, network)
+            if made is None:
+                continue  # it was imported
+            place = self.store.place(theirs, identity_of(theirs, data, made))
+            if not place.finished:
+                found |= self._first(theirs, data, made) | {place.path: made.name}
+        return found
 
     def _check(self, config: RunConfig, data: Dataset, design: Design, tried: set[str]) -> None:
         """Raises CktatError for anything wrong with the networks of a run, or of the runs that it needs. tried: those that

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
@@ -13,6 +13,9 @@ from cktat.cli.output import RootOption, SizeOption, StoreOption, StrictOption, 
 from cktat.errors import CktatError, unknown
 from cktat.schema import OPTIONS
 from cktat.usercode import allow, is_file_function
+
+if TYPE_CHECKING:
+    from cktat.training import Callback
 
 
 def demo(
@@ -41,6 +44,9 @@ def train(
     store: StoreOption = None,
     stop_after: Annotated[str | None, Option(help="Save and stop after this long, such as 9m.")] = None,
     resume: Annotated[bool, Option("--resume", help="Go on with an unfinished run.")] = False,
+    log: Annotated[
+        list[str] | None, Option(help="Log to tensorboard, wandb, mlflow or trackio; may be repeated.", metavar="TOOL")
+    ] = None,
     trust_code: TrustOption = False,
 ) -> None:
     """Train a design; the networks it needs are found in the store or trained first.
@@ -57,8 +63,15 @@ def train(
     if print_config:
         print(settings_text(design=design, **options), end="")
         return
-    run = api.train(design, store=store, out=out, resume=resume, stop_after=stop_after, **options)
+    callbacks = _loggers(log) if log else []
+    run = api.train(design, store=store, out=out, resume=resume, stop_after=stop_after, callbacks=callbacks, **options)
     print(f"run: {run.path}")
+
+
+def _loggers(names: Sequence[str]) -> list[Callback]:
+    from cktat.loggers import logger
+
+    return [logger(name) for name in dict.fromkeys(names)]
 
 
 def _with_file(design: str, given: Mapping[str, Any], path: Path, trust_code: bool) -> dict[str, Any]:
