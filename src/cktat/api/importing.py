@@ -43,9 +43,9 @@ def import_network(
     module = build(config.model, classes=len(data.classes), channels=data.channels, mean=mean, std=std)
     _fill(module, _read(path), path, config.model)
     check(module, (data.channels, *data.size), len(data.classes))
-    weights = module.state_dict()
+    tensors = module.state_dict()
     code = code_of(config, canonical(design))
-    content = [digest(weights), by_content(config.model), data.content]
+    content = [digest(tensors), by_content(config.model), data.content]
     name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     folder = store.named("imported", config.design, name[:8])
     card = card_of(config, data, design, name, code) | {
@@ -53,8 +53,8 @@ def import_network(
         "std": module.std.flatten().tolist(),
         "epoch": None,
     }
-    for pick in ("last", "best"):
-        save_weights(folder.weights(pick), weights, card)
+    for weights in ("last", "best"):
+        save_weights(folder.weights(weights), tensors, card)
     folder.begin(
         identity=name,
         design={"name": design.name, "declared": canonical(design)},
