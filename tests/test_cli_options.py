@@ -70,6 +70,17 @@ def test_every_option_of_train_reaches_it(asked, tmp_path: Path) -> None:
         "here",
         "--log",
         "tensorboard",
+        "trades",
+        *words,
+        "--resume",
+        "--compile",
+        "--strict",
+        "--set",
+        "beta=2",
+        "--out",
+        "here",
+        "--log",
+        "tensorboard",
     )
     assert design == "trades" and [type(one) for one in named["callbacks"]] == [TensorBoard]
     wanted = TRAIN | {
