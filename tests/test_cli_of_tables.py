@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -191,6 +192,18 @@ def published(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*") if path.is_file()}
 
 
+def compared(file: bytes) -> tuple[list[str], list[float]]:
+    """The text of a table without the numbers of its comparisons, where it is a CSV; and these numbers."""
+    lines, numbers = file.decode().splitlines(), list[float]()
+    if lines[0].startswith("table,row,"):
+        rows = list(csv.DictReader(lines))
+        numbers = [
+            float(row.pop(name) or 0) for row in rows for name in ("against_low", "against_high", "p", "p_corrected")
+        ]
+        lines = [json.dumps(row) for row in rows]
+    return lines, numbers
+
+
 @pytest.mark.parametrize("name", ["4", "3", "1"])
 def test_published_tables_are_made_again_from_their_folder_alone(here: Here, digits: Path, name: str) -> None:
     before = published(digits / "tables")
@@ -198,7 +211,10 @@ def test_published_tables_are_made_again_from_their_folder_alone(here: Here, dig
     assert (done.returncode, done.stderr) == (0, "")
     after = published(digits / "tables")
     assert after.keys() - before.keys() == {"claims.md", "tables.html"}
-    assert {file: after[file] for file in before} == before
+    for file in before:
+        # the ends and p of a comparison come from scipy, whose last digits differ between versions and processors
+        (old, sure), (new, again) = compared(before[file]), compared(after[file])
+        assert new == old and again == pytest.approx(sure, rel=1e-9, abs=0), file
     for table in ("1a", "1b", "3a", "3b", "3c", "4a"):
         assert f'id="table-{table}"' in after["tables.html"].decode(), "the page is of all tables there"
 

@@ -57,31 +57,8 @@ TRAIN = {
 
 def test_every_option_of_train_reaches_it(asked, tmp_path: Path) -> None:
     words = [part for key, value in TRAIN.items() for part in (f"--{key.replace('_', '-')}", value)]
-    (design,), named = asked(
-        "train",
-        "trades",
-        *words,
-        "--resume",
-        "--compile",
-        "--strict",
-        "--set",
-        "beta=2",
-        "--out",
-        "here",
-        "--log",
-        "tensorboard",
-        "trades",
-        *words,
-        "--resume",
-        "--compile",
-        "--strict",
-        "--set",
-        "beta=2",
-        "--out",
-        "here",
-        "--log",
-        "tensorboard",
-    )
+    flags = ["--resume", "--compile", "--strict", "--set", "beta=2", "--out", "here", "--log", "tensorboard"]
+    (design,), named = asked("train", "trades", *words, *flags)
     assert design == "trades" and [type(one) for one in named["callbacks"]] == [TensorBoard]
     wanted = TRAIN | {
         "eps": 8 / 255,

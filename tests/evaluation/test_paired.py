@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cktat.errors import CktatError
-from cktat.evaluation import compare_pair, holm, mcnemar, student_p
+from cktat.evaluation import compare_pair, holm, mcnemar
 
 flags = st.text("01", min_size=6, max_size=6)
 seeds = st.lists(flags, min_size=1, max_size=4)
@@ -87,20 +87,43 @@ def test_a_network_does_not_differ_from_itself(first: list[str]) -> None:
     assert (found.p, found.difference) == (1.0, 0.0) and found.low < 0 < found.high
 
 
-def test_the_analysis_of_variance_by_hand() -> None:
-    """Two seeds, and two images to which a won and a lost one are added; sums of squares by their definition."""
-    difference = np.array([[1, 0, 1, -1], [1, 1, 1, -1]], dtype=float)  # the last two columns are the added ones
-    mean = difference.mean()
+def within(t: float, freedom: float) -> float:
+    """Probability of Student's t between -t and t: its density, integrated by Simpson's rule."""
+    front = math.exp(math.lgamma((freedom + 1) / 2) - math.lgamma(freedom / 2)) / math.sqrt(freedom * math.pi)
+    heights = [front * (1 + (t * i / 4000) ** 2 / freedom) ** (-(freedom + 1) / 2) for i in range(4001)]
+    return 2 * t / 12000 * sum(h * (1 if i in (0, 4000) else 4 if i % 2 else 2) for i, h in enumerate(heights))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["11", "11"], ["00", "10"]),
+        (["1111011010", "1101111011", "1111111010"], ["0100110000", "0110100100", "0110110000"]),
+    ],
+)
+def test_the_analysis_of_variance_by_hand(first: list[str], second: list[str]) -> None:
+    """Sums of squares by their definition, of the images and two more, of which one is won and one is lost."""
+    difference = np.array(
+        [[int(a) - int(b) for a, b in zip(*row, strict=True)] for row in zip(first, second, strict=True)]
+    )
+    difference = np.concatenate([difference, np.array([[1, -1]] * len(first))], axis=1)
+    (seeds, images), mean = difference.shape, difference.mean()
     seed, image = difference.mean(axis=1), difference.mean(axis=0)
-    from_seeds = 4 * sum((s - mean) ** 2 for s in seed) / 1
-    from_images = 2 * sum((i - mean) ** 2 for i in image) / 3
-    rest = sum((difference[s, i] - seed[s] - image[i] + mean) ** 2 for s in range(2) for i in range(4)) / 3
-    assert from_seeds == pytest.approx(rest) and from_images > rest
-    total = max(from_seeds, rest) + from_images - rest
-    freedom = total**2 / (from_seeds**2 + (from_images - rest) ** 2 / 3)
-    found = compare_pair(["11", "11"], ["00", "10"])
-    assert found.p == pytest.approx(student_p(mean / math.sqrt(total / 8), freedom))
-    assert found.difference == 0.75 and found.by_seed == (1.0, 0.5)
+    from_seeds = images * sum((s - mean) ** 2 for s in seed) / (seeds - 1)
+    from_images = seeds * sum((i - mean) ** 2 for i in image) / (images - 1)
+    cells = itertools.product(range(seeds), range(images))
+    rest = sum((difference[s, i] - seed[s] - image[i] + mean) ** 2 for s, i in cells) / ((seeds - 1) * (images - 1))
+    of_seeds, of_images = max(from_seeds, rest), from_images - rest
+    assert of_images > 0
+    freedom = (of_seeds + of_images) ** 2 / (of_seeds**2 / (seeds - 1) + of_images**2 / (images - 1))
+    deviation = math.sqrt((of_seeds + of_images) / (seeds * images))
+    found = compare_pair(first, second)
+    assert found.p == pytest.approx(1 - within(mean / deviation, freedom), abs=1e-9) and freedom % 1 > 0.01
+    for end, clipped in ((found.low, -1), (found.high, 1)):
+        if end != clipped:
+            assert within(abs(end - mean) / deviation, freedom) == pytest.approx(0.95, abs=1e-9)
+    assert found.difference == pytest.approx(difference[:, :-2].mean())
+    assert found.by_seed == pytest.approx(difference[:, :-2].mean(axis=1))
 
 
 def drawn(rng: np.random.Generator, count: int, images: int, of_seed: float, of_image: float) -> list[list[str]]:

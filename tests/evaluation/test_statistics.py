@@ -1,13 +1,15 @@
-"""Wilson's interval against its definition as a test that is inverted, published numbers, and its properties."""
+"""Wilson's interval against its definition as a test that is inverted, published numbers, and its properties; means
+over seeds against printed tables."""
 
 import math
+from statistics import fmean, stdev
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cktat.errors import CktatError
-from cktat.evaluation import wilson
+from cktat.evaluation import Spread, spread, wilson
 
 Z = 1.959963984540054  # the 97.5 % point of the normal distribution
 
@@ -83,3 +85,23 @@ def test_it_covers_the_truth_about_as_often_as_it_says(images: int, share: float
 def test_impossible_counts_are_refused(correct: int, images: int) -> None:
     with pytest.raises(CktatError, match=f"{correct} of {images}"):
         wilson(correct, images)
+
+
+@pytest.mark.parametrize(
+    ("freedom", "t"),
+    # NIST/SEMATECH e-Handbook of Statistical Methods, 1.3.6.7.2
+    [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (5, 2.571), (9, 2.262), (30, 2.042), (100, 1.984)],
+)
+def test_a_mean_lies_within_the_tabulated_t(freedom: int, t: float) -> None:
+    half = Spread(0.5, 2.0, freedom + 1).half
+    assert half == pytest.approx(t * 2.0 / math.sqrt(freedom + 1), abs=1e-3 / math.sqrt(freedom + 1))
+
+
+def test_a_mean_over_seeds() -> None:
+    values = [0.61, 0.64, 0.59]
+    found = spread(values)
+    assert found == Spread(fmean(values), stdev(values), 3)
+    assert found is not None and found.half == pytest.approx(4.302653 * stdev(values) / math.sqrt(3), rel=1e-6)
+    alone = spread([0.5])
+    assert alone is not None and (alone.mean, alone.half) == (0.5, None)
+    assert spread([]) is None

@@ -29,7 +29,7 @@ from faults import ROOT, SOURCE, Fault, read_faults  # beside this file, which i
 HEAVY = (
     "torch",
     "numpy",
-    "scipy",
+    "scipy.stats",
     "pydantic",
     "matplotlib.figure",
     "safetensors.torch",

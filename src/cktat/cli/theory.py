@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from typer import Argument, Option
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
+    from cktat.paper.experiments import ExperimentSetting, Summary
     from cktat.paper.experiments.accounts import Account
 
 theory_app = typer.Typer(
@@ -28,6 +30,9 @@ theory_app = typer.Typer(
 OutOption = Annotated[Path, Option(help="Where numbers, figures and the page go.", metavar="DIR")]
 A = Annotated[float, Option("--a", help="Output of a feature on its own class, Theta(1).")]
 D = Annotated[float, Option("--D", help="Output of an unpurified mixture on the wrong class.")]
+SeedsOption = Annotated[int, Option(help="Seeds 0, 1, ... of data, weights and attacks.", min=1)]
+JobsOption = Annotated[int, Option(help="Runs at a time, each on one thread.", min=1)]
+QuickOption = Annotated[bool, Option("--quick", help="Two epochs of few samples: whether it works at all.")]
 K1 = Annotated[float, Option("--k1", help="Residual mixture of the feature learned first, 0 to 1.")]
 
 
@@ -87,10 +92,10 @@ def experiment(
     designs: Annotated[
         list[str] | None, Argument(help="Designs, 'cktat tau=1 beta=1' in quotes (default: six of them).")
     ] = None,
-    seeds: Annotated[int, Option(help="Seeds 0, 1, ... of data, weights and attacks.", min=1)] = 5,
+    seeds: SeedsOption = 5,
     sweep: Annotated[bool, Option(help="Also other radii, shares mu and lengths.")] = True,
-    jobs: Annotated[int, Option(help="Runs at a time, each on one thread.", min=1)] = 1,
-    quick: Annotated[bool, Option("--quick", help="Two epochs of few samples: whether it works at all.")] = False,
+    jobs: JobsOption = 1,
+    quick: QuickOption = False,
     out: OutOption = Path("theory"),
 ) -> None:
     """Train the network of the analysis by several designs on multi-view data and see which features each learns.
@@ -102,23 +107,13 @@ def experiment(
       cktat theory experiment --jobs 2
       cktat theory experiment pgd_at "cktat tau=1 beta=1" --seeds 3 --no-sweep
     """
-    import time
-    from dataclasses import replace
-
-    from cktat.paper.experiments import ExperimentSetting, findings, summarise
-    from cktat.paper.experiments import experiment as run_all
+    from cktat.paper.experiments import ExperimentSetting, findings
     from cktat.paper.experiments import quick as quick_setting
     from cktat.paper.experiments.setting import CLEAN, DESIGNS
 
     chosen = DESIGNS if not designs else tuple(dict.fromkeys((CLEAN, *designs)))
-    if quick:
-        setting = quick_setting(chosen, seeds)
-    else:
-        setting = ExperimentSetting(chosen, seeds)
-        setting = setting if sweep else replace(setting, eps=(), mu=(), epochs=())
-    began = time.monotonic()
-    records = run_all(setting, out, jobs=jobs)
-    _show(findings.report(summarise(setting, records), out, time.monotonic() - began))
+    setting = quick_setting(chosen, seeds) if quick else ExperimentSetting(chosen, seeds)
+    _run(setting, sweep, findings.report, out, jobs)
 
 
 @theory_app.command()
@@ -126,10 +121,10 @@ def purification(
     designs: Annotated[
         list[str] | None, Argument(help="Designs, 'cktat tau=1 beta=1' in quotes (default: five of them).")
     ] = None,
-    seeds: Annotated[int, Option(help="Seeds 0, 1, ... of data, weights and attacks.", min=1)] = 5,
+    seeds: SeedsOption = 5,
     sweep: Annotated[bool, Option(help="Also other radii.")] = True,
-    jobs: Annotated[int, Option(help="Runs at a time, each on one thread.", min=1)] = 1,
-    quick: Annotated[bool, Option("--quick", help="Two epochs of few samples: whether it works at all.")] = False,
+    jobs: JobsOption = 1,
+    quick: QuickOption = False,
     out: OutOption = Path("theory"),
 ) -> None:
     """Train a two-layer network on the sparse-coding data of Section 3.1.2 and measure its dense mixtures, Eq. 4 to 15.
@@ -141,19 +136,27 @@ def purification(
       cktat theory purification
       cktat theory purification trades --seeds 3 --no-sweep
     """
-    import time
-    from dataclasses import replace
-
-    from cktat.paper.experiments import experiment as run_all
-    from cktat.paper.experiments import purity, quick_sparse, sparse_setting, summarise
+    from cktat.paper.experiments import purity, quick_sparse, sparse_setting
     from cktat.paper.experiments.setting import CLEAN, SPARSE_DESIGNS
 
     chosen = SPARSE_DESIGNS if not designs else tuple(dict.fromkeys((CLEAN, *designs)))
     setting = quick_sparse(chosen, seeds) if quick else sparse_setting(chosen, seeds)
-    setting = setting if sweep else replace(setting, eps=())
+    _run(setting, sweep, purity.report, out, jobs)
+
+
+def _run(
+    setting: ExperimentSetting, sweep: bool, report: Callable[[Summary, Path, float], Account], out: Path, jobs: int
+) -> None:
+    import time
+    from dataclasses import replace
+
+    from cktat.paper.experiments import experiment as run_all
+    from cktat.paper.experiments import summarise
+
     began = time.monotonic()
+    setting = setting if sweep else replace(setting, eps=(), mu=(), epochs=())
     records = run_all(setting, out, jobs=jobs)
-    _show(purity.report(summarise(setting, records), out, time.monotonic() - began))
+    _show(report(summarise(setting, records), out, time.monotonic() - began))
 
 
 def _show(account: Account) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 
 from cktat.errors import CktatError
-from cktat.evaluation.statistics import Spread, spread, student_p, student_quantile
+from cktat.evaluation.statistics import Spread, spread
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,9 @@ def compare_pair(first: str | Sequence[str], second: str | Sequence[str]) -> Pai
     won, lost = int((difference > 0).sum()), int((difference < 0).sum())
     by_seed = tuple(float(value) for value in difference.mean(axis=1))
     middle, deviation, freedom = _crossed(difference) if seeds > 1 else _one(won, lost, images)
-    p = student_p(middle / deviation, freedom) if seeds > 1 else mcnemar(won, lost)
-    half = student_quantile(freedom) * deviation
+    student = scipy.stats.t(freedom)
+    p = float(2 * student.sf(abs(middle) / deviation)) if seeds > 1 else mcnemar(won, lost)
+    half = float(student.isf(0.025)) * deviation
     low, high = max(middle - half, -1.0), min(middle + half, 1.0)
     return Paired(float(difference.mean()), low, high, p, images, by_seed, won, lost)
 
@@ -83,14 +85,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     images = only_first + only_second
     if min(only_first, only_second) < 0:
         raise CktatError(f"counts of images cannot be negative: {only_first}, {only_second}")
-    if only_first == only_second:
-        return 1.0
-    log_all = math.lgamma(images + 1) - images * math.log(2)
-    tail = math.fsum(
-        math.exp(log_all - math.lgamma(k + 1) - math.lgamma(images - k + 1))
-        for k in range(min(only_first, only_second) + 1)
-    )
-    return min(1.0, 2 * tail)
+    return float(scipy.stats.binomtest(only_first, images).pvalue) if images else 1.0
 
 
 def holm(p: Sequence[float]) -> list[float]:

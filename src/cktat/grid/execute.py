@@ -61,7 +61,7 @@ def execute(
                 task = running.pop(future)
                 ended = _ended(future, task, deaths)
                 if ended.how == "stopped":
-                    reason = reason or ended.text
+                    reason = reason or stop.now() or ended.text
                 elif ended.how == "busy":
                     waiting[task.key] = task  # after all the others
                     if ended.text:
@@ -70,8 +70,7 @@ def execute(
                     finished += 1
                     if ended.how == "failed":
                         failures[task.key] = ended.text
-                    did = "trained" if task.key[1] is None else "measured"
-                    say(f"{finished}/{total} {task.label}: {ended.text or did}")
+                    say(f"{finished}/{total} {task.label}: {ended.text}")
     return GridOutcome(failures, reason)
 
 

@@ -17,7 +17,7 @@ from cktat.evaluation import CLEAN, ResultRow, known_attacks
 from cktat.grid.evidence import Evidence
 from cktat.grid.execute import GridOutcome, execute
 from cktat.grid.graph import Asked, Measurement, graph
-from cktat.grid.tasks import Key, Task
+from cktat.grid.tasks import Key, RunTask
 from cktat.runs import RunConfig
 from cktat.schema import Threat
 
@@ -60,10 +60,10 @@ class Grid:
         identity, ball = self.identities[label], self.balls[label]
         return evidence.result(identity, measurement.weights, attack, self.images(measurement), ball)
 
-    def left(self) -> tuple[list[Task], dict[Key, str]]:
+    def left(self) -> tuple[list[RunTask], dict[Key, str]]:
         """What is to be trained and measured, in an order that the needs allow; and why measurements cannot be used that
         are there, by their files' names."""
-        evidence, faults, left = self.evidence(), dict[Key, str](), dict[Key, Task]()
+        evidence, faults, left = self.evidence(), dict[Key, str](), dict[Key, RunTask]()
 
         def train(identity: str) -> tuple[Key, ...]:
             if evidence.finished(identity):
@@ -105,9 +105,9 @@ class Grid:
         outcome = execute(left, jobs=jobs, on=on, stop_after=stop_after, say=say)
         return GridOutcome(faults | outcome.failures, outcome.stopped)
 
-    def _task(self, key: Key, needs: tuple[Key, ...], root: RunConfig, ball: Threat | None = None) -> Task:
+    def _task(self, key: Key, needs: tuple[Key, ...], root: RunConfig, ball: Threat | None = None) -> RunTask:
         where = str(self.store.root.resolve())
-        return Task(key, self.labels[key[0]], needs, root, self.data.fingerprint, where, ball)
+        return RunTask(key, self.labels[key[0]], needs, root, self.data.fingerprint, where, ball)
 
 
 def configured(asked: Sequence[tuple[str, dict[str, Any], tuple[Measurement, ...]]]) -> tuple[list[Asked], Dataset]:

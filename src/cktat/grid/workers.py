@@ -11,7 +11,6 @@ import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -120,8 +119,8 @@ class OnRay:
         self.remote = ray.remote(max_retries=3)(_on_ray)
 
     def submit(self, task: Task) -> Future[Ended]:
-        gpus = int(bool(self.ray.cluster_resources().get("GPU")) and task.root.device != "cpu")
-        ref = self.remote.options(num_cpus=task.root.threads, num_gpus=gpus).remote(task, self.stop.left)
+        gpus = int(bool(self.ray.cluster_resources().get("GPU")) and task.device != "cpu")
+        ref = self.remote.options(num_cpus=task.threads, num_gpus=gpus).remote(task, self.stop.left)
         self.refs.append(ref)
         return ref.future()
 
@@ -145,8 +144,8 @@ def _work(task: Task, seconds: float | None) -> Ended:
 
 
 def _on_ray(task: Task, seconds: float | None) -> Ended:
-    device = task.root.device if task.root.device == "cpu" else str(device_of("auto"))  # Ray has chosen which one
-    return _work(replace(task, root=task.root.model_copy(update={"device": device})), seconds)
+    device = task.device if task.device == "cpu" else str(device_of("auto"))  # Ray has chosen which one
+    return _work(task.on(device), seconds)
 
 
 def _alone(parent: int) -> None:

@@ -144,15 +144,21 @@ def _draw(axes: Axes, line: Line) -> None:
         axes.plot([line.marked], [y], "o", markersize=8, fillstyle="none", markeredgewidth=1.4, **look)
 
 
-def _frame(axes: Axes, x_label: str, percent: bool) -> None:
-    from matplotlib.ticker import MaxNLocator
-
+def plain_axes(axes: Axes, x_label: str, y_label: str = "") -> None:
+    """Axes in the page's ink, without the box."""
     axes.patch.set_visible(False)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(INK)
     axes.tick_params(colors=INK, length=2.5, width=0.6)
-    axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
     axes.set_xlabel(x_label, color=INK)
+    axes.set_ylabel(y_label, color=INK)
+
+
+def _frame(axes: Axes, x_label: str, percent: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    plain_axes(axes, x_label)
+    axes.grid(axis="y", color=INK, alpha=0.12, linewidth=0.6)
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 4, 5, 10), integer=x_label == "epoch"))
     axes.margins(x=0.03)
     if percent:

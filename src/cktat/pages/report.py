@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,6 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, weights: str = "best")
         WORST=WORST,
         runs=reported,
         weights=weights,
-        today=time.strftime("%Y-%m-%d", time.gmtime()),
         features={name: _unique(row.features[name] for row in rows) for name in rows[0].features},
         extra=differing(rows),
         attacks=in_order({attack: None for row in rows for attack in row.results}),

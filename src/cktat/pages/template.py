@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,4 +27,5 @@ def rendered(template: str, **values: Any) -> str:
 
     template: its path in this package, such as `pages/report.html.jinja`; in HTML values are escaped.
     """
-    return ENVIRONMENT.get_template(template).render(values).strip() + "\n"
+    today = time.strftime("%Y-%m-%d", time.gmtime())
+    return ENVIRONMENT.get_template(template).render(values, today=today).strip() + "\n"

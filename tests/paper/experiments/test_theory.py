@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cktat.errors import CktatError
 from cktat.evaluation import Spread, spread
+from cktat.grid.tasks import Key
 from cktat.paper.experiments import Condition, ExperimentSetting, accounts, experiment, findings, quick, summarise
-from cktat.paper.experiments.measure import followed, learning
-from cktat.paper.experiments.summary import says
-from cktat.runs import RunFolder, sealed
+from cktat.paper.experiments.experiment import ExperimentTask, tasks
+from cktat.paper.experiments.measure import FeatureLog, followed, learning
+from cktat.paper.experiments.summary import Record, says
+from cktat.runs import RunFolder, Stopped, sealed
 
 
 def test_the_experiment_from_end_to_end(tmp_path: Path) -> None:
@@ -39,6 +44,75 @@ def test_the_experiment_from_end_to_end(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
     assert experiment(setting, tmp_path, say=lines.append) == records  # nothing is trained or measured twice
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()} == before
+
+
+SETTING = quick(("standard", "pgd_at"), seeds=2)
+
+
+def numbers(records: list[Record]) -> list[Record]:
+    """What does not say when and for how long."""
+    return [{name: value for name, value in record.items() if name != "provenance"} for record in records]
+
+
+def test_a_run_that_fails_takes_only_those_with_it_that_need_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, lines = ExperimentTask.trained, list[str]()
+
+    def broken(task: ExperimentTask, *given: Any) -> RunFolder:
+        if task.seed == 0 and task.design == "standard":
+            raise CktatError("no such luck")
+        return train(task, *given)
+
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(CktatError, match=r"^2 of 4 runs failed: standard, .*no such luck"),
+    ):
+        patched.setattr(ExperimentTask, "trained", broken)
+        experiment(SETTING, tmp_path, say=lines.append)
+    assert len(lines) == 4 and "it needs a run that failed: no such luck" in "".join(lines)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "results").iterdir()}
+    assert len(before) == 2
+    assert len(experiment(SETTING, tmp_path, say=lines.append)) == 4
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_stopped_experiment_goes_on_to_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    whole = experiment(SETTING, tmp_path / "whole", say=lambda text: None)
+    epoch = FeatureLog.epoch
+
+    def interrupted(log: FeatureLog, record: dict[str, Any]) -> None:
+        epoch(log, record)
+        if "pgd_at" in log.folder.path.name:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with (
+        monkeypatch.context() as patched,
+        pytest.raises(Stopped, match=r"^received SIGTERM; the same command goes on$"),
+    ):
+        patched.setattr(FeatureLog, "epoch", interrupted)
+        experiment(SETTING, tmp_path / "stopped", say=lambda text: None)
+    left = [path.name for path in (tmp_path / "stopped" / "results").iterdir()]
+    assert len(left) == 2 and all("standard" in name for name in left)
+    again = experiment(SETTING, tmp_path / "stopped", jobs=jobs, say=lambda text: None)
+    assert numbers(again) == numbers(whole)
+
+
+def test_a_clean_run_is_trained_before_all_that_look_at_it(tmp_path: Path) -> None:
+    """Networks at other radii are the clean one at the base's: of several workers one trains it."""
+    todo = tasks(ExperimentSetting(("standard", "pgd_at"), 1, eps=(0.3,), mu=(0.8,), epochs=()), tmp_path)
+    done = set[Key]()
+    for task in todo:
+        assert done.issuperset(task.needs)
+        done.add(task.key)
+    needs = {task.label: [label for label, _ in task.needs] for task in todo}
+    base, near, far = ("standard, eps 0.6, mu 0.4, 20 epochs, seed 0", "standard, eps 0.3, mu 0.4, 20 epochs, seed 0",
+                       "standard, eps 0.6, mu 0.8, 20 epochs, seed 0")  # fmt: skip
+    assert (needs[base], needs[near], needs[far]) == ([], [base], [])
+    assert set(needs[near.replace("standard", "pgd_at")]) == {near, base}
 
 
 def test_the_first_time_a_feature_is_learned() -> None:

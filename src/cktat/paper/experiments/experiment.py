@@ -5,20 +5,27 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from cktat.models import Normalised
+from cktat.api.configure import configure
+from cktat.api.runner import Runner, identity_of
+from cktat.api.store import Store
+from cktat.designs import make
+from cktat.errors import CktatError
+from cktat.grid.comparison import DesignEntry
+from cktat.grid.execute import execute
+from cktat.grid.tasks import Key
 from cktat.paper.experiments import measure, mixtures, sparse
-from cktat.paper.experiments.runs import ExperimentTask, each, tasks, trained
-from cktat.paper.experiments.setting import CLEAN, ExperimentSetting
+from cktat.paper.experiments.setting import CLEAN, Condition, ExperimentSetting
 from cktat.paper.experiments.summary import Record
 from cktat.paper.theory import MultiView, SparseCoding
-from cktat.runs import Kept, commit, hardware, read_sealed, versions, write_sealed
+from cktat.runs import Kept, RunFolder, Stop, Stopped, commit, hardware, read_sealed, versions, write_sealed
+from cktat.training import Callback
 
 RECORD = "the record of a run of the theory's experiment"
 
@@ -42,77 +49,126 @@ def experiment(
     """Trains and measures what is not there yet, in `jobs` processes of one thread each; returns every run's record.
 
     Runs lie in out/runs, their records in out/results. The same call goes on where an earlier one stopped. Raises CktatError
-    if a run fails, after the others are done.
+    if a run fails, after the others are done, and Stopped when asked to stop.
     """
     (out / "results").mkdir(parents=True, exist_ok=True)
-    records = each(tasks(setting, out), measured, jobs=jobs, say=say)
+    todo = tasks(setting, out)
+    outcome = execute(todo, jobs=jobs, say=say)
+    if outcome.failures:
+        (label, _), why = next(iter(outcome.failures.items()))
+        raise CktatError(f"{len(outcome.failures)} of {len(todo)} runs failed: {label}: {why}")
+    if outcome.stopped:
+        raise Stopped(f"{outcome.stopped}; the same command goes on")
+    records = [read_sealed(task.record, ExperimentKept, RECORD) for task in todo]
     return sorted(records, key=lambda r: (r["condition_text"], r["design"], r["seed"]))
 
 
-def measured(task: ExperimentTask) -> Record:
-    """The record of one run: trained and measured, or read if it is there for the same run."""
-    design, condition, seed = task.design, task.condition, task.seed
-    data = task.setting.distribution(condition, seed)
-    look, at_end = _views(data) if isinstance(data, MultiView) else _sparse(data)
-    watch = partial(measure.FeatureLog, look)
-    clean = trained(replace(task, design=CLEAN), watch)
-    run = trained(task, watch) if design != CLEAN else clean
-    slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{design} {condition} s{seed}")
-    path = task.out / "results" / f"{slug}.json"
-    identity = {"run": run.read()["identity"], "clean": clean.read()["identity"], "eps": condition.eps}
-    if path.exists() and (old := read_sealed(path, ExperimentKept, RECORD))["identity"] == identity:
-        return old
-    clean_net = measure.network(clean)
-    net, lines = clean_net if run is clean else measure.network(run), measure.followed(run)
-    record: Record = {
-        "identity": identity,
-        "design": design,
-        "condition": vars(condition),
-        "condition_text": str(condition),
-        "seed": seed,
-        "data": task.setting.spec(condition, seed),
-        **at_end(net, clean_net, condition.eps),
-        "learned_after": measure.learning(lines) if isinstance(data, MultiView) else None,
-        "curve": lines,
-        "provenance": {
-            "commit": commit(),
-            "versions": versions(),
-            "hardware": hardware(torch.device("cpu")),
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "seconds_of_training": sum(line["seconds"] for line in run.history()),
-        },
-    }
-    write_sealed(path, record)
-    return read_sealed(path, ExperimentKept, RECORD)
+def tasks(setting: ExperimentSetting, out: Path) -> list[ExperimentTask]:
+    """All runs of a setting, clean ones first: the others need them."""
+    return [
+        ExperimentTask(setting, design, condition, seed, out)
+        for design in sorted(setting.designs, key=lambda d: d != CLEAN)
+        for condition in setting.conditions
+        for seed in range(setting.seeds)
+        if design in setting.designs_at(condition)
+    ]
 
 
-Look = Callable[[Normalised], dict[str, Any]]
-AtEnd = Callable[[Normalised, Normalised, float], dict[str, Any]]
-"""From a network, the clean one of the same seed (the same object for the clean design) and a radius to measurements."""
+@dataclass(frozen=True)
+class ExperimentTask:
+    """One run to train and to measure, below the folder `out`: a task of a grid."""
 
+    setting: ExperimentSetting
+    design: str
+    condition: Condition
+    seed: int
+    out: Path
+    device: str = "cpu"
+    threads: int = 1
 
-def _views(data: MultiView) -> tuple[Look, AtEnd]:
-    probes = measure.Probes.draw(data)
+    @property
+    def label(self) -> str:
+        return f"{self.design}, {self.condition}, seed {self.seed}"
 
-    def at_end(net: Normalised, clean: Normalised, eps: float) -> dict[str, Any]:
-        return {
-            "measured": measure.at_end(net, probes, eps),
-            "mixtures": mixtures.mixtures(net, clean, probes, eps),
-            "definition_4_1": mixtures.definition_4_1(clean, probes, eps) if net is clean else None,
+    @property
+    def key(self) -> Key:
+        return self.label, None
+
+    @property
+    def clean(self) -> ExperimentTask:
+        """The clean network of the same condition and seed."""
+        return replace(self, design=CLEAN)
+
+    @property
+    def needs(self) -> tuple[Key, ...]:
+        """Of a design the clean network. Of a clean network that at the base's radius, which is the same: it knows of none."""
+        at_base = replace(self.clean, condition=replace(self.condition, eps=self.setting.base.eps))
+        return tuple(task.key for task in (self.clean, at_base) if task != self)
+
+    @property
+    def record(self) -> Path:
+        """The file of what is measured."""
+        slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{self.design} {self.condition} s{self.seed}")
+        return self.out / "results" / f"{slug}.json"
+
+    def on(self, device: str) -> ExperimentTask:
+        return replace(self, device=device)
+
+    def trained(self, stop: Stop, watch: Callable[[RunFolder], Callback]) -> RunFolder:
+        """The finished run in out/runs. watch: what follows it while it is trained, made from its folder."""
+        entry, setting, condition = DesignEntry.read(self.design), self.setting, self.condition
+        config, dataset = configure(
+            design=entry.design, set=entry.set, data=setting.spec(condition, self.seed), model=setting.model, norm="L2",
+            eps=condition.eps, step=2 * condition.eps / setting.training["steps"], epochs=condition.epochs, seed=self.seed,
+            device=self.device, precision="fp32", threads=self.threads, **setting.training,
+        )  # fmt: skip
+        made, store = make(entry.design, **entry.set), Store(self.out / "runs")
+        folder = store.place(config, identity_of(config, dataset, made))
+        if folder.finished:  # without a lock, since several tasks look at a clean network at a time
+            return folder
+        runner = Runner(store, stop, watch(folder), lambda text: None)
+        return runner.train(config, dataset, design=made, folder=folder, ensure=True, wait=False)
+
+    def carry_out(self, stop: Stop) -> str:
+        """Trains and measures, unless the record of the same run is there."""
+        data = self.setting.distribution(self.condition, self.seed)
+        probes, (at_epoch, at_end, mixed, definition_4_1) = _measures(data)
+        watch = partial(measure.FeatureLog, partial(at_epoch, probes=probes))
+        clean = self.clean.trained(stop, watch)
+        run = clean if self.design == CLEAN else self.trained(stop, watch)
+        eps = self.condition.eps
+        identity = {"run": run.read()["identity"], "clean": clean.read()["identity"], "eps": eps}
+        if self.record.exists() and read_sealed(self.record, ExperimentKept, RECORD)["identity"] == identity:
+            return "is there"
+        clean_net = measure.network(clean)
+        net, lines = clean_net if run is clean else measure.network(run), measure.followed(run)
+        record: Record = {
+            "identity": identity,
+            "design": self.design,
+            "condition": vars(self.condition),
+            "condition_text": str(self.condition),
+            "seed": self.seed,
+            "data": self.setting.spec(self.condition, self.seed),
+            "measured": at_end(net, probes, eps),
+            "mixtures": mixed(net, clean_net, probes, eps),
+            "definition_4_1": definition_4_1(clean_net, probes, eps) if run is clean else None,
+            **({} if isinstance(data, MultiView) else {"one_weight": sparse.one_weight(net, clean_net, probes)}),
+            "learned_after": measure.learning(lines) if isinstance(data, MultiView) else None,
+            "curve": lines,
+            "provenance": {
+                "commit": commit(),
+                "versions": versions(),
+                "hardware": hardware(torch.device("cpu")),
+                "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+                "seconds_of_training": sum(line["seconds"] for line in run.history()),
+            },
         }
+        write_sealed(self.record, record)
+        return "trained and measured"
 
-    return partial(measure.at_epoch, probes=probes), at_end
 
-
-def _sparse(data: SparseCoding) -> tuple[Look, AtEnd]:
-    probes = sparse.SparseProbes.draw(data)
-
-    def at_end(net: Normalised, clean: Normalised, eps: float) -> dict[str, Any]:
-        return {
-            "measured": sparse.at_end(net, probes, eps),
-            "mixtures": sparse.mixtures(net, clean, probes, eps),
-            "definition_4_1": sparse.definition_4_1(clean, probes, eps) if net is clean else None,
-            "one_weight": sparse.one_weight(net, clean, probes),
-        }
-
-    return partial(sparse.at_epoch, probes=probes), at_end
+def _measures(data: MultiView | SparseCoding) -> tuple[Any, tuple[Callable[..., Any], ...]]:
+    """Fresh samples, and what measures networks on them: after an epoch, at the end, their mixtures, Definition 4.1."""
+    if isinstance(data, MultiView):
+        return measure.Probes.draw(data), (measure.at_epoch, measure.at_end, mixtures.mixtures, mixtures.definition_4_1)
+    return sparse.SparseProbes.draw(data), (sparse.at_epoch, sparse.at_end, sparse.mixtures, sparse.definition_4_1)

@@ -15,7 +15,7 @@ from cktat.pages.text import mean_sd
 from cktat.paper.experiments.accounts import Account, write_json_beside
 from cktat.paper.experiments.mixtures import MIXTURES
 from cktat.paper.experiments.page import Section, write_page
-from cktat.paper.experiments.sections import cells, definition, purified
+from cktat.paper.experiments.sections import cells, definition, numbers, purified
 from cktat.paper.experiments.setting import CLEAN
 from cktat.paper.experiments.summary import Summary, Value, first_epoch, gap, measure, mixture, one_first
 
@@ -158,15 +158,6 @@ def _verdicts(summary: Summary) -> Section:
 def _numbers(summary: Summary, seconds: float) -> dict[str, object]:
     """All means, spreads, verdicts and curves, and each seed's distances of Definition 4.1, as JSON values."""
     setting = summary.setting
-    values = COLUMNS | {f"mixture: {name}": mixture(name) for name in MIXTURES}
-    table = [
-        {"design": design, "condition": asdict(condition)}
-        | {name: asdict(s) for name, value in values.items() if (s := summary.spread(design, condition, value))}
-        for condition in setting.conditions
-        for design in setting.designs_at(condition)
-    ]
-    provenance = next((r["provenance"] for r in summary.records(setting.designs[0], setting.base)), None)
-    said = [asdict(v) | {"half_of_95_percent": v.difference.half} for v in summary.verdicts()]
     curves = {
         file: {
             design: [fmean(seeds) for seeds in _over_epochs(summary, design, key, pick).values()]
@@ -174,7 +165,8 @@ def _numbers(summary: Summary, seconds: float) -> dict[str, object]:
         }
         for file, (_, key, pick, _) in CURVES.items()
     }
-    return {
-        "setting": asdict(setting), "seconds": round(seconds, 1), "provenance": provenance, "table": table, "verdicts": said,
-        "definition_4_1": [record["definition_4_1"] for record in summary.records(CLEAN, setting.base)], "curves": curves,
-    }  # fmt: skip
+    return numbers(summary, COLUMNS | {f"mixture: {name}": mixture(name) for name in MIXTURES}, seconds) | {
+        "verdicts": [asdict(v) | {"half_of_95_percent": v.difference.half} for v in summary.verdicts()],
+        "definition_4_1": [record["definition_4_1"] for record in summary.records(CLEAN, setting.base)],
+        "curves": curves,
+    }

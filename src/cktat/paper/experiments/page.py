@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,6 @@ from markupsafe import Markup
 
 from cktat.errors import CktatError
 from cktat.pages.template import rendered
-from cktat.paper.experiments.drawing import file_of
 from cktat.runs import write_atomic
 
 
@@ -42,7 +42,16 @@ def write_page(folder: Path, name: str, title: str, lead: str, sections: Sequenc
     page = rendered("paper/experiments/page.html.jinja", title=title, lead=lead, sections=sections)
     for section in sections:
         for file, _, drawing in section.figures:
-            write_atomic(folder / f"{file}.svg", file_of(str(drawing)))
+            write_atomic(folder / f"{file}.svg", _file_of(str(drawing)))
     path = folder / f"{name}.html"
     write_atomic(path, page.encode())
     return path
+
+
+def _file_of(svg: str) -> bytes:
+    """An inline SVG as a file of its own: black on white, with the names that a page declares for it."""
+    view = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    size = f'width="{view[1]}pt" height="{view[2]}pt" ' if view else ""
+    names = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+    style = 'style="background: white; color: black; font-family: sans-serif" '
+    return svg.replace("<svg ", f"<svg {names}{size}{style}", 1).encode()

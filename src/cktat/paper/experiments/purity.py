@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from cktat.pages.figures import COLOURS, INK, banded, drawn, plot
+from cktat.pages.figures import COLOURS, INK, banded, drawn, plain_axes, plot
 from cktat.paper.experiments.accounts import Account, write_json_beside
-from cktat.paper.experiments.drawing import plain_axes
 from cktat.paper.experiments.mixtures import MIXTURES
 from cktat.paper.experiments.page import Section, write_page
-from cktat.paper.experiments.sections import cells, definition, purified
+from cktat.paper.experiments.sections import cells, definition, numbers, purified
 from cktat.paper.experiments.setting import CLEAN, CONTROL
 from cktat.paper.experiments.summary import Summary, Value, measure, mixture
 
@@ -63,7 +61,9 @@ def report(summary: Summary, out: Path, seconds: float) -> Account:
     )
     account = Account(("design", *FIRST), rows, out / "purification.html")
     write_page(out, "purification", "What adversarial training takes out of the weights", lead, sections)
-    write_json_beside(out, "purification", _numbers(summary, seconds))
+    found = numbers(summary, ACCURACY | {name: mixture(name) for name in MIXTURES}, seconds)
+    claim = [record["definition_4_1"] for record in summary.records(CLEAN, base)]
+    write_json_beside(out, "purification", found | {"definition_4_1": claim})
     return account
 
 
@@ -130,21 +130,3 @@ def _over_radius(summary: Summary) -> list[Section]:
         drawings.append((file, caption, plot(lines, title=caption, x_label="eps, L2 radius", percent=True)))
     columns = ("", *(f"eps {value:g}" for value in x))
     return [Section("Purification over the radius", (), columns, rows, drawings, legend=designs)]
-
-
-def _numbers(summary: Summary, seconds: float) -> dict[str, object]:
-    """All means and spreads, as JSON values."""
-    setting = summary.setting
-    values = ACCURACY | {name: mixture(name) for name in MIXTURES}
-    table = [
-        {"design": design, "condition": asdict(condition)}
-        | {name: asdict(s) for name, value in values.items() if (s := summary.spread(design, condition, value))}
-        for condition in setting.conditions
-        for design in setting.designs_at(condition)
-    ]
-    claim = [record["definition_4_1"] for record in summary.records(CLEAN, setting.base)]
-    provenance = next((r["provenance"] for r in summary.records(setting.designs[0], setting.base)), None)
-    return {
-        "setting": asdict(setting), "seconds": round(seconds, 1), "provenance": provenance, "table": table,
-        "definition_4_1": claim,
-    }  # fmt: skip

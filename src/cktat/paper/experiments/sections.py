@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 from cktat.pages.text import mean_sd
 from cktat.paper.experiments.mixtures import FACTORS, RATIOS
@@ -14,6 +15,19 @@ from cktat.paper.experiments.summary import Record, Summary, Value, mixture, spr
 def cells(summary: Summary, design: str, condition: Condition, values: Iterable[Value]) -> list[str]:
     """Mean and spread of each value, empty where there is none."""
     return [mean_sd(summary.spread(design, condition, v), 2) for v in values]
+
+
+def numbers(summary: Summary, values: Mapping[str, Value], seconds: float) -> dict[str, object]:
+    """The setting, and mean and spread of each value of every design and condition, as JSON values."""
+    setting = summary.setting
+    table = [
+        {"design": design, "condition": asdict(condition)}
+        | {name: asdict(s) for name, value in values.items() if (s := summary.spread(design, condition, value))}
+        for condition in setting.conditions
+        for design in setting.designs_at(condition)
+    ]
+    provenance = next((r["provenance"] for r in summary.records(setting.designs[0], setting.base)), None)
+    return {"setting": asdict(setting), "seconds": round(seconds, 1), "provenance": provenance, "table": table}
 
 
 def purified(summary: Summary) -> tuple[Section, Section]:

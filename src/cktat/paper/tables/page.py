@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -36,7 +35,6 @@ def write_page(filleds: Sequence[MeasuredTable], out: Path, *, title: str = "The
         SWEPT=SWEPT,
         row_name=row_name,
         title=title,
-        today=time.strftime("%Y-%m-%d", time.gmtime()),
         tables=tables,
         pictures={table.filled.name: pictures(table) for table in tables},
         measured={filled.name: list(measured(filled)) for filled in filleds},
