@@ -18,7 +18,7 @@ from cktat.errors import CktatError
 if TYPE_CHECKING:
     from cktat import api, attacks, data, designs, evaluation, grid, labels, loggers, models, pages, runs, training
     from cktat.api.commands import evaluate, report, results, train
-    from cktat.api.run import Run
+    from cktat.api.run import Run, load
     from cktat.training import AdversarialLoss, Callback
 
     __version__: str
@@ -28,6 +28,7 @@ _OFFERED = {
     "Callback": "cktat.training",
     "Run": "cktat.api.run",
     "evaluate": "cktat.api.commands",
+    "load": "cktat.api.run",
     "report": "cktat.api.commands",
     "results": "cktat.api.commands",
     "train": "cktat.api.commands",
@@ -41,7 +42,7 @@ _ROOMS = (
 
 __all__ = [
     "AdversarialLoss", "Callback", "CktatError", "Run", "__version__",
-    "evaluate", "report", "results", "train",
+    "evaluate", "load", "report", "results", "train",
     "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "loggers", "models", "pages", "runs", "training",
 ]  # fmt: skip
 

@@ -63,5 +63,7 @@ def test_the_record_holds_what_the_table_shows() -> None:
     assert rows["trades, attack"]["gflop_per_second"] * rows["trades, attack"]["seconds"] * 1e9 == pytest.approx(
         21 * forward, rel=0.02
     )
+    own, theirs = rows["trades, step"]["seconds"], rows["trades, loss in a loop of your own"]["seconds"]
+    assert record["loop_of_your_own_over_ours"]["trades"] == pytest.approx(theirs / own)
     assert rows["matrix product, fp32"]["share_of_ceiling"] == 1.0
     assert record["peak_memory_bytes"] > 0

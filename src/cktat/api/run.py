@@ -15,9 +15,9 @@ from torch import nn
 from cktat.api.store import Store
 from cktat.designs import make
 from cktat.evaluation.rows import BEST_AND_LAST, current_rows
-from cktat.evaluation.subject import network_of
+from cktat.evaluation.subject import network_in, network_of
 from cktat.labels import Design
-from cktat.runs import RunFolder
+from cktat.runs import RunFolder, load_weights
 
 
 @dataclass(frozen=True)
@@ -95,3 +95,37 @@ class Run(RunFolder):
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
+
+
+def load(
+    what: RunFolder | str | Path,
+    weights: str = "best",
+    network: nn.Module | Callable[..., nn.Module] | None = None,
+    *,
+    store: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    trust_code: bool = False,
+) -> nn.Module:
+    """A trained network, ready to use: images in [0, 1] to logits, in eval mode, the normalisation inside. No data are needed.
+
+    Args:
+        what: a run, by its folder or its name in the store; or a file of weights of one, such as best.safetensors.
+        weights: of a run, "best" on held-out images, or "last".
+        network: see `Run.model`.
+        store: where runs lie; None is CKTAT_STORE or ./runs.
+        device: where the network is put.
+        trust_code: see `Run.model`.
+
+    Raises:
+        CktatError: there is no such run or file, or its weights do not fit.
+
+    Example:
+        >>> import cktat
+        >>> run = cktat.train("pgd_at", data="digits", epochs=1, show=False, ensure=True)
+        >>> network = cktat.load(run)
+    """
+    if isinstance(what, str | Path) and Path(what).expanduser().is_file():
+        path = Path(what).expanduser()
+        body, on = copy.deepcopy(network), torch.device(device)
+        return network_in(path, *load_weights(path), on, body=body, trust_code=trust_code)[0]
+    return Run.open(what, store).model(weights, network, device=device, trust_code=trust_code)

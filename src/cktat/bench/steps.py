@@ -26,7 +26,7 @@ from cktat.labels import Frozen, Learner, Network
 from cktat.models import build
 from cktat.runs import World, commit, device_of, hardware, versions
 from cktat.runs.provenance import has_bf16
-from cktat.training import Training
+from cktat.training import AdversarialLoss, Training
 from cktat.training.team import StateDict
 
 SHAPE = (3, 32, 32)
@@ -74,6 +74,7 @@ def bench(
     pieces = _ceiling(where)
     for name, training in trainings.items():
         pieces += _steps(name, training, batch)
+        pieces.append(_loop_of_a_user(name, training, batch))
         if name in PLAIN:
             pieces.append(_plain(name, training, batch))
     module = some.team.deployed.float()
@@ -101,7 +102,44 @@ def _steps(name: str, training: Training, batch: Batch) -> list[Piece]:
     return [
         Piece(f"{name}, attack", next_attack, images, attack, precision),
         Piece(f"{name}, update", lambda: training.update(batch, views, known), images, update, precision),
+        Piece(f"{name}, step", lambda: _step(training, batch), images, attack + update, precision),
     ]
+
+
+def _step(training: Training, batch: Batch) -> None:
+    training.steps %= training.total_steps - 1
+    training.step(batch)
+
+
+def _loop_of_a_user(name: str, training: Training, batch: Batch) -> Piece:
+    """The same step by `AdversarialLoss`, in a loop as a user writes one."""
+    config, device, design = training.config, training.device, training.design
+
+    def network(other: str | None, seed: int) -> torch.nn.Module:
+        made = network_of(other or config.model, seed)
+        return made.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    loss = AdversarialLoss(
+        design,
+        learners={one.letter: network(one.model, 0).train() for one in design.learners},
+        teachers={one.letter: network(one.model, 1) for one in design.frozen},
+        start=False, eps=config.threat.eps, step=config.threat.step, steps=config.threat.steps,
+        epochs=config.recipe.epochs,
+    )  # fmt: skip
+    optimiser = torch.optim.SGD(loss.param_groups(0.01, 5e-4), momentum=0.9, nesterov=True, fused=True)
+    x = batch.x.contiguous(memory_format=torch.channels_last)
+
+    def work() -> None:
+        loss.progress = 0.5
+        with training.arithmetic():
+            with training.autocast():
+                value = loss(x, batch.y)
+            value.backward()
+            optimiser.step()
+            optimiser.zero_grad()
+        loss.follow()
+
+    return Piece(f"{name}, loss in a loop of your own", work, len(batch.y), None, config.precision)
 
 
 def in_turns(pieces: Sequence[Piece], trials: int, where: torch.device, say: Callable[[str], None]) -> None:
@@ -237,8 +275,10 @@ def _record(
                 "share_of_ceiling": rate / best[piece.precision] if rate and piece.precision in best else None,
             }
         )
-    ratios = {}
+    ratios, of_users = {}, {}
     for name in designs:
+        theirs, own = (by_name[f"{name}, {what}"].median for what in ("loss in a loop of your own", "step"))
+        of_users[name] = theirs / own
         if f"{name}, plain step" in by_name:
             pairs = zip(
                 by_name[f"{name}, plain step"].seconds,
@@ -260,6 +300,7 @@ def _record(
         "trials": trials,
         "rows": rows,
         "plain_over_ours": ratios,
+        "loop_of_your_own_over_ours": of_users,
         "peak_memory_bytes": memory,
         "hardware": hardware(device),
         "versions": versions(),

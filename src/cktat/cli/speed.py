@@ -56,6 +56,8 @@ def bench(
     )
     print_table(("what", "ms", "images/s", "GFLOP/s", "of ceiling"), [_cells(row) for row in record["rows"]], markdown)
     print()
+    for design, ratio in record["loop_of_your_own_over_ours"].items():
+        print(f"{design}: the loss in a loop of your own takes {ratio:.3f} times the time of the package's own step")
     for design, ratio in record["plain_over_ours"].items():
         print(f"{design}: {ratio:.1f} times the speed of the plain fp32 step")
     where = record["hardware"]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cktat.attacks import Norm
 from cktat.data import Dataset, load
 from cktat.errors import CktatError
 from cktat.models import Normalised, build, require_types
 from cktat.runs import RunFolder, short
+from cktat.runs.files import Card
 from cktat.usercode import absolute, is_file_function, recorded
 
 
@@ -89,7 +91,7 @@ def network_of(
     *,
     body: nn.Module | Callable[..., nn.Module] | None = None,
     trust_code: bool = False,
-) -> tuple[Normalised, dict[str, Any]]:
+) -> tuple[Normalised, Card]:
     """The `weights` of a run as a network in eval mode on the device, and their card; no data are needed.
 
     body: the architecture, where the run's was an object of another program: a module or a function that makes one. Raises
@@ -99,17 +101,29 @@ def network_of(
         raise CktatError(f"weights must be best or last, not {weights!r}")
     if not run.weights(weights).exists():
         raise CktatError(f"{run.path} has no {weights} weights yet: no epoch of it is finished")
-    tensors, card = run.load(weights)
+    return network_in(run.weights(weights), *run.load(weights), device, body=body, trust_code=trust_code)
+
+
+def network_in(
+    path: Path,
+    tensors: dict[str, Tensor],
+    card: Card,
+    device: torch.device,
+    *,
+    body: nn.Module | Callable[..., nn.Module] | None = None,
+    trust_code: bool = False,
+) -> tuple[Normalised, Card]:
+    """The network whose weights and card were read from `path`, and the card; see `network_of`."""
     classes, channels = len(card["classes"]), card["channels"]
-    with recorded(run.weights(weights), card.get("code") or {}, trust_code):
+    with recorded(path, card.get("code") or {}, trust_code):
         module = build(body or card["model"], classes=classes, channels=channels, mean=card["mean"], std=card["std"])
     try:
-        require_types(module, tensors, str(run.weights(weights)))
+        require_types(module, tensors, str(path))
         module.load_state_dict(tensors)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise CktatError(
-            f"{run.weights(weights)} does not fit the network {card['model']} with {len(card['classes'])} classes that its "
+            f"{path} does not fit the network {card['model']} with {len(card['classes'])} classes that its "
             f"card names: {lines[min(1, len(lines) - 1)]}"
         ) from None
     # channels last: a third to a half quicker in fp32 on a CPU
