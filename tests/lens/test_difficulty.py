@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cktat.designs import standard, trades
+from cktat.designs import cktat, standard, trades
 from cktat.labels import Design, Learner, Outputs, Term, adversarial, clean, top, uniform, y
 from cktat.lens.difficulty import difficulty, left_over
 from cktat.lens.jumps import nearest_jump
@@ -61,7 +61,7 @@ class Linear(nn.Module):
 
 def given(design: Design, x: Tensor, moved: Tensor, y: Tensor, weight: Tensor) -> tuple[dict, dict, Outputs]:
     views = {view: x if view == clean else moved for view in design.views}
-    modules = {network: Linear(weight) for network in design.networks}
+    modules = {network: Linear(weight).requires_grad_(network.trains) for network in design.networks}
     return modules, views, Outputs({}, y, len(weight))
 
 
@@ -113,6 +113,13 @@ def test_a_term_whose_label_is_met_pulls_at_nothing() -> None:
     design = trades()
     found = pulls(design, *given(design, x, x, torch.tensor([0, 1, 0, 1]), torch.rand(2, 3, dtype=torch.float64)))
     assert found.weights["smooth"] == pytest.approx(0.0, abs=1e-12) and found.weights["S(x):y"] > 0.01
+
+
+def test_a_teacher_that_says_what_the_student_says_pulls_at_nothing() -> None:
+    x = torch.rand(4, 1, 1, 3, dtype=torch.float64)
+    design = cktat(tau=1.0, beta=0.0)
+    found = pulls(design, *given(design, x, x, torch.tensor([0, 1, 0, 1]), torch.rand(2, 3, dtype=torch.float64)))
+    assert found.sizes["guide"] == pytest.approx(0.0, abs=1e-12) and found.conflict is None
 
 
 @pytest.mark.parametrize(("norm", "order"), [("Linf", 1), ("L2", 2)])

@@ -47,8 +47,11 @@ def pulls(design: Design, modules: Mapping[Network, nn.Module], views: Mapping[V
         at: y and the moment of training; its logits are not used.
     """
     learners = [network for network in design.networks if isinstance(network, Learner)]
+    logits = {}
+    for cell in design.cells:
+        with torch.set_grad_enabled(cell.network.trains):
+            logits[cell] = answer(modules[cell.network], views[cell.view])
     with torch.enable_grad():
-        logits = {cell: answer(modules[cell.network], views[cell.view]) for cell in design.cells}
         outputs = Outputs(logits, at.y, at.classes, at.progress, at.epoch, at.epochs, at.step)
         losses = design.losses(outputs)
         weights = [weight for learner in learners for weight in modules[learner].parameters() if weight.requires_grad]

@@ -49,6 +49,7 @@ class Taught:
     data: Dataset
     team: Team
     build: Callable[[str | None, int], Normalised]
+    moment: Moment
 
     @classmethod
     def of(cls, run: Run, data: Dataset | None = None, *, store: str | None = None, root: str | None = None) -> Taught:
@@ -88,10 +89,16 @@ class Taught:
             )  # fmt: skip
 
         team = Team.assembled(design, fresh, given, torch.device("cpu"))
-        team.load_state_dict(load_state(run.state)["team"])
+        state = load_state(run.state)
+        team.load_state_dict(state["team"])
         for module in team.modules.values():
             module.eval()
-        return cls(design, config, found, team, fresh)
+        # the last step that was taken: its epoch and its progress, not those of a step that never came
+        steps, epochs = int(state["steps"]), config.recipe.epochs
+        per_epoch = max(1, len(found.train) // min(config.recipe.batch_size, len(found.train)))
+        done = max(steps - 1, 0)
+        moment = Moment(done / (epochs * per_epoch), done // per_epoch, epochs, done)
+        return cls(design, config, found, team, fresh, moment)
 
     @cached_property
     def untrained(self) -> Taught:
@@ -104,12 +111,6 @@ class Taught:
         for number, learner in enumerate(self.design.learners):
             modules[learner] = self.build(learner.model, number).eval()
         return replace(self, team=Team(self.design, modules))
-
-    @property
-    def moment(self) -> Moment:
-        """The last step: what schedules say there."""
-        epochs = self.config.recipe.epochs
-        return Moment(1.0, epochs - 1, epochs, 10**9)
 
     @cached_property
     def loss(self) -> AdversarialLoss:
