@@ -25,7 +25,7 @@ PEOPLE = torch.softmax(2 * torch.randn(N, K, dtype=torch.float64, generator=DRAW
 
 
 def test_scores_are_those_of_numpy() -> None:
-    found = {one.name: one for one in judge(standing_labels((1.0, 3.0), (0.1,)), LOGITS, Y, PEOPLE)}
+    found = {one.name: one for one in judge(standing_labels((1.0, 3.0), (0.1,), (0.25,)), LOGITS, Y, PEOPLE)}
     p, hard = PEOPLE.numpy(), np.eye(K)[Y.numpy()]
 
     def distance(q: np.ndarray) -> np.ndarray:
@@ -36,6 +36,8 @@ def test_scores_are_those_of_numpy() -> None:
         return raised / raised.sum(axis=1, keepdims=True)
 
     expected = {"T at tau 1": tempered(1), "T at tau 3": tempered(3), "y smoothed by 0.1": 0.9 * hard + 0.1 / K}
+    expected["0.25 of T at tau 3, y"] = 0.25 * tempered(3) + 0.75 * hard
+    expected["0.25 of T at tau 1, y"] = 0.25 * tempered(1) + 0.75 * hard
     for name, q in expected.items():
         np.testing.assert_allclose(found[name].found.kl.numpy(), distance(q), rtol=1e-9)
         assert found[name].half == pytest.approx(1.96 * distance(q).std(ddof=1) / math.sqrt(N))
@@ -47,6 +49,7 @@ def test_scores_are_those_of_numpy() -> None:
             and found[name].record()["kl_half"] is None
         )
     assert found["y"].row()[4] == f"{100 * (p.argmax(axis=1) == Y.numpy()).mean():.1f}"
+    assert [(one.tau, one.share) for one in found.values()][3:] == [(1.0, 1.0), (3.0, 1.0), (1.0, 0.25), (3.0, 0.25)]
     assert most_right(list(found.values())) is min(
         (found[name] for name in expected), key=lambda one: one.found.kl.mean()
     )
@@ -85,7 +88,7 @@ def test_the_command_shows_table_and_page(tmp_path: Path, runs: Any, shown: Any)
     np.save(tmp_path / "people.npy", counts)
     people = ("--people", str(tmp_path / "people.npy"))
     code, text, error = call(
-        "labels", str(run.path), *people, "--test-images", "20", "--tau", "1,2", "--out", str(tmp_path)
+        "labels", str(run.path), *people, "--test-images", "20", "--tau", "1,2", "--mix", "0.3", "--out", str(tmp_path)
     )
     assert code == 0, error
     record = json.loads((tmp_path / "labels.json").read_text())
@@ -102,6 +105,9 @@ def test_the_command_shows_table_and_page(tmp_path: Path, runs: Any, shown: Any)
     ]
     lines = shown.lines("KL(people || label), nats")
     assert [y for _, y in lines["#2f7fc4"]] == pytest.approx([by_name["T at tau 1"]["kl"], by_name["T at tau 2"]["kl"]])
+    mixed = [by_name[f"0.3 of T at tau {tau}, y"]["kl"] for tau in (1, 2)]
+    assert [y for _, y in lines["#d0602a"]] == pytest.approx(mixed)
+    assert list(shown.legend(shown.under(page, "The labels")))[:2] == ["T at tau", "0.3 of T at tau, the rest y"]
     pictures = [image for element in shown.under(page, "The most wrong labels") for image in element.iter("img")]
     assert len(pictures) == 20 and pictures[0].get("alt") == f"image {record['most_wrong_images'][0]['image']}"
 
@@ -112,6 +118,7 @@ def test_the_command_shows_table_and_page(tmp_path: Path, runs: Any, shown: Any)
         (("--tau", "0"), "above 0"),
         (("--tau", "one"), "--tau must be a finite number"),
         (("--smooth", "2"), "from 0 to 1"),
+        (("--mix", "1"), "between 0 and 1, not 1"),
         (("--test-images", "31"), "cannot look at 31 images"),
         (("--people", "none.npy"), "no file none.npy"),
     ],

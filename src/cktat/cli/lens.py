@@ -45,6 +45,9 @@ def labels(
     people: PeopleOption = None,
     tau: Annotated[str, Option(help="Temperatures, separated by commas.")] = "1,1.5,2,2.5,3,4,5,6",
     smooth: Annotated[str, Option(help="Shares of the uniform distribution in y, separated by commas.")] = "0.05",
+    mix: Annotated[
+        str, Option(help="Shares of the network in labels that are y's for the rest, separated by commas.")
+    ] = "",
     test_images: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
     weights: Annotated[str, Option(help="best or last.")] = "best",
     out: Annotated[Path, Option(help="Where numbers, figures and the page go.", metavar="DIR")] = Path("lens"),
@@ -67,13 +70,15 @@ def labels(
 
     place = None if root is None else str(root)
     subject = load_subject(Store(store).open(run), weights, place, device_of(device), trust_code=trust_code)
+    taus, smoothed, shares = _numbers("--tau", tau), _numbers("--smooth", smooth), _numbers("--mix", mix)
     found, page = labels_page(
         subject,
         out,
         people=people,
         test_images=test_images,
-        taus=_numbers("--tau", tau),
-        smoothed=_numbers("--smooth", smooth),
+        taus=taus,
+        smoothed=smoothed,
+        shares=shares,
     )
     print_table(COLUMNS, [one.row() for one in found], False)
     print(f"\npage: {page}")

@@ -38,6 +38,7 @@ def labels_page(
     test_images: int | None = None,
     taus: tuple[float, ...] = TAUS,
     smoothed: tuple[float, ...] = SMOOTHED,
+    shares: tuple[float, ...] = (),
     watch: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[Judged], Path]:
     """Judges y and what a network says at several temperatures, and writes out/labels.json and out/labels.html.
@@ -49,6 +50,7 @@ def labels_page(
         test_images: only the first so many; None is all.
         taus: temperatures.
         smoothed: shares of the uniform distribution in y.
+        shares: of T in labels that are y's for the rest.
         watch: is told how many images are done.
 
     Returns:
@@ -60,7 +62,7 @@ def labels_page(
     data = subject.data
     if test_images is not None and not 1 <= test_images <= len(data.test):
         raise CktatError(f"cannot look at {test_images} images: the test set of {data.name!r} has {len(data.test)}")
-    labels = standing_labels(taus, smoothed)
+    labels = standing_labels(taus, smoothed, shares)
     split = data.test if test_images is None else data.test.first(test_images)
     classes = split.labels.cpu()
     truth = None if people is None else read_people(people, data.test.labels, len(data.classes))[: len(split)]
@@ -95,11 +97,13 @@ NOTE = (
 def _sections(
     subject: Subject, found: list[Judged], best: Judged, truth: torch.Tensor | None, name: str, classes: torch.Tensor
 ) -> list[Section]:
-    tempered = [one for one in found if one.tau is not None]
-    level = [one for one in found if one.tau is None and 0 < float(one.found.kl.mean()) < math.inf]
-    taus, title, names = [float(one.tau or 0) for one in tempered], f"KL({name} || label), nats", subject.data.classes
-    lines = [Line(1, taus, [float(one.found.kl.mean()) for one in tempered])]
-    lines += [Line(n, taus, [float(one.found.kl.mean())] * len(taus)) for n, one in enumerate(level, 2)]
+    title, names = f"KL({name} || label), nats", subject.data.classes
+    shares = list(dict.fromkeys(one.share for one in found if one.share is not None))
+    level = [one for one in found if one.share is None and 0 < float(one.found.kl.mean()) < math.inf]
+    of_share = [[one for one in found if one.share == share] for share in shares]
+    taus = [one.tau or 0.0 for one in of_share[0]] if of_share else []
+    lines = [Line(n, taus, [float(one.found.kl.mean()) for one in ones]) for n, ones in enumerate(of_share, 1)]
+    lines += [Line(len(shares) + n, taus, [float(one.found.kl.mean())] * len(taus)) for n, one in enumerate(level, 1)]
     drawn = len(taus) > 1
     figures = (
         [("labels", title, plot(lines, title=title, x_label="tau", percent=False, size=(5.4, 2.8)))] if drawn else []
@@ -107,7 +111,8 @@ def _sections(
     lead = f"The most right is {best.name}, at a mean KL of {float(best.found.kl.mean()):.3f} nats."
     pictures = [(picture(_pixels(subject, n)), _said(n, names, classes, truth, best)) for n in most_wrong(best)]
     rows = [one.row() for one in found]
-    legend = ["T at tau", *(one.name for one in level)] if drawn else []
+    mixed = ["T at tau" if share == 1 else f"{share:g} of T at tau, the rest y" for share in shares]
+    legend = [*mixed, *(one.name for one in level)] if drawn else []
     columns = ("class", *(one.name for one in found))
     wrong = f"Test images on which {best.name} is farthest from {name}, the farthest first."
     below = "Below each: its number, the data set's class, what the label makes of the truth, and the distance in nats."

@@ -15,7 +15,7 @@ from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.evaluation import Subject
 from cktat.evaluation.measure import true_fp32
-from cktat.labels import Cell, Frozen, Label, Outputs, clean, mix, top, uniform, y
+from cktat.labels import Cell, Frozen, Label, Mixture, Moment, Output, Outputs, clean, mix, top, uniform, value, y
 from cktat.lens.guidance import Guidance, finite, guidance
 
 TAUS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
@@ -28,10 +28,14 @@ T = Frozen("T")
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A label by its name, temperature (None of one without) and how right it is of every image; entropy in nats per image."""
+    """A label by its name, and how right it is of every image.
+
+    tau, share: of a label that is T's to this share, and y's for the rest; None of others. entropy: in nats per image.
+    """
 
     name: str
     tau: float | None
+    share: float | None
     found: Guidance
     entropy: float
 
@@ -57,22 +61,32 @@ class Judged:
     def record(self) -> dict[str, Any]:
         """The same in JSON values: None for what is infinite."""
         means = {name: value if math.isfinite(value) else None for name, value in self.found.means().items()}
-        return {"label": self.name, "tau": self.tau, **means, "kl_half": self.half if self.half == self.half else None,
-                "entropy": self.entropy, "images": len(self.found.kl)}  # fmt: skip
+        half = None if math.isnan(self.half) else self.half
+        about = {"label": self.name, "tau": self.tau, "share": self.share}
+        return {**about, **means, "kl_half": half, "entropy": self.entropy, "images": len(self.found.kl)}
 
 
 COLUMNS = ("label", "KL, nats", "95 %", "Brier", "agrees %", "calibration", "entropy, nats")
 
 
-def standing_labels(taus: Sequence[float] = TAUS, smoothed: Sequence[float] = SMOOTHED) -> dict[str, Label]:
-    """The labels by name: y, y smoothed by each share of the uniform distribution, T's class, T at each temperature.
+def standing_labels(
+    taus: Sequence[float] = TAUS, smoothed: Sequence[float] = SMOOTHED, shares: Sequence[float] = ()
+) -> dict[str, Label]:
+    """The labels by name: y, y smoothed by each share of the uniform distribution, T's class, T at each temperature, and its
+    interpolations with y, in which T has each share.
 
     Raises CktatError for a temperature or a share that makes no sense.
     """
+    for share in shares:
+        if not 0 < share < 1:
+            raise CktatError(f"T's share in an interpolation with y must be between 0 and 1, not {share:g}")
     labels: dict[str, Label] = {"y": y}
     labels |= {f"y smoothed by {share:g}": mix(uniform, y, share) for share in smoothed}
     labels["the largest class of T"] = top(T(clean))
-    return labels | {f"T at tau {tau:g}": T(clean, tau) for tau in taus}
+    labels |= {f"T at tau {tau:g}": T(clean, tau) for tau in taus}
+    return labels | {
+        f"{share:g} of T at tau {tau:g}, y": mix(T(clean, tau), y, share) for share in shares for tau in taus
+    }
 
 
 def logits_on(subject: Subject, split: Split, watch: Callable[[int], None] = lambda done: None) -> Tensor:
@@ -104,9 +118,18 @@ def judge(labels: Mapping[str, Label], logits: Tensor, classes: Tensor, truth: T
     for name, label in labels.items():
         log_p = label.log_probs(at)
         entropy = float(torch.special.entr(log_p.exp()).sum(dim=1).mean())
-        tau = getattr(label, "tau", None)
-        found.append(Judged(name, tau, guidance(log_p, classes if truth is None else truth), entropy))
+        right = guidance(log_p, classes if truth is None else truth)
+        found.append(Judged(name, *_tempered(label), right, entropy))
     return found
+
+
+def _tempered(label: Label) -> tuple[float | None, float | None]:
+    """Temperature and share of T in a label; None and None of one without T's output."""
+    moment = Moment()
+    if isinstance(label, Mixture):
+        tau, _ = _tempered(label.soft)
+        return (None, None) if tau is None else (tau, value(label.share, moment))
+    return (value(label.tau, moment), 1.0) if isinstance(label, Output) else (None, None)
 
 
 def most_right(found: Sequence[Judged]) -> Judged:
