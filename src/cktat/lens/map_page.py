@@ -10,7 +10,9 @@ from statistics import fmean
 from typing import Any
 
 from cktat.data import Dataset, Split
+from cktat.designs import make
 from cktat.evaluation import CLEAN, spread
+from cktat.grid.comparison import DesignEntry
 from cktat.lens.relate import FEWEST, Relation, foretold, relation
 from cktat.pages.figures import Point, picture, scatter
 from cktat.pages.sections import Section, write_page
@@ -38,6 +40,12 @@ class Placed:
     name: str
     seen: tuple[Record, ...]
 
+    @property
+    def adversarial(self) -> bool:
+        """Whether its label is learned at x'. At x it is another thing, which no adversary makes harder."""
+        entry = DesignEntry.read(self.name)
+        return make(entry.design, **entry.set).adversarial
+
     def values(self, of: Callable[[Record], float | None]) -> list[float]:
         return [value for one in self.seen if (value := of(one)) is not None]
 
@@ -53,8 +61,11 @@ def placed(records: Sequence[Record]) -> list[Placed]:
 
 
 def relations(designs: Sequence[Placed]) -> dict[tuple[str, str], Relation]:
-    """Of each axis and each accuracy the rank correlation over the designs that have both; none of fewer than 4."""
-    found = {}
+    """Of each axis and each accuracy the rank correlation over the adversarial designs that have both; none of fewer than 4."""
+    found: dict[tuple[str, str], Relation] = {}
+    designs = [design for design in designs if design.adversarial]
+    if not designs:
+        return found
     for axis, of in AXES.items():
         for attack in _attacks(designs):
             pairs = [(d.mean(of), d.mean(_accuracy(attack))) for d in designs]
@@ -65,10 +76,13 @@ def relations(designs: Sequence[Placed]) -> dict[tuple[str, str], Relation]:
 
 
 def foretelling(designs: Sequence[Placed]) -> dict[tuple[str, str], float]:
-    """How well the two axes of the map foretell each accuracy of a design that is left out, each alone and both; see
-    `foretold`."""
+    """How well the two axes of the map foretell each accuracy of an adversarial design that is left out, each alone and both;
+    see `foretold`."""
     guide = "guidance Brier"
-    found = {}
+    found: dict[tuple[str, str], float] = {}
+    designs = [design for design in designs if design.adversarial]
+    if not designs:
+        return found
     for attack in _attacks(designs):
         reached = [d.mean(_accuracy(attack)) or 0.0 for d in designs]
         for name, axes in {guide: (guide,), "difficulty": ("difficulty",), "both": (guide, "difficulty")}.items():
@@ -142,8 +156,9 @@ def _sections(
     ]
     told = [(axes, attack, number(score, 2)) for (axes, attack), score in scores.items()]
     doubt = (
-        "Rank correlation over designs, -1 where a higher number goes with less accuracy. The interval draws designs with "
-        "repetition: it holds for designs like these, at this size, and says nothing of cause."
+        "Rank correlation over designs that have an adversary (without one the label is at x), -1 where a higher number goes "
+        "with less accuracy. The interval draws designs with repetition: it holds for designs like these, and says "
+        "nothing of cause: difficulty is of the very student whose accuracy it is held against."
     )
     better = (
         "A plane over the axes is fitted to all designs but one and foretells that one: 1 is perfect, 0 is no better than the "
