@@ -111,6 +111,8 @@ WORDS: dict[str, tuple[list[str], Any]] = {
     "set": (["--set", "beta=2", "--set", "start=standard"], {"beta": 2, "start": "standard"}),
     "data": (["--data", "multiview"], "multiview"),
     "root": (["--root", "somewhere"], "somewhere"),
+    "size": (["--size", "48x64"], "48x64"),
+    "strict": (["--strict"], True),
     "examples": (["--examples", "300"], 300),
     "held_out": (["--held-out", "33"], 33),
     "model": (["--model", "resnet18"], "resnet18"),

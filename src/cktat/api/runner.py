@@ -136,8 +136,9 @@ class Runner:
     def _plan(self, config: RunConfig, data: Dataset, design: Design, folder: RunFolder) -> str:
         """What will be trained, and where; which runs come first."""
         first = [f"{name} in {path}" for path, name in self._first(config, data, design).items()]
+        epochs = f"{config.recipe.epochs} epoch{'s' if config.recipe.epochs > 1 else ''}"
         return (
-            f"{design.name}: {config.recipe.epochs} epochs of {len(data.train):,} images, in {folder.path}"
+            f"{design.name}: {epochs} of {len(data.train):,} images, in {folder.path}"
             f"{'; first, since it needs them: ' + ', '.join(first) if first else ''}"
         )
 
