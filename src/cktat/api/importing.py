@@ -4,51 +4,232 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
+from torch import nn
 
+from cktat.api.checkpoints import Checkpoint, read_checkpoint
+from cktat.api.configure import configure
 from cktat.api.records import card_of, located
-from cktat.api.store import Store
+from cktat.api.store import UNSAID, Store
 from cktat.data import Dataset
 from cktat.designs import make
-from cktat.errors import CktatError, named_file, one_line
+from cktat.errors import CktatError
+from cktat.evaluation import flags
 from cktat.labels.walk import canonical
-from cktat.models import build, check, require_types
-from cktat.runs import RunConfig, RunFolder, by_content, code_of, commit, digest, looks_like, save_weights, versions
-from cktat.runs.files import load_tensors
+from cktat.models import MODELS, Fit, Normalised, build, check, fit, require_types
+from cktat.models.layouts import UNUSED, Misfit, Normal
+from cktat.runs import RunConfig, RunFolder, by_content, code_of, commit, device_of, digest, save_weights, versions
+from cktat.usercode import is_file_function
 
-INPUTS = ("data", "raw")
+INPUTS = ("auto", "raw", "data")
+TRIED = 256
+"""Images by which it is seen how a network wants its images."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a user says of a network; None is what nothing is said of.
+
+    model: its architecture, a name or `file.py:function`. inputs: "raw" hands it images in [0, 1] as they are, "data"
+    normalises them by the data set's mean and std, "auto" takes what the file carries, or else what is right more often. mean,
+    std: one number per channel, instead of these. part: which of several networks in the file. new_head: take all but the
+    last layer, which is drawn anew. device: where images are tried.
+    """
+
+    model: str | None = None
+    inputs: str = "auto"
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    part: str | None = None
+    new_head: bool = False
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.inputs not in INPUTS:
+            raise CktatError(f"inputs must be {', '.join(INPUTS[:-1])} or {INPUTS[-1]}, not {self.inputs!r}")
+        if (self.mean is None) != (self.std is None):
+            raise CktatError("mean and std go together: give both, or neither")
+        if self.mean is not None and self.inputs != "auto":
+            raise CktatError(f"a mean and std say how images are normalised; leave inputs {self.inputs} out")
+
+    @property
+    def normal(self) -> Normal | None:
+        return None if self.mean is None or self.std is None else (self.mean, self.std)
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """One way to take a file: as which network, and with which normalisation, called `how`. open: whether it may be chosen."""
+
+    model: str
+    module: Normalised
+    how: str
+    open: bool
 
 
 def import_network(
-    path: Path, config: RunConfig, data: Dataset, store: Store, *, inputs: str = "data"
+    what: str | Path,
+    store: Store,
+    asked: Asked = Asked(),
+    *,
+    design: str | None = None,
+    say: Say = lambda text: None,
+    **options: Any,
 ) -> tuple[RunFolder, str]:
-    """Puts the weights in `path` (safetensors, or a state dict of torch.save) into the store; returns folder and name.
+    """Puts a network into the store; returns its folder and its name.
 
-    The name is `DESIGN@HASH`, DESIGN being how the network was trained (`config.design`) and HASH the sum of its weights, of
-    the text of a user's own architecture and of the data: what `--set teacher=` and `start=` take. inputs: "data"
-    normalises images by the data set's mean and std, "raw" hands them on as they are in [0, 1]; weights that carry a mean
-    and std keep theirs.
+    what: a file or folder of weights (see `read_checkpoint`), a run, or `file.py:function`, which returns a network that has
+    its weights. design: how it was trained, None where nobody says it; such a network can be judged and started from, and
+    is no teacher. say: is told what was found. options: data, root and others that name the data set.
 
-    Raises CktatError for a file that is no state dict, or one of another architecture. Runs no code from the file.
+    The name is `DESIGN@HASH`, HASH being the sum of its weights, of the text of a user's own architecture and of the data:
+    what `--set teacher=` and `start=` take. Raises CktatError for a file that is no state dict, or one of an architecture that
+    is not known. Runs no code from the file.
     """
-    if inputs not in INPUTS:
-        raise CktatError(f"inputs must be {' or '.join(INPUTS)}, not {inputs!r}")
-    design = make(config.design)
-    mean, std = (data.mean, data.std) if inputs == "data" else ((0.0,) * data.channels, (1.0,) * data.channels)
-    module = build(config.model, classes=len(data.classes), channels=data.channels, mean=mean, std=std)
-    _fill(module, _read(path), path, config.model)
-    check(module, (data.channels, *data.size), len(data.classes))
-    weights = module.state_dict()
-    code = code_of(config, canonical(design))
+    config, data = configure(design=design or "standard", model=asked.model, **options)
+    if is_file_function(str(what)):
+        if asked.model is not None:
+            raise CktatError(f"{what} makes the network itself; a model beside it is for weights in a file")
+        ways, label = _ways(str(what), _module(str(what), data), None, asked, data), str(what).rpartition(":")[2]
+    else:
+        path = Path(what).expanduser()
+        found = read_checkpoint(RunFolder(path).weights("best") if RunFolder(path).exists else path, asked.part)
+        ways, label = _ways_of_file(found, asked, data, say), found.file.name
+    way = _chosen(ways, asked, data, str(what), say)
+    check(way.module, (data.channels, *data.size), len(data.classes))
+    config = config.model_copy(update={"design": design or UNSAID, "model": way.model})
+    return _kept(way.module, config, data, store, label)
+
+
+def _ways_of_file(found: Checkpoint, asked: Asked, data: Dataset, say: Say) -> list[Way]:
+    """All ways to take what is in a file, none of which leaves a weight out. Raises CktatError if there is none."""
+    named = f"{found.file}{f', {found.part},' if found.part else ''}"
+    fits: dict[str, Fit] = {}
+    heads: dict[str, str] = {}
+    for model in [*MODELS] if asked.model is None else [asked.model]:
+        with torch.device("meta" if model in MODELS else "cpu"):  # names and shapes need no numbers
+            module = _module(model, data)
+        heads[model] = _head(module)
+        without = heads[model] if asked.new_head else None
+        fits[model] = fit(module.body.state_dict(), found.weights, data.channels, without=without)
+    whole = [model for model in fits if not fits[model].misfit]
+    if not whole:
+        nearest = min(fits, key=lambda model: len(fits[model].misfit.names))
+        raise _none_fits(named, nearest, fits[nearest].misfit, heads[nearest], asked, data)
+    unused = [name for name in found.weights if UNUSED in name]
+    but = f", but for {len(unused)} of {UNUSED.rstrip('.')}, which that network never calls" if unused else ""
+    say(f"{named} holds {len(found.weights)} tensors, which are those of {' or '.join(whole)}{but}")
+    ways = []
+    for model in whole:
+        module, one = _module(model, data), fits[model]
+        filled = module.state_dict() | {f"body.{name}": value for name, value in one.weights.items()}
+        require_types(module, filled, str(found.file))
+        module.load_state_dict(filled)
+        ways += _ways(model, module, one.normal or found.normal, asked, data, within=one.within)
+    return ways
+
+
+def _none_fits(named: str, nearest: str, misfit: Misfit, head: str, asked: Asked, data: Dataset) -> CktatError:
+    """The error for weights of no network that is known, which says how the nearest differs."""
+    if head and misfit.shaped and all(name.startswith(f"{head}.") for name in misfit.names):
+        outputs = misfit.shaped[0][1][0]
+        return CktatError(
+            f"{named} is of architecture {nearest!r} with {outputs} outputs, and data {data.name!r} have "
+            f"{len(data.classes)} classes; --new-head takes all but its last layer, to train from it"
+        )
+    if asked.model is not None:
+        return CktatError(
+            f"{named} is not of architecture {nearest!r}: {misfit}; give yours with --model file.py:function"
+        )
+    return CktatError(
+        f"{named} is of no architecture that has a name here; compared with the nearest, {nearest!r}, {misfit}; give its code "
+        f"with --model file.py:function"
+    )
+
+
+def _ways(
+    model: str, module: Normalised, carried: Normal | None, asked: Asked, data: Dataset, *, within: bool = False
+) -> list[Way]:
+    """The ways to hand images to a network; open are those that what was asked, or else what the file carries, leaves open."""
+    raw: Normal = ((0.0,) * data.channels, (1.0,) * data.channels)
+    all_ = {
+        "given": ("--mean and --std", asked.normal),
+        "carried": ("the mean and std in the file", carried),
+        "raw": ("raw inputs", raw),
+        "data": ("the data's mean and std", (data.mean, data.std)),
+    }
+    if asked.normal is not None:
+        open_ = {"given"}
+    elif asked.inputs != "auto":
+        open_ = {asked.inputs}
+    elif carried is not None:
+        open_ = {"carried"}
+    else:
+        open_ = {"raw"} if within else {"raw", "data"}
+    return [
+        Way(model, Normalised(module.body, *normal), how, key in open_)
+        for key, (how, normal) in all_.items()
+        if normal is not None
+    ]
+
+
+def _chosen(ways: list[Way], asked: Asked, data: Dataset, named: str, say: Say) -> Way:
+    """The way that is right most often on some held-out images, of those that are open. Says what was seen."""
+    open_ = [way for way in ways if way.open]
+    if asked.new_head:  # nothing can be tried
+        if len(open_) > 1:
+            words = " or ".join(f"{way.model} with {way.how}" for way in open_)
+            raise CktatError(
+                f"{named} without its last layer cannot be tried: say with --model and --inputs which, {words}"
+            )
+        return open_[0]
+    images = data.held_out.first(min(TRIED, len(data.held_out)))
+    device = device_of(asked.device)
+    right = {
+        way: int(flags(way.module.to(device), images, None, eps=0.0, levels=data.levels, device=device).sum())
+        for way in ways
+    }
+    several = len({way.model for way in ways}) > 1
+    names = {way: f"{way.model}, {way.how}" if several else way.how for way in ways}
+    best, chosen = max(ways, key=lambda way: right[way]), max(open_, key=lambda way: right[way])
+    shares = ", ".join(f"{100 * right[way] / len(images):.1f} % ({names[way]})" for way in ways)
+    better = f"; right more often is: {names[best]}" if right[best] > right[chosen] else ""
+    say(f"of {len(images)} held-out images it has right {shares}; taken: {names[chosen]}{better}")
+    return chosen
+
+
+def _module(model: str, data: Dataset) -> Normalised:
+    """A network for the data, drawn the same every time, that takes its images as they are."""
+    raw = [0.0] * data.channels, [1.0] * data.channels
+    return build(model, classes=len(data.classes), channels=data.channels, mean=raw[0], std=raw[1], seed=0)
+
+
+def _head(module: Normalised) -> str:
+    """The name of the layer that makes the logits, the last linear one; "" if there is none."""
+    layers = [name for name, part in module.body.named_modules() if isinstance(part, nn.Linear)]
+    return layers[-1] if layers else ""
+
+
+def _kept(module: Normalised, config: RunConfig, data: Dataset, store: Store, label: str) -> tuple[RunFolder, str]:
+    """The network's folder, written where it is not there yet, and its name."""
+    design = None if config.design == UNSAID else make(config.design)
+    declared = None if design is None else canonical(design)
+    weights, code = module.cpu().state_dict(), code_of(config, declared)
     content = [digest(weights), by_content(config.model), data.content]
-    name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-    folder = store.named("imported", config.design, name[:8])
-    card = card_of(config, data, design, name, code) | {
+    identity = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+    called = config.model if design is None else config.design
+    folder, name = store.named("imported", called, identity[:8]), f"{config.design}@{identity[:8]}"
+    if _is_whole(folder, identity):
+        return folder, name
+    card = card_of(config, data, design or make("standard"), identity, code) | {
+        "design": design.name if design else UNSAID,
         "mean": module.mean.flatten().tolist(),
         "std": module.std.flatten().tolist(),
         "epoch": None,
@@ -56,62 +237,24 @@ def import_network(
     for pick in ("last", "best"):
         save_weights(folder.weights(pick), weights, card)
     folder.begin(
-        identity=name,
-        design={"name": design.name, "declared": canonical(design)},
+        identity=identity,
+        design={"name": card["design"], "declared": declared},
         config=located(config).model_dump(mode="json"),
         code=code,
         data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)},
-        imported=path.name,
+        imported=label,
         commit=commit(),
         versions=versions(),
         hardware=None,
         started=None,
         finished={"imported": True},
     )
-    return folder, f"{config.design}@{name[:8]}"
+    return folder, name
 
 
-def _read(path: Path) -> dict[str, Tensor]:
-    with named_file(path, "read"), path.open("rb"):
-        pass
+def _is_whole(folder: RunFolder, identity: str) -> bool:
+    """Whether the folder holds this network already. A damaged one is written anew."""
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = load_tensors(path)
-    except pickle.UnpicklingError:  # whose text advises to run what is in it
-        raise CktatError(
-            f"{path} holds no weights that can be read safely ({looks_like(path)}): it must hold tensors only, as "
-            f"torch.save(model.state_dict(), FILE) writes them"
-        ) from None
-    except Exception as error:  # torch raises many kinds for damaged or hostile files
-        raise CktatError(
-            f"{path} holds no weights that can be read safely ({looks_like(path)}): {one_line(error)}"
-        ) from None
-    for key in ("state_dict", "model_state_dict", "model", "net"):  # how training scripts wrap a state dict
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()) or not content:
-        raise CktatError(f"{path} holds no state dict: it must map names to tensors")
-    return content
-
-
-def _fill(module: torch.nn.Module, weights: dict[str, Tensor], path: Path, model: str) -> None:
-    weights = {name.removeprefix("module."): value for name, value in weights.items()}  # DataParallel's prefix
-    own = module.state_dict()
-    if not any(name.startswith("body.") for name in weights):
-        weights = {f"body.{name}": value for name, value in weights.items()}
-    weights = {name: own[name] for name in ("mean", "std")} | weights
-    missing = [name for name in own if name not in weights]
-    foreign = [name for name in weights if name not in own]
-    shaped = [name for name in own if name in weights and own[name].shape != weights[name].shape]
-    if missing or foreign or shaped:
-        parts = [
-            f"{what} {names[0].removeprefix('body.')}{f' and {len(names) - 1} more' if names[1:] else ''}"
-            for what, names in (("it lacks", missing), ("it has", foreign), ("it has another shape of", shaped))
-            if names
-        ]
-        raise CktatError(
-            f"{path} is not of architecture {model!r}: {', '.join(parts)}; give yours with --model file.py:function"
-        )
-    require_types(module, weights, str(path))
-    module.load_state_dict(weights)
+        return folder.exists and all(folder.load(pick)[1]["run"] == identity for pick in ("last", "best"))
+    except CktatError:
+        return False

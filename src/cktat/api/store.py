@@ -12,6 +12,9 @@ from typing import Any
 from cktat.errors import CktatError, one_line, unknown
 from cktat.runs import RunConfig, RunFolder
 
+UNSAID = "imported"
+"""Stands for the design of an imported network where nobody says how it was trained."""
+
 _SAID: set[str] = set()
 
 

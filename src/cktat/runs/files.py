@@ -141,8 +141,14 @@ def looks_like(path: Path) -> str:
     if not path.is_file():
         return "there is no such file"
     size = path.stat().st_size
+    if size == 0:
+        return "it is empty, 0 bytes"
     with path.open("rb") as file:
         head = file.read(512)
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS, not the file itself: `git lfs pull` fetches that"
+    if head.startswith(b"\x1f\x8b"):
+        return "it is compressed by gzip; unpack it first"
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return "it is a web page, so a download went wrong"
     if head.startswith(b"PK") or head.startswith(b"\x80"):
@@ -163,6 +169,13 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     torch.save(state, buffer)
     content = buffer.getvalue()[:-2] + SUM.to_bytes(2, "little")  # the last two bytes are the comment's length
     write_atomic(path, content + hashlib.sha256(content).hexdigest().encode())
+
+
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do, whatever its name ends with: the length of a header, and the header's brace."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
 
 
 def load_tensors(path: Path) -> Any:
