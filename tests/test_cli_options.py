@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from cktat.api import commands as api
+from cktat.api import importing
+from cktat.api.ways import Asked
 from cktat.cli import main
 
 
@@ -62,6 +64,8 @@ def test_the_command_line_wins_over_a_file_of_settings(asked, tmp_path: Path) ->
 
 def test_every_option_of_evaluate_reaches_it(asked, monkeypatch) -> None:
     opened: list[tuple[Any, ...]] = []
+    found: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(importing, "run_of", lambda *given, **options: found.append((*given, options)) or "FOUND")
     monkeypatch.setattr(api, "opened", lambda *given: opened.append(given) or SimpleNamespace(finished=True))
     options = {
         "weights": "last", "examples": 9, "batch_size": 31, "seed": 5, "mode": "packed", "device": "cpu", "data": "here",
@@ -80,8 +84,13 @@ def test_every_option_of_evaluate_reaches_it(asked, monkeypatch) -> None:
         "56.5",
         "--trust-code",
         *words,
+        *["--model", "small", "--mean", "0.5,0.4,0.3", "--std", "0.1,0.2,0.3", "--part", "ema"],
     )
-    assert (positional[0], list(positional[1])) == ("RUN", ["fgsm", "cw"])
+    assert (positional[0], list(positional[1])) == ("FOUND", ["fgsm", "cw"])
+    ((what, store, given, named_data),) = found
+    assert (what, store.root) == ("RUN", Path("store"))
+    assert given == Asked("small", "auto", (0.5, 0.4, 0.3), (0.1, 0.2, 0.3), "ema", device="cpu")
+    assert (named_data["data"], named_data["root"]) == ("here", "there")
     wanted = options | {"eps": pytest.approx(4 / 255), "doubts": False, "claimed": 56.5, "trust_code": True}
     assert {key: named[key] for key in wanted} == wanted
-    assert opened == [("RUN", Path("store"), Path("out"))], "whose numbers are printed"
+    assert opened == [("FOUND", Path("store"), Path("out"))], "whose numbers are printed"

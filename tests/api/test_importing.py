@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import save_file
 
 from cktat.api import Store
-from cktat.api.importing import Asked, import_network
+from cktat.api.importing import import_network
+from cktat.api.ways import Asked
 from cktat.errors import CktatError
 from cktat.evaluation import evaluate, load_subject
 from cktat.models import build

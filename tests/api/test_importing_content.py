@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from cktat.api import Store
-from cktat.api.importing import Asked, import_network
+from cktat.api.importing import import_network
+from cktat.api.ways import Asked
 from cktat.models import build
 
 

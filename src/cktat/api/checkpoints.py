@@ -41,14 +41,24 @@ class Checkpoint:
     part: str
 
 
-def read_checkpoint(path: Path, part: str | None = None) -> Checkpoint:
-    """The weights in a file, whatever its suffix: safetensors, or what torch.save wrote; or in a folder with `config.json` and
-    `model.safetensors`.
+def weights_in(path: Path) -> Path:
+    """The file of weights that a path names: itself, or of a folder as Hugging Face's libraries write it the one in there."""
+    if not path.is_dir():
+        return path
+    file = next((path / name for name in OF_HUB if (path / name).is_file()), None)
+    if file is None:
+        shards = sorted(one.name for one in path.glob("*.index.json"))
+        why = f"its weights are in several files ({shards[0]}); put them into one" if shards else "it holds neither"
+        raise CktatError(f"{path} is neither a run nor a folder with {' or '.join(OF_HUB)}: {why}")
+    return file
+
+
+def read_checkpoint(file: Path, part: str | None = None) -> Checkpoint:
+    """The weights in a file, whatever its suffix: safetensors, or what torch.save wrote.
 
     part: which of several networks, by its name in the file. Raises CktatError for a file that holds no state dict, or
     several where none was named. Runs no code from it.
     """
-    file, normal = _in_folder(path) if path.is_dir() else (path, None)
     content = _content(file)
     if isinstance(content, list | tuple) and content:
         raise CktatError(f"{file} holds no state dict but a list, whose parts have no names; {_of_list(content)}")
@@ -61,7 +71,7 @@ def read_checkpoint(path: Path, part: str | None = None) -> Checkpoint:
     named = [name for name in there if part in (None, name, name.rpartition(".")[2])]
     if len(named) != 1:
         raise unknown(f"part of {file}", part, there)
-    return Checkpoint(file, there[named[0]], normal, named[0])
+    return Checkpoint(file, there[named[0]], _configured(file), named[0])
 
 
 def state_dicts(content: Any, name: str = "") -> dict[str, dict[str, Tensor]]:
@@ -129,20 +139,17 @@ def _of_list(content: Sequence[Any]) -> str:
     return f"save the weights alone: {SAVE}"
 
 
-def _in_folder(folder: Path) -> tuple[Path, Normal | None]:
-    """The file of weights in a folder, and the normalisation that the configuration beside it names."""
-    file = next((folder / name for name in OF_HUB if (folder / name).is_file()), None)
-    if file is None:
-        shards = sorted(path.name for path in folder.glob("*.index.json"))
-        what = f"its weights are in several files ({shards[0]}); put them into one" if shards else "it holds neither"
-        raise CktatError(f"{folder} is neither a run nor a folder with {' or '.join(OF_HUB)}: {what}")
+def _configured(file: Path) -> Normal | None:
+    """The normalisation that a configuration beside a file of a Hugging Face folder names."""
+    if file.name not in OF_HUB:
+        return None
     for name in ("preprocessor_config.json", "config.json"):
-        said = read_json(folder / name) if (folder / name).is_file() else {}
+        said = read_json(file.with_name(name)) if file.with_name(name).is_file() else {}
         for place in (said, said.get("pretrained_cfg")) if isinstance(said, dict) else ():
             for mean, std in (("image_mean", "image_std"), ("mean", "std")):
                 if isinstance(place, dict) and _numbers(place.get(mean)) and _numbers(place.get(std)):
-                    return file, (tuple(map(float, place[mean])), tuple(map(float, place[std])))
-    return file, None
+                    return tuple(map(float, place[mean])), tuple(map(float, place[std]))
+    return None
 
 
 def _numbers(value: Any) -> bool:

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 from rich.console import Console
 
 from cktat.api.configure import configure
+from cktat.api.importing import run_of
 from cktat.api.progress import Meter, Shown, Silent, plain
 from cktat.api.runner import Runner
 from cktat.api.store import Store
+from cktat.api.ways import Asked
 from cktat.attacks import Ball, Mode
 from cktat.data import Dataset
 from cktat.errors import CktatError
@@ -102,6 +104,11 @@ def evaluate(
     device: str = "auto",
     data: str | None = None,
     root: str | None = None,
+    model: str | None = None,
+    inputs: str = "auto",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    part: str | None = None,
     out: str | Path | None = None,
     store: str | Path | None = None,
     show: bool = True,
@@ -112,6 +119,9 @@ def evaluate(
 ) -> list[Result]:
     """Measures a run on test images, clean and under attacks, into its results/ folder; returns the results in order.
 
+    run: a run's folder, its name in the store, or any other network: a file or folder of weights, or a `file.py:function` that
+    returns a network. Such a one needs data, and is brought into the store first; model, inputs, mean, std and part are what
+    is to be said of it (see `cktat.api.ways.Asked`).
     attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks, "aa-plus"
     for its longer version, "aa-rand" for the one against randomised networks.
     mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken. batch_size (250),
@@ -130,8 +140,13 @@ def evaluate(
     world, stop = World.here(), Stop()
     console = Console(quiet=not (show and world.first))
 
+    asked = Asked(
+        model, inputs, None if mean is None else tuple(mean), None if std is None else tuple(std), part, device=device
+    )
+
     def load() -> Subject:
-        folder = opened(run, store, out)
+        there = run_of(run, Store(store), asked, say=partial(plain, console), data=data, root=root)
+        folder = opened(there, store, out)
         on = world.device(str(device_of(device)))
         subject = load_subject(folder, weights, root, on, moved_to=data, trust_code=trust_code)
         Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written

@@ -4,74 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
-from cktat.api.checkpoints import Checkpoint, read_checkpoint
+from cktat.api.checkpoints import Checkpoint, read_checkpoint, weights_in
 from cktat.api.configure import configure
 from cktat.api.records import card_of, located
 from cktat.api.store import UNSAID, Store
+from cktat.api.ways import Asked, Say, chosen, module_of, ways_of, ways_of_file
 from cktat.data import Dataset
 from cktat.designs import make
 from cktat.errors import CktatError
-from cktat.evaluation import flags
 from cktat.labels.walk import canonical
-from cktat.models import MODELS, Fit, Normalised, build, check, fit, require_types
-from cktat.models.layouts import UNUSED, Misfit, Normal
-from cktat.runs import RunConfig, RunFolder, by_content, code_of, commit, device_of, digest, save_weights, versions
+from cktat.models import Normalised
+from cktat.runs import RunConfig, RunFolder, by_content, code_of, commit, digest, save_weights, versions
 from cktat.usercode import is_file_function
-
-INPUTS = ("auto", "raw", "data")
-TRIED = 256
-"""Images by which it is seen how a network wants its images."""
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What a user says of a network; None is what nothing is said of.
-
-    model: its architecture, a name or `file.py:function`. inputs: "raw" hands it images in [0, 1] as they are, "data"
-    normalises them by the data set's mean and std, "auto" takes what the file carries, or else what is right more often. mean,
-    std: one number per channel, instead of these. part: which of several networks in the file. new_head: take all but the
-    last layer, which is drawn anew. device: where images are tried.
-    """
-
-    model: str | None = None
-    inputs: str = "auto"
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    part: str | None = None
-    new_head: bool = False
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        if self.inputs not in INPUTS:
-            raise CktatError(f"inputs must be {', '.join(INPUTS[:-1])} or {INPUTS[-1]}, not {self.inputs!r}")
-        if (self.mean is None) != (self.std is None):
-            raise CktatError("mean and std go together: give both, or neither")
-        if self.mean is not None and self.inputs != "auto":
-            raise CktatError(f"a mean and std say how images are normalised; leave inputs {self.inputs} out")
-
-    @property
-    def normal(self) -> Normal | None:
-        return None if self.mean is None or self.std is None else (self.mean, self.std)
-
-
-@dataclass(frozen=True, eq=False)
-class Way:
-    """One way to take a file: as which network, and with which normalisation, called `how`. open: whether it may be chosen."""
-
-    model: str
-    module: Normalised
-    how: str
-    open: bool
 
 
 def import_network(
@@ -94,140 +42,72 @@ def import_network(
     is not known. Runs no code from the file.
     """
     config, data = configure(design=design or "standard", model=asked.model, **options)
+    notes: list[str] = []
+
+    def tell(text: str) -> None:
+        notes.append(text)
+        say(text)
+
+    source = None
     if is_file_function(str(what)):
         if asked.model is not None:
             raise CktatError(f"{what} makes the network itself; a model beside it is for weights in a file")
-        ways, label = _ways(str(what), _module(str(what), data), None, asked, data), str(what).rpartition(":")[2]
+        ways, label = ways_of(str(what), module_of(str(what), data), None, asked, data), str(what).rpartition(":")[2]
     else:
         path = Path(what).expanduser()
-        found = read_checkpoint(RunFolder(path).weights("best") if RunFolder(path).exists else path, asked.part)
-        ways, label = _ways_of_file(found, asked, data, say), found.file.name
-    way = _chosen(ways, asked, data, str(what), say)
-    check(way.module, (data.channels, *data.size), len(data.classes))
+        path = weights_in(RunFolder(path).weights("best") if RunFolder(path).exists else path)
+        found = read_checkpoint(path, asked.part)
+        source = _source(found, asked, data)
+        if (before := _before(store, source, design)) is not None:
+            for note in before.read().get("notes") or ():
+                say(note)
+            return before, _name(before)
+        ways, label = ways_of_file(found, asked, data, tell), path.name
+    way = chosen(ways, asked, data, str(what), tell)
     config = config.model_copy(update={"design": design or UNSAID, "model": way.model})
-    return _kept(way.module, config, data, store, label)
+    run = keep(way.module, config, data, store, imported=label, source=source, notes=notes)
+    return run, _name(run)
 
 
-def _ways_of_file(found: Checkpoint, asked: Asked, data: Dataset, say: Say) -> list[Way]:
-    """All ways to take what is in a file, none of which leaves a weight out. Raises CktatError if there is none."""
-    named = f"{found.file}{f', {found.part},' if found.part else ''}"
-    fits: dict[str, Fit] = {}
-    heads: dict[str, str] = {}
-    for model in [*MODELS] if asked.model is None else [asked.model]:
-        with torch.device("meta" if model in MODELS else "cpu"):  # names and shapes need no numbers
-            module = _module(model, data)
-        heads[model] = _head(module)
-        without = heads[model] if asked.new_head else None
-        fits[model] = fit(module.body.state_dict(), found.weights, data.channels, without=without)
-    whole = [model for model in fits if not fits[model].misfit]
-    if not whole:
-        nearest = min(fits, key=lambda model: len(fits[model].misfit.names))
-        raise _none_fits(named, nearest, fits[nearest].misfit, heads[nearest], asked, data)
-    unused = [name for name in found.weights if UNUSED in name]
-    but = f", but for {len(unused)} of {UNUSED.rstrip('.')}, which that network never calls" if unused else ""
-    say(f"{named} holds {len(found.weights)} tensors, which are those of {' or '.join(whole)}{but}")
-    ways = []
-    for model in whole:
-        module, one = _module(model, data), fits[model]
-        filled = module.state_dict() | {f"body.{name}": value for name, value in one.weights.items()}
-        require_types(module, filled, str(found.file))
-        module.load_state_dict(filled)
-        ways += _ways(model, module, one.normal or found.normal, asked, data, within=one.within)
-    return ways
+def run_of(
+    what: RunFolder | str | Path, store: Store, asked: Asked = Asked(), *, say: Say = lambda text: None, **options: Any
+) -> RunFolder:
+    """The run that `what` is. A network that is no run (see `import_network`) is brought into the store first, once.
 
-
-def _none_fits(named: str, nearest: str, misfit: Misfit, head: str, asked: Asked, data: Dataset) -> CktatError:
-    """The error for weights of no network that is known, which says how the nearest differs."""
-    if head and misfit.shaped and all(name.startswith(f"{head}.") for name in misfit.names):
-        outputs = misfit.shaped[0][1][0]
-        return CktatError(
-            f"{named} is of architecture {nearest!r} with {outputs} outputs, and data {data.name!r} have "
-            f"{len(data.classes)} classes; --new-head takes all but its last layer, to train from it"
-        )
-    if asked.model is not None:
-        return CktatError(
-            f"{named} is not of architecture {nearest!r}: {misfit}; give yours with --model file.py:function"
-        )
-    return CktatError(
-        f"{named} is of no architecture that has a name here; compared with the nearest, {nearest!r}, {misfit}; give its code "
-        f"with --model file.py:function"
-    )
-
-
-def _ways(
-    model: str, module: Normalised, carried: Normal | None, asked: Asked, data: Dataset, *, within: bool = False
-) -> list[Way]:
-    """The ways to hand images to a network; open are those that what was asked, or else what the file carries, leaves open."""
-    raw: Normal = ((0.0,) * data.channels, (1.0,) * data.channels)
-    all_ = {
-        "given": ("--mean and --std", asked.normal),
-        "carried": ("the mean and std in the file", carried),
-        "raw": ("raw inputs", raw),
-        "data": ("the data's mean and std", (data.mean, data.std)),
-    }
-    if asked.normal is not None:
-        open_ = {"given"}
-    elif asked.inputs != "auto":
-        open_ = {asked.inputs}
-    elif carried is not None:
-        open_ = {"carried"}
-    else:
-        open_ = {"raw"} if within else {"raw", "data"}
-    return [
-        Way(model, Normalised(module.body, *normal), how, key in open_)
-        for key, (how, normal) in all_.items()
-        if normal is not None
-    ]
-
-
-def _chosen(ways: list[Way], asked: Asked, data: Dataset, named: str, say: Say) -> Way:
-    """The way that is right most often on some held-out images, of those that are open. Says what was seen."""
-    open_ = [way for way in ways if way.open]
-    if asked.new_head:  # nothing can be tried
-        if len(open_) > 1:
-            words = " or ".join(f"{way.model} with {way.how}" for way in open_)
+    Raises CktatError if there is neither a run nor a network of that name.
+    """
+    if isinstance(what, RunFolder):
+        return what
+    try:
+        is_run = store.has(what)
+        if is_run and replace(asked, device="auto") != Asked():
             raise CktatError(
-                f"{named} without its last layer cannot be tried: say with --model and --inputs which, {words}"
+                f"{what} is a run, whose record says what it is; its model, inputs and part are not asked for"
             )
-        return open_[0]
-    images = data.held_out.first(min(TRIED, len(data.held_out)))
-    device = device_of(asked.device)
-    right = {
-        way: int(flags(way.module.to(device), images, None, eps=0.0, levels=data.levels, device=device).sum())
-        for way in ways
-    }
-    several = len({way.model for way in ways}) > 1
-    names = {way: f"{way.model}, {way.how}" if several else way.how for way in ways}
-    best, chosen = max(ways, key=lambda way: right[way]), max(open_, key=lambda way: right[way])
-    shares = ", ".join(f"{100 * right[way] / len(images):.1f} % ({names[way]})" for way in ways)
-    better = f"; right more often is: {names[best]}" if right[best] > right[chosen] else ""
-    say(f"of {len(images)} held-out images it has right {shares}; taken: {names[chosen]}{better}")
-    return chosen
+        if is_run or not (is_file_function(str(what)) or Path(what).expanduser().exists()):
+            return store.open(what)
+        if options.get("data") is None:
+            raise CktatError(f"{what} is no run, so that nothing says on which images it is to be judged; add --data")
+        return import_network(what, store, asked, say=say, **options)[0]
+    except CktatError as error:
+        error.shared = True  # all processes of an evaluation look at the same file
+        raise
 
 
-def _module(model: str, data: Dataset) -> Normalised:
-    """A network for the data, drawn the same every time, that takes its images as they are."""
-    raw = [0.0] * data.channels, [1.0] * data.channels
-    return build(model, classes=len(data.classes), channels=data.channels, mean=raw[0], std=raw[1], seed=0)
-
-
-def _head(module: Normalised) -> str:
-    """The name of the layer that makes the logits, the last linear one; "" if there is none."""
-    layers = [name for name, part in module.body.named_modules() if isinstance(part, nn.Linear)]
-    return layers[-1] if layers else ""
-
-
-def _kept(module: Normalised, config: RunConfig, data: Dataset, store: Store, label: str) -> tuple[RunFolder, str]:
-    """The network's folder, written where it is not there yet, and its name."""
+def keep(
+    module: Normalised, config: RunConfig, data: Dataset, store: Store, *, source: str | None, **about: Any
+) -> RunFolder:
+    """The network's folder, written where it is not there yet. about: what else its record says."""
     design = None if config.design == UNSAID else make(config.design)
     declared = None if design is None else canonical(design)
     weights, code = module.cpu().state_dict(), code_of(config, declared)
     content = [digest(weights), by_content(config.model), data.content]
     identity = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
-    called = config.model if design is None else config.design
-    folder, name = store.named("imported", called, identity[:8]), f"{config.design}@{identity[:8]}"
+    folder = store.named("imported", config.model if design is None else config.design, identity[:8])
+    if design is None:  # then any will do
+        folder = store.find(identity) or folder
     if _is_whole(folder, identity):
-        return folder, name
+        return folder
     card = card_of(config, data, design or make("standard"), identity, code) | {
         "design": design.name if design else UNSAID,
         "mean": module.mean.flatten().tolist(),
@@ -242,14 +122,21 @@ def _kept(module: Normalised, config: RunConfig, data: Dataset, store: Store, la
         config=located(config).model_dump(mode="json"),
         code=code,
         data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)},
-        imported=label,
+        source=source,
         commit=commit(),
         versions=versions(),
         hardware=None,
         started=None,
         finished={"imported": True},
+        **about,
     )
-    return folder, name
+    return folder
+
+
+def _name(run: RunFolder) -> str:
+    """What an imported network is called in designs: DESIGN@HASH."""
+    record = run.read()
+    return f"{record['config']['design']}@{record['identity'][:8]}"
 
 
 def _is_whole(folder: RunFolder, identity: str) -> bool:
@@ -258,3 +145,18 @@ def _is_whole(folder: RunFolder, identity: str) -> bool:
         return folder.exists and all(folder.load(pick)[1]["run"] == identity for pick in ("last", "best"))
     except CktatError:
         return False
+
+
+def _source(found: Checkpoint, asked: Asked, data: Dataset) -> str:
+    """The sum of what is in a file and of all that decides what is made of it."""
+    said = asdict(asked) | {"model": by_content(asked.model), "device": None}
+    content = [digest(found.weights), found.normal, said, data.content]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _before(store: Store, source: str, design: str | None) -> RunFolder | None:
+    """The whole network that was made of the same before, None if there is none. design: None is any."""
+    for run, record in store.records():
+        if record.get("source") == source and design in (None, record["config"]["design"]):
+            return run if _is_whole(run, record["identity"]) else None
+    return None

@@ -81,6 +81,10 @@ class Store:
         words = tuple(Path(word).stem if "/" in word or ".py:" in word else word for word in words)
         return RunFolder(self.root / re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(words)))
 
+    def has(self, name: str | Path) -> bool:
+        """Whether there is a run of this folder, or of this name in the store."""
+        return any((path / "run.json").is_file() for path in (Path(name), self.root / name))
+
     def open(self, name: str | Path) -> RunFolder:
         """A run by its folder or its name in the store. Raises CktatError with what there is if there is none."""
         for path in (Path(name), self.root / name):

@@ -22,19 +22,15 @@ TrustOption = Annotated[
 ]
 
 ModelOption = Annotated[
-    str | None,
-    Option(
-        help="Its architecture, where weights do not show it: a name, or file.py:function, called with what it takes of "
-        "classes= and channels=."
-    ),
+    str | None, Option(help="Its architecture, if weights do not show it: name or file.py:function.")
 ]
 InputsOption = Annotated[
     Literal["auto", "raw", "data"],
-    Option(help="raw: images in [0, 1]; data: normalised by the data's mean and std; auto: what is right more often."),
+    Option(help="raw: as they are; data: normalised by the data's mean, std; auto: what is right more often."),
 ]
 MeanOption = Annotated[str | None, Option(help="Of its normalisation, per channel: 0.49,0.48,0.45.", metavar="NUMBERS")]
 StdOption = Annotated[str | None, Option(help="As --mean.", metavar="NUMBERS")]
-PartOption = Annotated[str | None, Option(help="Which of several networks in the file, such as ema.", metavar="NAME")]
+PartOption = Annotated[str | None, Option(help="Which of several networks in a file, as ema.", metavar="NAME")]
 
 
 PLAIN = {

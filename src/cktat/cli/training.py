@@ -188,13 +188,16 @@ def import_(
 ) -> None:
     """Bring in a network you have, as a teacher, a start, or to evaluate it.
 
+    A file.py:function is called with those of classes= and channels= that it takes, and returns an nn.Module.
+
     \b
     Example:
       cktat import resnet.pt --data cifar10
       cktat import resnet.pt --data cifar10 --as standard --inputs raw
     """
     from cktat.api import Store
-    from cktat.api.importing import Asked, import_network
+    from cktat.api.importing import import_network
+    from cktat.api.ways import Asked
 
     asked = Asked(model, inputs, per_channel("mean", mean), per_channel("std", std), part, new_head)
     options = dict(data=data, root=None if root is None else str(root))
