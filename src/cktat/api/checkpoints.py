@@ -11,11 +11,12 @@ from typing import Any
 
 from safetensors import safe_open
 from torch import Tensor
+from torch.serialization import safe_globals
 
 from cktat.errors import CktatError, named_file, one_line, unknown
 from cktat.models.layouts import Normal
 from cktat.runs import looks_like, read_json
-from cktat.runs.files import is_safetensors, load_tensors
+from cktat.runs.files import is_safetensors, known_as, load_tensors
 
 OF_HUB = ("model.safetensors", "pytorch_model.bin")
 """Names of weights in a folder as Hugging Face's libraries write it."""
@@ -106,14 +107,33 @@ def _divided(weights: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
     }
 
 
+class Passed:
+    """Stands for every value of BESIDE that a file holds: nothing is made of it, and nothing of it is run."""
+
+    def __new__(cls, *args: Any, **named: Any) -> Passed:
+        return super().__new__(cls)
+
+    def __setstate__(self, state: Any) -> None: ...
+
+
+BESIDE = (
+    "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype", "argparse.Namespace",
+    "pathlib.PosixPath", "pathlib.WindowsPath",
+)  # fmt: skip
+"""What training programs leave beside weights: accuracies, and the options that they were called with."""
+
+
 def _content(path: Path) -> Any:
     with named_file(path, "read"), path.open("rb"):
         pass
+    if known := known_as(path):
+        raise CktatError(f"{path} holds no weights: {known}")
     try:
         if is_safetensors(path):
             with safe_open(str(path), framework="pt") as file:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return load_tensors(path)
+        with safe_globals([(Passed, name) for name in BESIDE]):
+            return load_tensors(path)
     except Exception as error:  # torch raises many kinds for damaged or hostile files
         raise CktatError(
             f"{path} holds no weights that can be read safely ({looks_like(path)}): {_why(error)}"

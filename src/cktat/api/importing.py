@@ -55,7 +55,7 @@ def import_network(
         ways, label = ways_of(str(what), module_of(str(what), data), None, asked, data), str(what).rpartition(":")[2]
     else:
         path = Path(what).expanduser()
-        path = weights_in(RunFolder(path).weights("best") if RunFolder(path).exists else path)
+        path = store.open(what).weights("best") if store.has(what) else weights_in(path)
         found = read_checkpoint(path, asked.part)
         source = _source(found, asked, data)
         if (before := _before(store, source, design)) is not None:
@@ -101,7 +101,7 @@ def keep(
     design = None if config.design == UNSAID else make(config.design)
     declared = None if design is None else canonical(design)
     weights, code = module.cpu().state_dict(), code_of(config, declared)
-    content = [digest(weights), by_content(config.model), data.content]
+    content = [digest(weights), by_content(config.model), data.content, config.threat.norm]
     identity = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     folder = store.named("imported", config.model if design is None else config.design, identity[:8])
     if design is None:  # then any will do

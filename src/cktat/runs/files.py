@@ -138,22 +138,30 @@ def _about(path: Path, file: Any, schema: type[Kept], what: str, way_out: str) -
 
 def looks_like(path: Path) -> str:
     """A guess at what a file is that should have been something else."""
+    if known := known_as(path):
+        return known
+    with path.open("rb") as file:
+        head = file.read(2)
+    if head.startswith((b"PK", b"\x80")):
+        return "it looks like a pickle or torch.save file"
+    return f"{path.stat().st_size} bytes, truncated or something else"
+
+
+def known_as(path: Path) -> str:
+    """What a file certainly is that was meant to be another, and the way out; "" where that cannot be said."""
     if not path.is_file():
         return "there is no such file"
-    size = path.stat().st_size
-    if size == 0:
-        return "it is empty, 0 bytes"
     with path.open("rb") as file:
         head = file.read(512)
+    if not head:
+        return "it is empty, 0 bytes"
     if head.startswith(b"version https://git-lfs"):
         return "it is a pointer of Git LFS, not the file itself: `git lfs pull` fetches that"
     if head.startswith(b"\x1f\x8b"):
         return "it is compressed by gzip; unpack it first"
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return "it is a web page, so a download went wrong"
-    if head.startswith(b"PK") or head.startswith(b"\x80"):
-        return "it looks like a pickle or torch.save file"
-    return f"{size} bytes, truncated or something else"
+    return ""
 
 
 SUM = 64
