@@ -193,9 +193,9 @@ def load_tensors(path: Path) -> Any:
         with zipfile.ZipFile(path) as parts:
             if any(part.file_size > part.compress_size for part in parts.infolist()):
                 raise ValueError("its parts are compressed, which torch.save never does")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), path.open("rb") as file:  # by its name, torch takes some for safetensors
         warnings.simplefilter("ignore")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def load_state(path: Path) -> Any:
