@@ -122,6 +122,9 @@ def ways_of(
         "data": ("the data's mean and std", (data.mean, data.std)),
     }
     if asked.normal is not None:
+        for name, numbers in zip(("mean", "std"), asked.normal, strict=True):
+            if len(numbers) != data.channels:
+                raise CktatError(f"{name} has {len(numbers)} numbers, and data {data.name!r} {data.channels} channels")
         open_ = {"given"}
     elif asked.inputs != "auto":
         open_ = {asked.inputs}
