@@ -232,3 +232,31 @@ def test_evaluate_takes_what_import_takes_once_and_finds_it_again(
     torch.save(nearest(data, 0.1, 1.0), tmp_path / "w.pt")
     cktat.evaluate(tmp_path / "w.pt", [], **options)
     assert len(Store(store).runs()) == 2, "another content is another network"
+
+
+def test_test_images_alone_are_enough_to_judge_and_nothing_is_trained_on_them(
+    data: Dataset, bring: Any, greys: Greys, runs: Any, tmp_path: Path, one_line
+) -> None:
+    with np.load(greys.file) as arrays:
+        np.savez(tmp_path / "alone.npz", x_test=arrays["x_test"], y_test=arrays["y_test"])
+    torch.save(nearest(data, 0.0, 1.0), tmp_path / "w.pt")
+    options = dict(store=tmp_path / "store", model=f"{tmp_path}/nets.py:nothing", show=False)
+    alone, whole = (
+        [one.robust for one in cktat.evaluate(tmp_path / "w.pt", ["pgd20"], data=str(name), **options)]
+        for name in (tmp_path / "alone.npz", greys.file)
+    )
+    assert alone == whole and len(alone) == 2
+    said: list[str] = []
+    run_of(tmp_path / "w.pt", Store(tmp_path / "other"), Asked(options["model"]), data=str(tmp_path / "alone.npz"),
+           say=said.append)  # fmt: skip
+    assert re.search(r"of 30 test images it has right [\d.]+ % \(raw inputs\); taken: raw inputs$", said[-1])
+    with one_line("hold test images alone, so that there is no mean and std"):
+        run_of(
+            tmp_path / "w.pt",
+            Store(tmp_path / "other"),
+            Asked(options["model"], "data"),
+            data=str(tmp_path / "alone.npz"),
+        )
+    with one_line("hold test images alone: networks are judged on them, none is trained"):
+        runs.train("pgd_at", tmp_path / "none", data=str(tmp_path / "alone.npz"))
+    assert not (tmp_path / "none").exists()

@@ -121,7 +121,7 @@ def keep(
         design={"name": card["design"], "declared": declared},
         config=located(config).model_dump(mode="json"),
         code=code,
-        data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)},
+        data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train) or None},
         source=source,
         commit=commit(),
         versions=versions(),

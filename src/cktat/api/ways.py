@@ -119,13 +119,17 @@ def ways_of(
         "given": ("--mean and --std", asked.normal),
         "carried": ("the mean and std in the file", carried),
         "raw": ("raw inputs", raw),
-        "data": ("the data's mean and std", (data.mean, data.std)),
+        "data": ("the data's mean and std", None if data.only_tests else (data.mean, data.std)),
     }
     if asked.normal is not None:
         for name, numbers in zip(("mean", "std"), asked.normal, strict=True):
             if len(numbers) != data.channels:
                 raise CktatError(f"{name} has {len(numbers)} numbers, and data {data.name!r} {data.channels} channels")
         open_ = {"given"}
+    elif asked.inputs == "data" and data.only_tests:
+        raise CktatError(
+            f"data {data.name!r} hold test images alone, so that there is no mean and std of training images"
+        )
     elif asked.inputs != "auto":
         open_ = {asked.inputs}
     elif carried is not None:
@@ -140,7 +144,8 @@ def ways_of(
 
 
 def chosen(ways: list[Way], asked: Asked, data: Dataset, named: str, say: Say) -> Way:
-    """The way that is right most often on some held-out images, of those that are open. Says what was seen."""
+    """The way that is right most often on some held-out images (test images, where there are no others), of those that are
+    open. Says what was seen."""
     for module in {way.model: way.module for way in ways}.values():
         check(module, (data.channels, *data.size), len(data.classes))
     open_ = [way for way in ways if way.open]
@@ -151,7 +156,8 @@ def chosen(ways: list[Way], asked: Asked, data: Dataset, named: str, say: Say) -
                 f"{named} without its last layer cannot be tried: say with --model and --inputs which, {words}"
             )
         return open_[0]
-    images = data.held_out.first(min(TRIED, len(data.held_out)))
+    part, kind = (data.test, "test") if data.only_tests else (data.held_out, "held-out")
+    images = part.first(min(TRIED, len(part)))
     device = device_of(asked.device)
     right = {
         way: int(flags(way.module.to(device), images, None, eps=0.0, levels=data.levels, device=device).sum())
@@ -162,7 +168,7 @@ def chosen(ways: list[Way], asked: Asked, data: Dataset, named: str, say: Say) -
     best, chosen = max(ways, key=lambda way: right[way]), max(open_, key=lambda way: right[way])
     shares = ", ".join(f"{100 * right[way] / len(images):.1f} % ({names[way]})" for way in ways)
     better = f"; right more often is: {names[best]}" if right[best] > right[chosen] else ""
-    say(f"of {len(images)} held-out images it has right {shares}; taken: {names[chosen]}{better}")
+    say(f"of {len(images)} {kind} images it has right {shares}; taken: {names[chosen]}{better}")
     return chosen
 
 

@@ -17,6 +17,7 @@ from cktat.data.held_out import lowest_ranked, tenth
 from cktat.errors import CktatError, named_file, unknown
 
 NEEDED = ("x_train", "y_train", "x_test", "y_test")
+TESTS = NEEDED[2:]
 SWELLS_TO, RATIO = 2**30, 20
 """Bytes that an NPZ file may unpack to whatever its size, and the times its size that it may: photographs shrink to a half."""
 KEYS = (*NEEDED, "x_held_out", "y_held_out", "classes")
@@ -64,7 +65,8 @@ def _free_memory() -> int:
 
 
 def from_arrays(name: str, arrays: Mapping[str, Any]) -> Dataset:
-    """A data set from the arrays x_train, y_train, x_test, y_test, and optionally x_held_out with y_held_out, classes.
+    """A data set from the arrays x_train, y_train, x_test, y_test, and optionally x_held_out with y_held_out, classes; or from
+    x_test and y_test alone, on which networks are judged.
 
     Images are uint8 [N, H, W] (grey), [N, C, H, W] or [N, H, W, C] with C <= 4; labels are integers 0..K-1, each of
     which occurs in y_train; classes are K names (else the numbers). Without held-out images a tenth of the training
@@ -78,7 +80,8 @@ def from_arrays(name: str, arrays: Mapping[str, Any]) -> Dataset:
         if key not in KEYS:
             raise unknown(f"array in data {name!r}:", key, KEYS)
     held_out = {"x_held_out", "y_held_out"} & set(arrays)
-    needed = (*NEEDED, "x_held_out", "y_held_out") if held_out else NEEDED
+    alone = not held_out and not {"x_train", "y_train"} & set(arrays)
+    needed = (*NEEDED, "x_held_out", "y_held_out") if held_out else TESTS if alone else NEEDED
     if missing := [key for key in needed if key not in arrays]:
         raise CktatError(f"data {name!r} lacks {', '.join(missing)}; it needs {', '.join(needed)}")
 
@@ -86,7 +89,9 @@ def from_arrays(name: str, arrays: Mapping[str, Any]) -> Dataset:
         part: _images(name, f"x_{part}", arrays) for part in ("train", "test", "held_out") if f"x_{part}" in arrays
     }
     labels = {part: _labels(name, f"y_{part}", arrays, len(images[part])) for part in images}
-    classes = _classes(name, arrays, labels["train"])
+    if alone:
+        return _tests(name, images["test"], labels["test"], _classes(name, arrays, labels, "test"))
+    classes = _classes(name, arrays, labels, "train")
     for part in images:
         if images[part].shape[1:] != images["train"].shape[1:]:
             raise CktatError(
@@ -121,6 +126,27 @@ def from_arrays(name: str, arrays: Mapping[str, Any]) -> Dataset:
         levels=255,
         mean=mean,
         std=std,
+        box=(0.0, 1.0),
+        eps=8 / 255,
+        augment="none",
+    )
+
+
+def _tests(
+    name: str, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], classes: tuple[str, ...]
+) -> Dataset:
+    """Test images alone. Their mean and std are not taken: a network's are those of the images that it was trained on."""
+    test = Split(torch.from_numpy(images), torch.from_numpy(labels))
+    none, channels = Split(test.images[:0], test.labels[:0]), images.shape[1]
+    return Dataset(
+        name=name,
+        train=none,
+        held_out=none,
+        test=test,
+        classes=classes,
+        levels=255,
+        mean=(0.0,) * channels,
+        std=(1.0,) * channels,
         box=(0.0, 1.0),
         eps=8 / 255,
         augment="none",
@@ -167,11 +193,14 @@ def _labels(name: str, key: str, arrays: Mapping[str, Any], images: int) -> npt.
     return labels.astype(np.int64)
 
 
-def _classes(name: str, arrays: Mapping[str, Any], labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
+def _classes(
+    name: str, arrays: Mapping[str, Any], labels_of: Mapping[str, npt.NDArray[np.int64]], part: str
+) -> tuple[str, ...]:
     if "classes" not in arrays:
+        labels = labels_of[part]
         if (top := int(labels.max())) >= len(labels):
             raise CktatError(
-                f"data {name!r}: y_train has label {top} but only {len(labels)} images; labels must be 0..K-1"
+                f"data {name!r}: y_{part} has label {top} but only {len(labels)} images; labels must be 0..K-1"
             )
         return tuple(str(k) for k in range(top + 1))
     classes = _array(name, "classes", arrays)
