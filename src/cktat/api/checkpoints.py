@@ -57,8 +57,12 @@ def weights_in(path: Path) -> Path:
 def read_checkpoint(file: Path, part: str | None = None) -> Checkpoint:
     """The weights in a file, whatever its suffix: safetensors, or what torch.save wrote.
 
-    part: which of several networks, by its name in the file. Raises CktatError for a file that holds no state dict, or
-    several where none was named. Runs no code from it.
+    Args:
+        file: The file.
+        part: Which of several networks, by its name in the file.
+
+    Raises:
+        CktatError: It holds no state dict, or several where none was named. No code from it runs.
     """
     content = _content(file)
     if isinstance(content, list | tuple) and content:

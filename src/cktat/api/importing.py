@@ -33,13 +33,30 @@ def import_network(
 ) -> tuple[RunFolder, str]:
     """Puts a network into the store; returns its folder and its name.
 
-    what: a file or folder of weights (see `read_checkpoint`), a run, or `file.py:function`, which returns a network that has
-    its weights. design: how it was trained, None where nobody says it; such a network can be judged and started from, and
-    is no teacher. say: is told what was found. options: data, root and others that name the data set.
+    Args:
+        what: A file or a Hugging Face folder of weights (see `read_checkpoint`), a run, or `file.py:function`, which returns a
+            network that has its weights.
+        store: Where it goes.
+        asked: What is said of it, such as its architecture; nothing need be.
+        design: How it was trained. None where nobody says it; such a network is judged and started from, and no teacher.
+        say: Is told what was found, a line each.
+        **options: data, root and others that name the data set.
 
-    The name is `DESIGN@HASH`, HASH being the sum of its weights, of the text of a user's own architecture and of the data:
-    what `--set teacher=` and `start=` take. Raises CktatError for a file that is no state dict, or one of an architecture that
-    is not known. Runs no code from the file.
+    Returns:
+        Its folder, and its name `DESIGN@HASH`, which `--set teacher=` and `start=` take; HASH is the sum of its weights, of the
+        text of a user's own architecture and of the data.
+
+    Raises:
+        CktatError: The file holds no state dict, or one of no architecture that is known. No code from it runs.
+
+    Example:
+        >>> import torch
+        >>> from cktat.models import build
+        >>> network = build("small", classes=10, channels=1, mean=(0.3,), std=(0.3,), seed=0)
+        >>> torch.save({"state_dict": network.state_dict()}, "w.pt")
+        >>> run, name = import_network("w.pt", Store("store"), design="standard", data="digits")
+        >>> run.config().model, name.partition("@")[0]
+        ('small', 'standard')
     """
     config, data = configure(design=design or "standard", model=asked.model, **options)
     notes: list[str] = []
@@ -72,9 +89,17 @@ def import_network(
 def run_of(
     what: RunFolder | str | Path, store: Store, asked: Asked = Asked(), *, say: Say = lambda text: None, **options: Any
 ) -> RunFolder:
-    """The run that `what` is. A network that is no run (see `import_network`) is brought into the store first, once.
+    """The run that `what` is. A network that is no run is brought into the store first, once.
 
-    Raises CktatError if there is neither a run nor a network of that name.
+    Args:
+        what: A run, by its folder or its name in the store; or what `import_network` takes.
+        store: Where runs lie.
+        asked: What is said of a network that is no run.
+        say: Is told what was found, when it was brought in and again when it is found there.
+        **options: data (needed for what is no run) and root.
+
+    Raises:
+        CktatError: There is neither a run nor a network of that name.
     """
     if isinstance(what, RunFolder):
         return what

@@ -88,7 +88,18 @@ class Fit:
 def fit(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], channels: int, *, without: str | None = None) -> Fit:
     """The reading of `weights` that is nearest to a network whose state is `own`.
 
-    channels: of its images. without: a part of the network, such as its head, that the weights need not have.
+    Args:
+        own: The network's state dict; tensors on the meta device will do.
+        weights: Those of a file, by the names that they have there.
+        channels: Of its images.
+        without: A part of the network, such as its head, that the weights need not have.
+
+    Example:
+        >>> from torch import nn
+        >>> theirs = {f"module.{name}": value for name, value in nn.Linear(2, 3).state_dict().items()}
+        >>> found = fit(nn.Linear(2, 3).state_dict(), theirs, channels=3)
+        >>> sorted(found.weights), bool(found.misfit)
+        (['bias', 'weight'], False)
     """
     rest, normal = normalisation(weights, channels)
     own = _but_for(own, without)
