@@ -517,8 +517,8 @@ def test_data_that_changed_under_a_run_are_refused(refused, runs, tiny, tmp_path
         (["--attacks", "pdg20"], "unknown attack 'pdg20'; did you mean 'pgd20'"),
         (["--attacks", "clean,pgd20,pgd21"], "unknown attack"),
         (["--weights", "first"], "weights must be best or last, not 'first'"),
-        (["--examples", "0"], "cannot evaluate 0 images"),
-        (["--examples", "31"], "cannot evaluate 31 images: the test set of .* has 30"),
+        (["--test-images", "0"], "cannot evaluate 0 images"),
+        (["--test-images", "31"], "cannot evaluate 31 images: the test set of .* has 30"),
         (["--eps", "-0.1"], "eps must be 0 or more"),
         (["--eps", "nan"], "eps must be a finite number"),
         (["--eps", "1.1"], "wider than the data's box"),
@@ -698,7 +698,7 @@ def test_evaluate_says_its_doubts_unless_told_not_to(cktat, run) -> None:
 
 
 def test_evaluate_answers_a_claim(cktat, run) -> None:
-    words = ["evaluate", run.path, "--attacks", "fgsm,pgd20", "--examples", 20, "--no-doubts"]
+    words = ["evaluate", run.path, "--attacks", "fgsm,pgd20", "--test-images", 20, "--no-doubts"]
     done = cktat(*words, "--claimed", "100")
     assert re.search(
         r"^worst case: [\d.]+ % \[[\d.]+, [\d.]+\] of 20 images, over fgsm, pgd20$", done.out, re.MULTILINE
@@ -712,7 +712,7 @@ def test_evaluate_answers_a_claim(cktat, run) -> None:
 
 
 def test_evaluate_on_some_images_or_another_radius_prints_these_numbers(cktat, run) -> None:
-    done = cktat("evaluate", run.path, "--attacks", "pgd20", "--examples", 10, "--eps", "8/255")
+    done = cktat("evaluate", run.path, "--attacks", "pgd20", "--test-images", 10, "--eps", "8/255")
     assert done.code == 0 and "of 10 images" in done.out
     names = {path.name for path in run.results.glob("*pgd20*.json")}
     assert names == {"best-pgd20-eps0.03137-first10.json"}

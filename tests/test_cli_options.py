@@ -68,7 +68,7 @@ def test_every_option_of_evaluate_reaches_it(asked, monkeypatch) -> None:
     monkeypatch.setattr(importing, "run_of", lambda *given, **options: found.append((*given, options)) or "FOUND")
     monkeypatch.setattr(api, "opened", lambda *given: opened.append(given) or SimpleNamespace(finished=True))
     options = {
-        "weights": "last", "examples": 9, "batch_size": 31, "seed": 5, "mode": "packed", "device": "cpu", "data": "here",
+        "weights": "last", "test_images": 9, "batch_size": 31, "seed": 5, "mode": "packed", "device": "cpu", "data": "here",
         "root": "there", "store": Path("store"), "out": Path("out"),
     }  # fmt: skip
     words = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]

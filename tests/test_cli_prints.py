@@ -117,11 +117,11 @@ def test_compare_prints_the_means_of_its_record(cktat: Cktat, tiny: Any, tmp_pat
 def test_evaluate_and_runs_print_what_the_files_hold(cktat: Cktat, tiny: Any, runs: Any, tmp_path: Path) -> None:
     plain = runs.train("trades", tmp_path / "runs", epochs=1)
     other = runs.train("cktat", tmp_path / "runs", set={"tau": 1.0, "beta": 2.0})
-    cktat("evaluate", other.path, "--attacks", "fgsm,pgd10", "--examples", 20, "--no-doubts")
+    cktat("evaluate", other.path, "--attacks", "fgsm,pgd10", "--test-images", 20, "--no-doubts")
     for attack, n in (("clean", 17), ("fgsm", 11), ("pgd10", 5)):
         path = other.results / f"best-{attack}-first20.json"
         replace(Result.read(path), robust="1" * n + "0" * (20 - n)).write(path)
-    lines = cktat("evaluate", other.path, "--attacks", "fgsm,pgd10", "--examples", 20, "--no-doubts")
+    lines = cktat("evaluate", other.path, "--attacks", "fgsm,pgd10", "--test-images", 20, "--no-doubts")
     for line, attack, n in zip(lines[-3:], ("clean", "fgsm", "pgd10"), (17, 11, 5), strict=True):
         low, high = wilson(n, 20)
         assert line.split() == [

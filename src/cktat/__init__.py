@@ -9,20 +9,49 @@ cktat.report([run])
 
 from __future__ import annotations
 
+import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
+    from cktat import api, attacks, data, designs, evaluation, grid, labels, models, pages, runs, training
     from cktat.api.commands import evaluate, report, results, train
 
-__all__ = ["CktatError", "evaluate", "report", "results", "train"]
+    __version__: str
+
+_OFFERED = {
+    "evaluate": "cktat.api.commands",
+    "report": "cktat.api.commands",
+    "results": "cktat.api.commands",
+    "train": "cktat.api.commands",
+}
+"""A name that is offered, and the module it is taken from. It also stands in the imports above and in `__all__` below, where
+type checkers find it."""
+
+_ROOMS = (
+    "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "models", "pages", "runs", "training",
+)  # fmt: skip
+
+__all__ = [
+    "CktatError", "__version__",
+    "evaluate", "report", "results", "train",
+    "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "models", "pages", "runs", "training",
+]  # fmt: skip
+
+if not TYPE_CHECKING:  # a type checker would believe that a module with `__getattr__` has every name
+
+    def __getattr__(name: str) -> Any:
+        # `import cktat` stays quick: whatever needs torch is imported when it is first asked for.
+        if name in _OFFERED:
+            return getattr(import_module(_OFFERED[name]), name)
+        if name in _ROOMS:
+            return import_module(f"cktat.{name}")
+        if name == "__version__":
+            return import_module("importlib.metadata").version("cktat")
+        raise AttributeError(f"module 'cktat' has no attribute {name!r}", name=name, obj=sys.modules[__name__])
 
 
-def __getattr__(name: str) -> Any:
-    # `import cktat` stays quick: training and evaluation are imported when they are first asked for.
-    if name in ("evaluate", "report", "results", "train"):
-        from cktat.api import commands as api
-
-        return getattr(api, name)
-    raise AttributeError(f"module 'cktat' has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted(__all__)

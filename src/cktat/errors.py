@@ -53,8 +53,8 @@ def of_system(error: OSError, path: Path, doing: str, size: int | None = None) -
 
 
 def _free(path: Path) -> str:
-    there = next((folder for folder in path.absolute().parents if folder.is_dir()), None)
-    return "" if there is None else f" and {shutil.disk_usage(there).free:,} are free in {there}"
+    parent = next((folder for folder in path.absolute().parents if folder.is_dir()), None)
+    return "" if parent is None else f" and {shutil.disk_usage(parent).free:,} are free in {parent}"
 
 
 def unknown(what: str, name: object, known: Iterable[str], hint: str = "") -> CktatError:

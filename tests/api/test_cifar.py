@@ -28,7 +28,7 @@ def test_photographs_are_trained_on_attacked_and_shown(cifar: str, tmp_path: Pat
     (teacher,) = (there for there in Store(tmp_path).runs() if there.path != run.path)
     first, *_, last = (line["loss"] for line in teacher.history())
     assert last < first, "three epochs lower the loss of clean training"
-    clean, attacked = cktat.evaluate(run, ["fgsm"], weights="last", examples=32, show=False, draw=False)
+    clean, attacked = cktat.evaluate(run, ["fgsm"], weights="last", test_images=32, show=False, draw=False)
     assert attacked.correct <= clean.correct
     assert clean.protocol["test_images"] == 32 and attacked.protocol["eps"] == 8 / 255
     page = cktat.report([run], tmp_path / "page.html")

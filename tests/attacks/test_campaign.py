@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cktat.attacks import Entry, Outcome, Standing, autoattack
+from cktat.attacks import CampaignEntry, Outcome, Standing, autoattack
 from cktat.attacks.autoattack import campaign
 from cktat.attacks.autoattack.apgd import Apgd, checks
 from cktat.attacks.autoattack.campaign import Campaign
@@ -123,7 +123,7 @@ def test_stopped_at_any_call_it_goes_on_to_the_same_end(
     whole = Counted(net)
     undisturbed = run(whole, images, version=version, mode=mode, flush_every=0.0)
     for part in range(1, 11):
-        kept: list[Entry] = []
+        kept: list[CampaignEntry] = []
         broken = Counted(net, stop_at=part * len(whole.calls) // 11)
         with pytest.raises(KeyboardInterrupt):
             run(broken, images, version=version, mode=mode, keep=kept.append, flush_every=0.0)
@@ -135,7 +135,7 @@ def test_stopped_at_any_call_it_goes_on_to_the_same_end(
 
 
 def test_what_is_finished_is_not_searched_again(net: nn.Module, images: tuple[Tensor, Tensor]) -> None:
-    kept: list[Entry] = []
+    kept: list[CampaignEntry] = []
     whole = run(net, images, keep=kept.append)
     again = Counted(net)
     assert same(run(again, images, done=kept), whole)

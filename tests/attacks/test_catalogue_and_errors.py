@@ -133,8 +133,8 @@ def test_radii_that_make_no_sense(eps, message: str) -> None:
 
 def test_an_unknown_norm() -> None:
     x, y = images()
-    with pytest.raises(CktatError, match=r"unknown norm of a ball 'l2'; did you mean 'L2'.*known: Linf, L2"):
-        Attack()(Counting(), x, y, eps=0.1, norm="l2")  # type: ignore[arg-type]
+    with pytest.raises(CktatError, match=r"unknown norm of a ball 'Linv'; did you mean 'Linf'.*known: Linf, L2"):
+        Attack()(Counting(), x, y, eps=0.1, norm="Linv")
     Ball(5, norm="L2")  # in L2 a radius may be longer than the box is wide
 
 

@@ -1,9 +1,12 @@
 """Designs by name or by file, and what is said of those that cannot be made."""
 
+from fractions import Fraction
+
+import numpy as np
 import pytest
 import torch
 
-from cktat.designs import DESIGNS, make, parameters
+from cktat.designs import DESIGNS, make, parameters, trades
 from cktat.errors import CktatError
 from cktat.labels import Outputs
 
@@ -129,3 +132,42 @@ def test_a_decorated_design_of_ones_own_may_be_named_by_its_file(own):
     assert make(spec, beta=5.0).origin[0] == spec
     with pytest.raises(CktatError, match="has no parameter 'bata'; it has beta, tau"):
         make(spec, bata=1.0)
+
+
+def test_parameters_may_be_given_by_position_and_are_recorded_by_name():
+    assert (
+        DESIGNS["trades"](3.0).origin
+        == trades(3.0).origin
+        == trades(beta=3.0).origin
+        == make("trades", beta=3.0).origin
+    )
+    assert trades(3.0, "standard").origin == ("trades", (("beta", 3.0), ("start", "standard")))
+    assert trades(3.0) == trades(beta=3.0) != trades(beta=6.0)
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32, np.int64, np.array, torch.tensor, Fraction])
+def test_a_number_of_any_library_becomes_pythons(kind):
+    design = trades(kind(3))
+    assert design == trades(3)
+    assert type(dict(design.origin[1])["beta"]) in (int, float)
+    assert str(design) == "S(x):y + 3 S(x'):S(x)"
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: trades(1, None, 3), "^design 'trades': too many positional arguments$"),
+        (lambda: trades(1, beta=2), "^design 'trades': multiple values for argument 'beta'$"),
+        (lambda: trades(-1), "^design 'trades': the weight of smooth must be a finite number of 0 or more, not -1$"),
+        (lambda: trades("6"), "^design 'trades': the weight of smooth must be .* not '6'$"),
+        (lambda: trades(start=3), "^design 'trades': the start of learner S must be None, a learner, a design .*, not 3$"),
+        (lambda: make("ard", teacher=3), "^design 'ard': network T must be of a design or the name of one, not 3$"),
+        (lambda: make("iad", variant="II", alpha_clean="x"), "^design 'iad': unsupported operand"),
+        (lambda: make(3), "^unknown design 3; known: standard, "),
+        (lambda: make(["trades"]), "^unknown design "),
+    ],
+)  # fmt: skip
+def test_what_a_design_cannot_be_made_of_is_one_line_that_names_it(call, said):
+    with pytest.raises(CktatError, match=said) as error:
+        call()
+    assert "\n" not in str(error.value)

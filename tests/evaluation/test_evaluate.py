@@ -74,7 +74,7 @@ def test_an_image_that_is_wrong_already_is_broken_and_not_attacked(split) -> Non
 def test_the_number_of_images_at_a_time_does_not_change_what_the_attack_can_reach(split) -> None:
     whole = flags(Brightness(), split, Attack(), eps=20 / 255)
     done = []
-    parts = flags(Brightness(), split, Attack(), eps=20 / 255, batch_size=3, say=lambda *counts: done.append(counts))
+    parts = flags(Brightness(), split, Attack(), eps=20 / 255, batch_size=3, watch=lambda *counts: done.append(counts))
     assert torch.equal(whole, parts)
     assert done == [(3, 2), (6, 4), (8, 4)]
 
@@ -245,16 +245,16 @@ def test_an_evaluation_that_was_cut_measures_only_what_is_missing(subject, folde
     assert subject.module.calls == 3, "the clean pass, fgsm's one gradient, the pass on its images; 30 are one batch"
 
 
-@pytest.mark.parametrize("change", [{"examples": 20}, {"eps": 0.05}])
+@pytest.mark.parametrize("change", [{"test_images": 20}, {"eps": 0.05}])
 def test_another_protocol_is_measured_anew(change, subject) -> None:
     evaluate(subject, ("pgd10",))
     subject.module.calls = 0
     clean, attacked = evaluate(subject, ("pgd10",), **change)
     assert subject.module.calls > 0
-    wanted = {"examples": "test_images", "eps": "eps"}
+    wanted = {"test_images": "test_images", "eps": "eps"}
     for key, value in change.items():
         assert attacked.protocol[wanted[key]] == value
-    assert clean.images == attacked.images == change.get("examples", 30)
+    assert clean.images == attacked.images == change.get("test_images", 30)
 
 
 def test_other_weights_are_measured_anew(subject, folder) -> None:
@@ -315,10 +315,10 @@ def test_nothing_is_spent_before_all_names_are_known(subject, folder) -> None:
     assert subject.module.calls == 0 and not folder.results.exists()
 
 
-@pytest.mark.parametrize("examples", [0, -1, 31])
-def test_images_that_there_are_not_cannot_be_evaluated(examples, subject, folder) -> None:
-    with pytest.raises(CktatError, match=f"cannot evaluate {examples} images: the test set of .* has 30"):
-        evaluate(subject, (), examples=examples)
+@pytest.mark.parametrize("test_images", [0, -1, 31])
+def test_images_that_there_are_not_cannot_be_evaluated(test_images, subject, folder) -> None:
+    with pytest.raises(CktatError, match=f"cannot evaluate {test_images} images: the test set of .* has 30"):
+        evaluate(subject, (), test_images=test_images)
     assert not folder.results.exists()
 
 

@@ -42,7 +42,7 @@ def test_an_evaluation_sees_every_test_image_and_no_other(subject: Subject, tiny
     seen = origins(subject, lambda: evaluate(subject, ("fgsm", "pgd10")), tiny)
     assert seen[0] == {("test", number) for number in range(30)}
     assert set.union(*seen) == seen[0]
-    some = origins(subject, lambda: evaluate(subject, ("fgsm",), examples=7), tiny)
+    some = origins(subject, lambda: evaluate(subject, ("fgsm",), test_images=7), tiny)
     assert set.union(*some) == {("test", number) for number in range(7)}
 
 

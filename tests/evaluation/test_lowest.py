@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cktat.errors import CktatError
-from cktat.evaluation import Claim, Result, claim_of, headline, lowest, measured_on
+from cktat.evaluation import ClaimedAccuracy, Result, claim_of, headline, lowest, measured_on
 from cktat.pages import write_report
 from cktat.runs import RunFolder
 
@@ -21,8 +21,8 @@ def flags(right: int, images: int) -> str:
     return "1" * right + "0" * (images - right)
 
 
-def claim(result: Callable[..., Result], right: int, images: int, claimed: float) -> Claim:
-    return Claim(claimed, lowest([result("pgd20", flags(right, images))]))
+def claim(result: Callable[..., Result], right: int, images: int, claimed: float) -> ClaimedAccuracy:
+    return ClaimedAccuracy(claimed, lowest([result("pgd20", flags(right, images))]))
 
 
 def test_an_image_that_any_result_breaks_is_broken(run: Callable[..., RunFolder]) -> None:
@@ -79,7 +79,7 @@ def test_a_claim_is_refuted_where_its_one_sided_score_test_rejects_it(images: in
 @pytest.mark.parametrize("claimed", [0, 0.56, 1, 100.5, -3, math.nan, math.inf, True, "56"])
 def test_a_claim_is_a_percentage(claimed: object, result) -> None:
     with pytest.raises(CktatError, match=r"in percent, above 1 and at most 100 \(56\.0, not 0\.56\)"):
-        Claim(claimed, lowest([result("pgd20")]))  # type: ignore[arg-type]
+        ClaimedAccuracy(claimed, lowest([result("pgd20")]))  # type: ignore[arg-type]
 
 
 def test_a_claim_is_kept_and_held_against_what_is_there_now(
@@ -87,7 +87,7 @@ def test_a_claim_is_kept_and_held_against_what_is_there_now(
 ) -> None:
     folder = run(measured={"best-clean": "1" * 10, "best-pgd20": "1" * 8 + "00"})
     assert claim_of(folder, "best") is None
-    claim_of_now = Claim(90.0, lowest(measured_on(folder, "best", 10, eps=EPS, norm="Linf")))
+    claim_of_now = ClaimedAccuracy(90.0, lowest(measured_on(folder, "best", 10, eps=EPS, norm="Linf")))
     path = folder.results / "best-claimed.json"
     claim_of_now.write(path)
     kept = json.loads(path.read_text())

@@ -78,9 +78,9 @@ def test_pgd_is_pgd_in_this_ball_from_these_draws(options: dict[str, Any], subje
 
 def test_a_file_is_named_after_what_is_not_usual(subject: Subject) -> None:
     evaluate(subject, ("fgsm",), eps=0.05)
-    evaluate(subject, ("fgsm",), examples=9)
-    evaluate(subject, (), eps=0.05, examples=9)
-    evaluate(subject, ("fgsm",), eps=subject.card["eps"], examples=30)
+    evaluate(subject, ("fgsm",), test_images=9)
+    evaluate(subject, (), eps=0.05, test_images=9)
+    evaluate(subject, ("fgsm",), eps=subject.card["eps"], test_images=30)
     names = {f"{attack}{end}" for end in ("", "-eps0.05000", "-first9") for attack in ("clean", "fgsm")}
     assert {path.stem.removeprefix("best-") for path in subject.run.results.iterdir()} == names | {
         "clean-eps0.05000-first9"

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import cktat
-from cktat.attacks import SUITES, Entry
+from cktat.attacks import SUITES, CampaignEntry
 from cktat.errors import CktatError
 from cktat.evaluation import Result
 from cktat.evaluation.suite import Journal
@@ -43,7 +43,7 @@ def copied(run: RunFolder, to: Path) -> RunFolder:
 
 def command(run: RunFolder, mode: str, *more: str) -> list[str]:
     return [
-        sys.executable, "-m", "cktat", "evaluate", str(run.path), "--attacks", "apgd-ce,aa", "--examples", str(IMAGES),
+        sys.executable, "-m", "cktat", "evaluate", str(run.path), "--attacks", "apgd-ce,aa", "--test-images", str(IMAGES),
         "--batch-size", "5", "--eps", "0.05", "--mode", mode, "--no-doubts", *more,
     ]  # fmt: skip
 
@@ -82,11 +82,11 @@ def test_a_stop_is_gone_on_from_and_leaves_the_same_result(
     trained: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed, stopped = copied(trained, tmp_path / "one"), copied(trained, tmp_path / "other")
-    options = dict(attacks=["apgd-t"], examples=IMAGES, batch_size=5, eps=0.05, show=False, draw=False, doubts=False)
+    options = dict(attacks=["apgd-t"], test_images=IMAGES, batch_size=5, eps=0.05, show=False, draw=False, doubts=False)
     cktat.evaluate(undisturbed, **options)
     keep, kept = Journal.keep, list[str]()
 
-    def twice(self: Journal, entry: Entry) -> None:
+    def twice(self: Journal, entry: CampaignEntry) -> None:
         keep(self, entry)
         kept.append(entry.stage)
         if len(kept) == 2:
@@ -106,7 +106,7 @@ def test_a_stop_is_gone_on_from_and_leaves_the_same_result(
 def test_progress_of_another_is_refused_and_a_damaged_one_too(tmp_path: Path) -> None:
     mine = {"weights_sha256": "a", "eps": 0.1, "mode": "exact"}
     journal = Journal(tmp_path / "state", mine)
-    journal.keep(Entry("apgd-ce", torch.arange(3), torch.tensor([1]), torch.rand(1, 1, 2, 2)))
+    journal.keep(CampaignEntry("apgd-ce", torch.arange(3), torch.tensor([1]), torch.rand(1, 1, 2, 2)))
     (there,) = Journal(tmp_path / "state", mine).entries
     assert there.stage == "apgd-ce" and there.broken.tolist() == [1]
     with pytest.raises(
@@ -125,7 +125,7 @@ def test_progress_of_another_is_refused_and_a_damaged_one_too(tmp_path: Path) ->
 def test_the_result_names_what_broke_each_image(trained: RunFolder, tmp_path: Path, suite: str, eps: float) -> None:
     run, names = copied(trained, tmp_path / "one"), SUITES[suite]
     found = cktat.evaluate(
-        run, [suite, names[0]], examples=40, eps=eps, mode="packed", show=False, draw=False, doubts=False
+        run, [suite, names[0]], test_images=40, eps=eps, mode="packed", show=False, draw=False, doubts=False
     )
     clean, whole, alone = found
     by = whole.provenance["broken_by"]
@@ -141,13 +141,13 @@ def test_a_screening_says_that_it_is_none(
     from cktat.cli.results import evaluate
 
     run = copied(trained, tmp_path / "one")
-    evaluate(str(run.path), attacks="aa-fast", examples=5, mode="packed", doubts=False)
+    evaluate(str(run.path), attacks="aa-fast", test_images=5, mode="packed", doubts=False)
     assert "it is not AutoAttack" in capsys.readouterr().out
 
 
 def test_data_without_a_box_and_too_many_images_are_refused(trained: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(CktatError, match="cannot evaluate 501 images"):
-        cktat.evaluate(trained, ["aa"], examples=501, show=False)
+        cktat.evaluate(trained, ["aa"], test_images=501, show=False)
     boxless = cktat.train(
         "standard", data="multiview:k=2,d=8,P=4,train=40,held_out=20,test=20", model="patchnet", epochs=1, batch_size=20,
         store=tmp_path, show=False, threads=1,
@@ -167,7 +167,7 @@ def test_seconds_are_of_all_sittings(tmp_path, monkeypatch) -> None:
         before = dict(journal.seconds)
         for stage, took in stages:
             clock[0] += took
-            journal.keep(Entry(stage, one, one, torch.zeros(1, 1, 2, 2)))
+            journal.keep(CampaignEntry(stage, one, one, torch.zeros(1, 1, 2, 2)))
         clock[0] += 1000  # after the last entry: a kill undoes it
         return before
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from cktat.attacks import SUITES, Entry, autoattack
+from cktat.attacks import SUITES, CampaignEntry, autoattack
 from cktat.data import Split
 from cktat.evaluation.suite import Fallen, Journal, fallen
 
@@ -36,11 +36,11 @@ def measured(module: nn.Module, split: Split, name: str, folder: Path, **changed
     return fallen(module, split, name, folder=folder, identity=MINE, **asked | changed)  # type: ignore[arg-type]
 
 
-def entries(folder: Path) -> list[Entry]:
+def entries(folder: Path) -> list[CampaignEntry]:
     return Journal(folder / "part-1-of-1", MINE).entries
 
 
-def same(ours: list[Entry], theirs: list[Entry]) -> bool:
+def same(ours: list[CampaignEntry], theirs: list[CampaignEntry]) -> bool:
     return [e.stage for e in ours] == [e.stage for e in theirs] and all(
         torch.equal(a.images, b.images) and torch.equal(a.broken, b.broken) and torch.equal(a.x_adv, b.x_adv)
         for a, b in zip(ours, theirs, strict=True)
@@ -58,7 +58,7 @@ def same(ours: list[Entry], theirs: list[Entry]) -> bool:
     ],
 )
 def test_an_evaluation_is_autoattack_on_these_images(name, change, module, split, tmp_path: Path) -> None:
-    kept: list[Entry] = []
+    kept: list[CampaignEntry] = []
     asked = {"eps": EPS, "norm": "Linf", "batch_size": 6, "seed": 0, "mode": "exact"} | change
     direct = autoattack(
         module, split.images.float() / LEVELS, split.labels, attacks=SUITES[name], keep=kept.append, **asked

@@ -60,7 +60,7 @@ def campaign(work: Path, seed: int, size: float) -> list[Campaign]:
 
 def _ways(trained: str) -> dict[str, tuple[Callable[[Path, Path], None], list[str]]]:
     at = f"store/{trained}"
-    evaluate = ["evaluate", at, "--attacks", "pgd10", "--examples", "20", "--no-doubts"]
+    evaluate = ["evaluate", at, "--attacks", "pgd10", "--test-images", "20", "--no-doubts"]
     train = ["train", "pgd_at", *SMALL, "--store", "new"]
 
     def in_run(field: str, value: str) -> Callable[[Path, Path], None]:

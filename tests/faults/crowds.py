@@ -36,7 +36,7 @@ def _stores(work: Path) -> Campaign:
         done.held(product_of(place) == wanted, f"{count} processes leave other numbers than one")
         done.held(not leftovers(place), f"{count} processes leave {leftovers(place)[:3]}")
         (trained,) = (place / "store").glob("cktat-*")
-        measure = ("evaluate", f"store/{trained.name}", "--attacks", "pgd20,aa-fast", "--examples", "100")
+        measure = ("evaluate", f"store/{trained.name}", "--attacks", "pgd20,aa-fast", "--test-images", "100")
         ends = [end(one) for one in [start(measure, place) for _ in range(count)]]
         done.held(all(one.code == 0 for one in ends), f"{count} evaluations: {[one.code for one in ends]}")
     return done

@@ -29,7 +29,7 @@ def campaign(work: Path, seed: int, size: float) -> list[Campaign]:
         done.held(ended.in_one_line and "disk" in ended.err, f"training on {free} bytes: {ended.brief()}")
     for number in range(max(2, round(6 * size))):
         free = bytes_ + 4096 * (number + 12)  # the run fits in whole pages, its results do not all
-        measure = ["evaluate", f"disk/{trained.name}", "--attacks", "pgd10", "--examples", "1000"]
+        measure = ["evaluate", f"disk/{trained.name}", "--attacks", "pgd10", "--test-images", "1000"]
         ended = _on_disk(work, measure, free, holding=trained)
         assert ended is not None
         done.held(ended.in_one_line or ended.code == 0, f"evaluating on {free} bytes: {ended.brief()}")

@@ -21,7 +21,7 @@ def campaign(work: Path, seed: int, size: float) -> list[Campaign]:
     trained.mkdir(parents=True)
     run(TRAIN, trained)
     (trained_run,) = (trained / "store").glob("cktat-*")
-    evaluate = ("evaluate", f"store/{trained_run.name}", "--attacks", "pgd20,cw,aa-fast", "--examples", "200")
+    evaluate = ("evaluate", f"store/{trained_run.name}", "--attacks", "pgd20,cw,aa-fast", "--test-images", "200")
     kinds: list[tuple[str, Sequence[str], Callable[[Path], None]]] = [
         ("training", TRAIN, lambda at: at.mkdir()),
         ("evaluation", evaluate, lambda at: shutil.copytree(trained, at) and None),

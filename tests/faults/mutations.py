@@ -51,8 +51,8 @@ def campaign(work: Path, seed: int, size: float) -> list[Campaign]:
     prepared.mkdir()
     trained = _prepare(prepared)
     at = f"store/{trained}"
-    evaluate = ("evaluate", at, "--attacks", "pgd10,aa-fast", "--examples", "60")
-    again = ("evaluate", at, "--attacks", "pgd20", "--examples", "60")
+    evaluate = ("evaluate", at, "--attacks", "pgd10,aa-fast", "--test-images", "60")
+    again = ("evaluate", at, "--attacks", "pgd20", "--test-images", "60")
     report = ("report", at, "--out", "page.html")
     table = (
         "table",
@@ -90,7 +90,7 @@ def campaign(work: Path, seed: int, size: float) -> list[Campaign]:
 def _prepare(at: Path) -> str:
     run(("train", "pgd_at", *SMALL, "--store", "store"), at)
     (trained,) = (at / "store").iterdir()
-    run(("evaluate", f"store/{trained.name}", "--attacks", "pgd10,aa-fast", "--examples", "60"), at)
+    run(("evaluate", f"store/{trained.name}", "--attacks", "pgd10,aa-fast", "--test-images", "60"), at)
     run(("train", "pgd_at", *SMALL, "--epochs", "9", "--store", "half", "--stop-after", "1s"), at)
     table = ("table", "3b", *SMALL, "--row", "1", "--attacks", "pgd10", "--test-images", "40", "--store", "other")
     run((*table, "--out", "table"), at)

@@ -10,13 +10,13 @@ import torch
 
 from cktat.api import Store
 from cktat.errors import CktatError
-from cktat.grid.comparison import Comparison, Entry
+from cktat.grid.comparison import Comparison, DesignEntry
 from cktat.runs import assignment
 
 
 def comparison(tiny: Any, store: Path, *designs: str, **fields: Any) -> Comparison:
     fields = {"seeds": 2, "attacks": ("pgd10",)} | fields
-    return Comparison(tuple(Entry.read(text) for text in designs), options=tiny.options, store=store, **fields)
+    return Comparison(tuple(DesignEntry.read(text) for text in designs), options=tiny.options, store=store, **fields)
 
 
 def test_two_processes_give_the_same_table_as_one(tiny: Any, tmp_path: Path) -> None:
@@ -63,14 +63,14 @@ def test_every_cell_is_of_its_design_weights_and_attack(tiny: Any, tmp_path: Pat
             for attack in ("clean", "pgd10"):
                 found = []
                 for seed in (0, 1):
-                    run = it.grid.evidence().folders[it._identity(Entry.read(design), seed)]
+                    run = it.grid.evidence().folders[it._identity(DesignEntry.read(design), seed)]
                     assert run.config().seed == seed and run.config().design == design
                     path, n = run.results / f"{pick}-{attack}.json", next(right)
                     replace(Result.read(path), robust="1" * n + "0" * (30 - n)).write(path)
                     found.append(100 * n / 30)
                 expected[design, pick, attack] = f"{fmean(found):.1f} ± {stdev(found):.1f}"
         for seed, took in ((0, 1.0), (1, 4.0)):
-            run = it.grid.evidence().folders[it._identity(Entry.read(design), seed)]
+            run = it.grid.evidence().folders[it._identity(DesignEntry.read(design), seed)]
             run.write_history([bare(line) | {"seconds": took + line["epoch"] ** 2} for line in run.history()])
     header, *rows = it.table()
     assert header == ("design", "weights", "n", "clean", "pgd10", "s/epoch")
@@ -78,7 +78,7 @@ def test_every_cell_is_of_its_design_weights_and_attack(tiny: Any, tmp_path: Pat
     for place, row in enumerate(rows):
         design = ("trades", "pgd_at")[place // 2]
         assert row[2:5] == ("2", *(expected[design, row[1], attack] for attack in ("clean", "pgd10")))
-        runs = [it.grid.evidence().folders[it._identity(Entry.read(design), seed)] for seed in (0, 1)]
+        runs = [it.grid.evidence().folders[it._identity(DesignEntry.read(design), seed)] for seed in (0, 1)]
         pace = median(line["seconds"] for run in runs for line in run.history())
         assert row[5] == (f"{pace:.2f}" if row[1] == "best" else "")
     assert [(r["design"], r["seed"], r["config"]["seed"]) for r in it.record()] == [
@@ -141,7 +141,7 @@ def test_finished_work_is_not_repeated(tiny: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "nothing", "trades bata=1", "trades beta", "trades beta=-1"])
 def test_entries_are_checked_before_anything_is_trained(text: str) -> None:
     with pytest.raises(CktatError):
-        Entry.read(text)
+        DesignEntry.read(text)
 
 
 def test_values_are_read_as_yaml() -> None:
@@ -158,8 +158,8 @@ def test_an_unknown_attack_is_refused_before_anything_is_trained(tiny: Any, tmp_
 def test_two_precisions_are_two_runs_and_their_differences_are_per_seed(tiny: Any, tmp_path: Path) -> None:
     from cktat.evaluation import Result
 
-    entries = [Entry.read("pgd_at").trained_in(name) for name in ("fp32", "bf16")]
-    it = Comparison((*entries, Entry.read("trades")), 2, ("pgd10",), tiny.options, store=tmp_path)
+    entries = [DesignEntry.read("pgd_at").trained_in(name) for name in ("fp32", "bf16")]
+    it = Comparison((*entries, DesignEntry.read("trades")), 2, ("pgd10",), tiny.options, store=tmp_path)
     it.run(1, lambda text: None)
     paths = [path for run in Store(tmp_path).runs() for path in sorted(run.results.iterdir())]
     for n, path in enumerate(paths, 1):  # no two are alike, so that every difference has a sign
@@ -188,4 +188,4 @@ def test_two_precisions_are_two_runs_and_their_differences_are_per_seed(tiny: An
 
 def test_an_unknown_precision_is_refused_before_anything_is_trained() -> None:
     with pytest.raises(CktatError, match="unknown precision 'fp8'"):
-        Entry.read("trades").trained_in("fp8")
+        DesignEntry.read("trades").trained_in("fp8")

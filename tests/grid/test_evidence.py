@@ -19,7 +19,7 @@ def measured(request: Any, runs: Any, tmp_path: Path) -> tuple[RunFolder, Eviden
     """A run's best weights under fgsm, at its own radius 0.1 and at 0.05, and its last weights on 20 images: as they lie in
     its folder, or as a record of it without the folder."""
     run = runs.train("pgd_at", tmp_path / "store", epochs=3, lr=0.2)
-    for pick, options in (("best", {}), ("best", {"eps": 0.05}), ("last", {"examples": 20})):
+    for pick, options in (("best", {}), ("best", {"eps": 0.05}), ("last", {"test_images": 20})):
         evaluate(load_subject(run, pick, None, torch.device("cpu")), ("fgsm",), **options)
     if request.param == "folder":
         return run, Evidence(Store(tmp_path / "store"))
@@ -39,7 +39,7 @@ def test_a_cell_takes_the_number_of_its_weights_attack_images_and_ball(measured:
         (pick, eps, images): next(
             result
             for result in evaluate(
-                load_subject(run, pick, None, torch.device("cpu")), ("fgsm",), eps=eps, examples=images
+                load_subject(run, pick, None, torch.device("cpu")), ("fgsm",), eps=eps, test_images=images
             )
             if result.attack == "fgsm"
         ).robust

@@ -15,30 +15,30 @@ from cktat.api import Store
 from cktat.api.runner import Runner
 from cktat.errors import CktatError
 from cktat.evaluation import Result, evaluate, load_subject
-from cktat.paper.tables.declared import Row, Table
-from cktat.paper.tables.fill import How, TableGrid
-from cktat.paper.tables.filled import Filled
+from cktat.paper.tables.declared import Table, TableRow
+from cktat.paper.tables.measured_table import MeasuredTable
+from cktat.paper.tables.table_grid import How, TableGrid
 from cktat.runs import RunFolder, Stopped, Waiting, locked
 
 ROWS = (
-    Row("PGDAT", "pgd_at"),
-    Row("LTD", "ltd", {"start": "standard"}),
-    Row("CKTAT", "cktat"),
+    TableRow("PGDAT", "pgd_at"),
+    TableRow("LTD", "ltd", {"start": "standard"}),
+    TableRow("CKTAT", "cktat"),
 )
 TABLE = Table("x", "Of a test", "digits", ROWS, ("pgd10", "fgsm"), against="PGDAT")
-BROKEN = Row("broken", "cktat", {"teacher": "standard@00000000"})
+BROKEN = TableRow("broken", "cktat", {"teacher": "standard@00000000"})
 
 
-def of(tiny: Any, store: Path, *rows: Row, **fields: Any) -> TableGrid:
+def of(tiny: Any, store: Path, *rows: TableRow, **fields: Any) -> TableGrid:
     table = Table("x", "Of a test", "digits", rows or ROWS, ("pgd10", "fgsm"), against="PGDAT")
     return TableGrid([table], How({**tiny.options}, store=store, **fields))
 
 
-def numbers(filled: Filled) -> dict[tuple[str, str], list[tuple[int, str]]]:
+def numbers(filled: MeasuredTable) -> dict[tuple[str, str], list[tuple[int, str]]]:
     return {key: [(m.seed, m.robust) for m in cell.measured] for key, cell in filled.cells.items()}
 
 
-def filled(it: TableGrid, **options: Any) -> Filled:
+def filled(it: TableGrid, **options: Any) -> MeasuredTable:
     outcome = it.grid.run(**options)
     assert outcome.stopped is None
     (table,) = it.fill(outcome.failures)
@@ -75,7 +75,7 @@ def test_a_failing_cell_says_why_and_stops_nobody(tiny: Any, tmp_path: Path) -> 
 
 def test_what_needs_a_run_that_fails_is_not_tried(tiny: Any, tmp_path: Path) -> None:
     # the clean network that both rows need cannot be built in this size
-    rows = (Row("LTD", "ltd"), Row("PGDAT", "pgd_at"))
+    rows = (TableRow("LTD", "ltd"), TableRow("PGDAT", "pgd_at"))
     table = Table("x", "Of a test", "digits", rows, ("pgd10",))
     it = TableGrid([table], How({**tiny.options, "lr": 1e30}, store=tmp_path))
     said: list[str] = []
@@ -220,7 +220,11 @@ def test_a_worker_that_is_killed_takes_no_other_task_with_it(
         f"import os\n{Path(tiny.file).read_text()}\n\ndef dying(classes, channels):\n"
         "    if os.environ.get('CKTAT_TEST_WORKER'):\n        os.kill(os.getpid(), 9)\n    return net(classes, channels)\n"
     )
-    rows = (Row("dies", "pgd_at", options={"model": f"{file}:dying"}), Row("TRADES", "trades"), Row("MART", "mart"))
+    rows = (
+        TableRow("dies", "pgd_at", options={"model": f"{file}:dying"}),
+        TableRow("TRADES", "trades"),
+        TableRow("MART", "mart"),
+    )
     it = TableGrid(
         [Table("x", "Of a test", "digits", rows, ("fgsm",))], How({**tiny.options}, store=tmp_path / "store")
     )
@@ -245,7 +249,7 @@ def test_a_record_stands_for_its_run(tiny: Any, tmp_path: Path, runs: Any) -> No
     assert [m.path.parent for cell in there.cells.values() for m in cell.measured] == [records] * 9
     assert there.histories == before.histories and there.setting == before.setting
     # a row more needs the clean network again, and nothing else
-    more = of(tiny, tmp_path / "other", *ROWS, Row("HAT", "hat"), records=records)
+    more = of(tiny, tmp_path / "other", *ROWS, TableRow("HAT", "hat"), records=records)
     assert [task.label.split()[0] for task in more.grid.left()[0]] == ["standard", "x", "x"]
     runs.edit(next(records.glob("ltd-*")), lambda record: record | {"seed": 7})
     with pytest.raises(CktatError, match=r"ltd-.*was changed"):
@@ -253,7 +257,7 @@ def test_a_record_stands_for_its_run(tiny: Any, tmp_path: Path, runs: Any) -> No
 
 
 def test_results_of_two_sittings_meet_in_one_record(tiny: Any, tmp_path: Path) -> None:
-    records, row = tmp_path / "records", Row("PGDAT", "pgd_at")
+    records, row = tmp_path / "records", TableRow("PGDAT", "pgd_at")
     for store, attack in (("first", "pgd10"), ("second", "fgsm")):
         it = TableGrid(
             [Table("x", "Of a test", "digits", (row,), (attack,))],
@@ -282,7 +286,7 @@ def test_a_run_that_is_not_finished_fills_no_cell(tiny: Any, tmp_path: Path, run
 
 def test_a_clean_run_is_measured_in_the_ball_that_is_asked_for(tiny: Any, tmp_path: Path) -> None:
     def at(eps: float, **fields: Any) -> TableGrid:
-        table = Table("x", "Of a test", "digits", (Row("standard", "standard"),), ("fgsm",))
+        table = Table("x", "Of a test", "digits", (TableRow("standard", "standard"),), ("fgsm",))
         return TableGrid(
             [table], How({**tiny.options, "eps": eps, **fields}, store=tmp_path, records=tmp_path / "records")
         )
@@ -307,7 +311,7 @@ def test_a_clean_run_is_measured_in_the_ball_that_is_asked_for(tiny: Any, tmp_pa
 
 def test_rows_that_are_trained_at_several_radii_are_measured_at_one(tiny: Any, tmp_path: Path) -> None:
     options = {key: value for key, value in tiny.options.items() if key != "eps"}
-    table = Table("x", "Of a test", "tiny", (Row("a", "pgd_at"), Row("b", "trades")), ("fgsm",))
+    table = Table("x", "Of a test", "tiny", (TableRow("a", "pgd_at"), TableRow("b", "trades")), ("fgsm",))
     it = TableGrid([table], How({**options, "recipe": "authors"}, store=tmp_path))
     cells = filled(it)
     assert {run.config().threat.eps for run in Store(tmp_path).runs()} == {8 / 255, 0.031}
@@ -318,7 +322,7 @@ def test_rows_that_are_trained_at_several_radii_are_measured_at_one(tiny: Any, t
 
 def test_a_clean_run_of_another_norm_is_refused(tiny: Any, tmp_path: Path, runs: Any) -> None:
     run = runs.train("standard", tmp_path, norm="L2")
-    cell = filled(of(tiny, tmp_path, Row("standard", "standard"))).cells["standard", "pgd10"]
+    cell = filled(of(tiny, tmp_path, TableRow("standard", "standard"))).cells["standard", "pgd10"]
     assert cell.measured == () and str(run.path) in cell.failure and "another --store" in cell.failure
 
 
@@ -332,19 +336,20 @@ def test_what_was_measured_under_another_protocol_stays(tiny: Any, tmp_path: Pat
 
 def test_results_of_two_runs_do_not_meet_in_one_record(tiny: Any, tmp_path: Path, runs: Any) -> None:
     """Folders of one name, as `cktat train --out` makes them in two stores."""
-    for store, row in (("first", ROWS[0]), ("second", Row("TRADES", "trades"))):
+    for store, row in (("first", ROWS[0]), ("second", TableRow("TRADES", "trades"))):
         runs.train(row.design, tmp_path / store, out=tmp_path / store / "mine")
         it = of(tiny, tmp_path / store, row)
         assert all(cell.measured for cell in filled(it).cells.values())
         faults = it.export(tmp_path / "records")
         assert [("another run" in fault, store) for fault in faults] == ([(True, store)] if store == "second" else [])
     assert (
-        dict(of(tiny, tmp_path / "empty", Row("TRADES", "trades"), records=tmp_path / "records").fill()[0].cells) == {}
+        dict(of(tiny, tmp_path / "empty", TableRow("TRADES", "trades"), records=tmp_path / "records").fill()[0].cells)
+        == {}
     )
 
 
 def test_records_name_no_folder_of_this_machine(tiny: Any, tmp_path: Path) -> None:
-    table = Table("x", "Of a test", "digits", (Row("standard", "standard"),), ("fgsm",))
+    table = Table("x", "Of a test", "digits", (TableRow("standard", "standard"),), ("fgsm",))
     options = {"data": "digits", "model": "small", "root": str(tmp_path), "epochs": 1, "examples": 64, "batch_size": 32}
     it = TableGrid([table], How(options | {"precision": "fp32", "threads": 1}, images=10, store=tmp_path / "store"))
     filled(it)
@@ -356,9 +361,9 @@ def test_records_name_no_folder_of_this_machine(tiny: Any, tmp_path: Path) -> No
 def test_costly_attacks_have_test_images_of_their_own(
     tiny: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cktat.paper.tables import fill
+    from cktat.paper.tables import table_grid
 
-    monkeypatch.setattr(fill, "COSTLY", ("fgsm",))
+    monkeypatch.setattr(table_grid, "COSTLY", ("fgsm",))
     table = filled(of(tiny, tmp_path, ROWS[0], images=20, costly_images=5))
     lengths = {column: len(table.cells["PGDAT", column].measured[0].robust) for column in table.columns}
     assert lengths == {"clean": 20, "pgd10": 20, "fgsm": 5}

@@ -20,10 +20,10 @@ def test_each_measurement_is_of_its_own_weights_and_images(tiny: Any, tmp_path: 
     assert {path.stem for path in folder.results.glob("*.json")} == names
     evidence = grid.evidence()
     for measurement in wanted:
-        card = folder.load(measurement.pick)[1]
+        card = folder.load(measurement.weights)[1]
         for attack in ("clean", *measurement.attacks):
             row = grid.result(evidence, "one", measurement, attack)
             found = Result.read(row.path)
             assert found.robust == row.robust and found.images == (measurement.images or 30)
-            assert found.provenance["weights"] == measurement.pick
+            assert found.provenance["weights"] == measurement.weights
             assert found.provenance["weights_sha256"] == card["weights_sha256"]

@@ -173,7 +173,7 @@ def test_runs_are_compared_with_the_first_on_the_same_images(run: Make, tmp_path
 
 def test_last_weights_can_be_what_is_shown(run: Make, tmp_path: Path) -> None:
     folder = run(measured=MEASURED | {"last-clean": "1" * 10, "last-pgd20": "1" * 10}, extras=True)
-    page = Page(write_report([folder], tmp_path / "r.html", pick="last"))
+    page = Page(write_report([folder], tmp_path / "r.html", weights="last"))
     assert "In %, last weights" in page.text
     assert "Accuracy against eps" not in page.text  # the folder's curve is of the best weights
 
@@ -232,7 +232,7 @@ def test_what_cannot_be_reported_is_refused(run: Make, tmp_path: Path) -> None:
     with pytest.raises(CktatError, match="no runs"):
         write_report([], tmp_path / "r.html")
     with pytest.raises(CktatError, match="best or last"):
-        write_report([run()], tmp_path / "r.html", pick="first")
+        write_report([run()], tmp_path / "r.html", weights="first")
     with pytest.raises(CktatError, match="is a folder"):
         write_report([run()], tmp_path)
 

@@ -232,5 +232,5 @@ def test_doubts_are_those_of_the_weights_that_are_shown(pick: str, run: Make, sh
         found = Finding("doubt", f"Of the {weights} ones.", {"accuracy": 0.95}, 0.2, "large eps")
         verdict = Verdict((found,), {"images": 128}, 4.1, {"weights_sha256": weights[0] * 64})
         verdict.write(folder.results / f"{weights}-verdict.json")
-    text = shown.text(shown.page(write_report([folder], tmp_path / "r.html", pick=pick)))
+    text = shown.text(shown.page(write_report([folder], tmp_path / "r.html", weights=pick)))
     assert f"Of the {pick} ones." in text and text.count("Of the best ones.") + text.count("Of the last ones.") == 2

@@ -9,7 +9,7 @@ import pytest
 
 from cktat.runs import door, read_sealed, write_sealed
 from cktat.runs.door import Kept, parse, read_bytes
-from cktat.runs.schemas import HeldOut, Share
+from cktat.runs.schemas import HeldOut, ShareKept
 
 
 def test_what_is_too_large_is_refused_and_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_line) -> None:
@@ -39,7 +39,7 @@ def test_a_key_that_stands_twice_and_what_is_no_number_are_refused(text: str, sa
 
 
 class Half(Kept):
-    share: Share
+    share: ShareKept
 
 
 def kept(path: Path, **fields: Any) -> dict[str, Any]:

@@ -290,7 +290,7 @@ def test_every_process_measures_its_own_batches(runs: Any, tmp_path: Path) -> No
 
     def measure(world: World) -> list[int]:
         done: list[int] = []
-        flags(net, split, None, eps=0.1, batch_size=4, say=lambda images, right: done.append(images), world=world)
+        flags(net, split, None, eps=0.1, batch_size=4, watch=lambda images, right: done.append(images), world=world)
         return done
 
     found = both(runs, tmp_path, measure)

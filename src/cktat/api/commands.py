@@ -34,7 +34,7 @@ from cktat.evaluation import (
     load_subject,
 )
 from cktat.evaluation import evaluate as measure
-from cktat.evaluation.rows import PICKS
+from cktat.evaluation.rows import BEST_AND_LAST
 from cktat.labels import Design
 from cktat.runs import RunConfig, RunFolder, Stop, Stopped, World, device_of, seconds
 from cktat.usercode import blamed
@@ -96,7 +96,7 @@ def evaluate(
     attacks: Sequence[str] = STANDARD_ATTACKS,
     *,
     weights: str = "best",
-    examples: int | None = None,
+    test_images: int | None = None,
     eps: float | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
@@ -131,9 +131,9 @@ def evaluate(
     draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. doubts: examine
     whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
     it. claimed: an accuracy under attack in percent that somebody claims, held against the lowest found, written and said
-    (`cktat.evaluation.Claim`). The lowest counts an image as broken if any result in the folder that is of these weights,
-    radius and images says so. trust_code: let a `file.py:function` run that the run names and you have not named yourself,
-    after you have read it. Under `torchrun` its processes share the images.
+    (`cktat.evaluation.ClaimedAccuracy`). The lowest counts an image as broken if any result in the folder that is of these
+    weights, radius and images says so. trust_code: let a `file.py:function` run that the run names and you have not named
+    yourself, after you have read it. Under `torchrun` its processes share the images.
 
     Raises CktatError for unknown attacks or weights that do not fit.
     """
@@ -160,14 +160,16 @@ def evaluate(
     with Meter(console) as meter:
         with _prepared(load, world, stop) as subject:
             results = measure(
-                subject, attacks, examples=examples, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
-                report=meter.standing, say=meter.say, stop=stop, world=world,
+                subject, attacks, test_images=test_images, eps=eps, batch_size=batch_size, seed=seed, mode=mode, watch=meter,
+                watch_suite=meter.standing, say=meter.say, stop=stop, world=world,
             )  # fmt: skip
-        for line in world.once(lambda: headline(subject, examples, eps, claimed)):
+        for line in world.once(lambda: headline(subject, test_images, eps, claimed)):
             meter.say(line)
         if doubts:
             meter.say(
-                doubts_of(subject, examples=examples, eps=eps, batch_size=size, seed=drawn_with, world=world).text()
+                doubts_of(
+                    subject, test_images=test_images, eps=eps, batch_size=size, seed=drawn_with, world=world
+                ).text()
             )
         if draw:
             for_report(subject, batch_size=size, seed=drawn_with, world=world)
@@ -209,7 +211,7 @@ def results(store: str | Path | None = None) -> list[dict[str, Any]]:
     there, rows = Store(store), list[ResultRow]()
     for run, _ in there.records():
         try:
-            rows += [row for pick in PICKS for row in current_rows(run, pick)]
+            rows += [row for weights in BEST_AND_LAST for row in current_rows(run, weights)]
         except CktatError as error:
             there.pass_over(run, error)
     return [row.flat() for row in rows]

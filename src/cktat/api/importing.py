@@ -125,8 +125,8 @@ def keep(
     """The network's folder, written where it is not there yet. about: what else its record says."""
     design = None if config.design == UNSAID else make(config.design)
     declared = None if design is None else canonical(design)
-    weights, code = module.cpu().state_dict(), code_of(config, declared)
-    content = [digest(weights), by_content(config.model), data.content, config.threat.norm]
+    tensors, code = module.cpu().state_dict(), code_of(config, declared)
+    content = [digest(tensors), by_content(config.model), data.content, config.threat.norm]
     identity = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
     folder = store.named("imported", config.model if design is None else config.design, identity[:8])
     if design is None:  # then any will do
@@ -139,8 +139,8 @@ def keep(
         "std": module.std.flatten().tolist(),
         "epoch": None,
     }
-    for pick in ("last", "best"):
-        save_weights(folder.weights(pick), weights, card)
+    for weights in ("last", "best"):
+        save_weights(folder.weights(weights), tensors, card)
     folder.begin(
         identity=identity,
         design={"name": card["design"], "declared": declared},
@@ -167,7 +167,7 @@ def _name(run: RunFolder) -> str:
 def _is_whole(folder: RunFolder, identity: str) -> bool:
     """Whether the folder holds this network already. A damaged one is written anew."""
     try:
-        return folder.exists and all(folder.load(pick)[1]["run"] == identity for pick in ("last", "best"))
+        return folder.exists and all(folder.load(weights)[1]["run"] == identity for weights in ("last", "best"))
     except CktatError:
         return False
 

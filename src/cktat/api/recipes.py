@@ -17,7 +17,7 @@ CIFAR_EPS = 8 / 255
 
 
 @dataclass(frozen=True)
-class Setting:
+class RecipeSetting:
     """What a recipe decides: optimiser and length, the adversary, and hyper-parameters of the design."""
 
     recipe: Recipe
@@ -25,33 +25,33 @@ class Setting:
     set: dict[str, Any] = field(default_factory=dict)
 
 
-def common(data: Dataset) -> Setting:
+def common(data: Dataset) -> RecipeSetting:
     """One recipe for all designs: one cycle, Nesterov, batch 128, PGD-10 at the data's radius with steps of eps / 4.
 
     40 epochs at lr 0.2, the shape of HAT's short schedule; small data sets (under 10,000 images) take 30 epochs at 0.1.
     """
     small = len(data.train) < 10_000
     recipe = Recipe(epochs=30 if small else 40, batch_size=128, lr=0.1 if small else 0.2)
-    return Setting(recipe, Threat(eps=data.eps, step=data.eps / 4))
+    return RecipeSetting(recipe, Threat(eps=data.eps, step=data.eps / 4))
 
 
-def rice(data: Dataset) -> Setting:
+def rice(data: Dataset) -> RecipeSetting:
     """PGD-AT of locuslab/robust_overfitting: 200 epochs, lr 0.1 falling tenfold at 1/2 and 3/4 (train_cifar.py L228-255)."""
     recipe = Recipe(
         epochs=200, batch_size=128, lr=0.1, nesterov=False, schedule="piecewise", points=((0.5, 0.1), (0.75, 0.01))
     )
-    return Setting(recipe, Threat(eps=data.eps, step=data.eps / 4))
+    return RecipeSetting(recipe, Threat(eps=data.eps, step=data.eps / 4))
 
 
-def _edited(base: Setting, set: dict[str, Any] | None = None, **fields: Any) -> Setting:
-    return Setting(base.recipe.model_copy(update=fields), base.threat, set or base.set)
+def _edited(base: RecipeSetting, set: dict[str, Any] | None = None, **fields: Any) -> RecipeSetting:
+    return RecipeSetting(base.recipe.model_copy(update=fields), base.threat, set or base.set)
 
 
-def _rounded_radius(base: Setting, data: Dataset) -> Setting:
+def _rounded_radius(base: RecipeSetting, data: Dataset) -> RecipeSetting:
     """eps 0.031 and step 0.007 on CIFAR, as TRADES and its kin write them; elsewhere the data's radius."""
     if data.eps != CIFAR_EPS:
         return base
-    return Setting(base.recipe, Threat(eps=0.031, step=0.007), base.set)
+    return RecipeSetting(base.recipe, Threat(eps=0.031, step=0.007), base.set)
 
 
 def _drops(epochs: int, *at: int) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _drops(epochs: int, *at: int) -> dict[str, Any]:
     return {"epochs": epochs, "schedule": "piecewise", "points": points}
 
 
-AUTHORS: dict[str, Callable[[Dataset], Setting]] = {
+AUTHORS: dict[str, Callable[[Dataset], RecipeSetting]] = {
     "standard": rice,
     "pgd_at": rice,
     "trades": lambda data: _rounded_radius(_edited(rice(data), weight_decay=2e-4, **_drops(76, 74)), data),
@@ -97,7 +97,7 @@ AUTHORS: dict[str, Callable[[Dataset], Setting]] = {
 RECIPES = ("common", "authors")
 
 
-def setting(recipe: str, design: str, data: Dataset) -> Setting:
+def setting(recipe: str, design: str, data: Dataset) -> RecipeSetting:
     """The setting called `recipe` for a design on a data set. Raises CktatError for an unknown recipe, or where a design
     of a user's own is asked for its authors' recipe."""
     if recipe == "common":

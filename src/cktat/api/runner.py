@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -21,15 +20,14 @@ from cktat.labels import Design, Frozen, Learner, Network
 from cktat.labels.walk import canonical
 from cktat.models import Normalised, build
 from cktat.runs import RunConfig, RunFolder, Stop, World, by_content, code_of
+from cktat.runs.processes import Say
 from cktat.seeds import derive
 from cktat.training import Training, Watch, fit
 from cktat.training.calibrate import calibrate, tempered_teacher
 from cktat.training.score import at_chance
-from cktat.training.team import State
+from cktat.training.team import StateDict
 from cktat.training.trial import trial, trial_of_loss
 from cktat.usercode import absolute, pinned
-
-Say = Callable[[str], None]
 
 
 class Runner:
@@ -105,8 +103,8 @@ class Runner:
         if not (resume or ensure):
             raise CktatError(f"{folder.path} holds an unfinished run of this; add --resume to go on with it")
         # The threads, and the radius that a clean run is only scored at, are no part of its identity.
-        there = folder.config()
-        return folder, name, config.model_copy(update={"threads": there.threads, "threat": there.threat})
+        before = folder.config()
+        return folder, name, config.model_copy(update={"threads": before.threads, "threat": before.threat})
 
     def _train(self, config: RunConfig, data: Dataset, design: Design, folder: RunFolder, name: str) -> None:
         given, inputs = self._given(config, data, design)
@@ -154,23 +152,23 @@ class Runner:
             if made is not None:
                 self._check(theirs, data, made, tried)
                 continue
-            there = self.store.imported(theirs.design)
-            model = there.config().model
-            if by_content(model, there.read().get("code", {})) != by_content(theirs.model):
+            imported = self.store.imported(theirs.design)
+            model = imported.config().model
+            if by_content(model, imported.read().get("code", {})) != by_content(theirs.model):
                 was = "as its text was" if absolute(model) == absolute(theirs.model) else ""
                 raise CktatError(
                     f"{theirs.design} is of model {model!r}{was and f' {was}'}, and {network} is {theirs.model!r}"
                 )
 
     def _calibrate(
-        self, config: RunConfig, data: Dataset, design: Design, given: dict[Network, State]
+        self, config: RunConfig, data: Dataset, design: Design, given: dict[Network, StateDict]
     ) -> dict[str, float]:
         teacher = tempered_teacher(design)[0]
         run = self._finished(config, data, teacher)
         last = self.world.once(lambda: run.load("last"))[0]
         device = self.world.device(config.device)
 
-        def module(weights: State) -> Normalised:
+        def module(weights: StateDict) -> Normalised:
             built = self._module(config, data, teacher.model or config.model, 0).to(device)
             built.load_state_dict(weights)
             return built
@@ -194,9 +192,11 @@ class Runner:
             return self.world.once(lambda: self.store.imported(theirs.design))
         return self.train(theirs, data, design=design, ensure=True)
 
-    def _given(self, config: RunConfig, data: Dataset, design: Design) -> tuple[dict[Network, State], dict[str, Any]]:
+    def _given(
+        self, config: RunConfig, data: Dataset, design: Design
+    ) -> tuple[dict[Network, StateDict], dict[str, Any]]:
         """Weights that other runs end with, and a record of where each came from."""
-        given: dict[Network, State] = {}
+        given: dict[Network, StateDict] = {}
         inputs: dict[str, Any] = {}
         for network in of_other_runs(design):
             run = self._finished(config, data, network)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import SupportsFloat
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from cktat.attacks.ball import Ball
 from cktat.attacks.network import slope
 from cktat.errors import CktatError
+from cktat.numeric import as_number
 
 Objective = Callable[[Tensor], Tensor]
 """Images x' [N, ...] -> what is maximised, one value per image [N]."""
@@ -29,10 +31,11 @@ def sign() -> Direction:
     return torch.sign
 
 
-def momentum(decay: float = 1.0) -> Direction:
+def momentum(decay: SupportsFloat = 1.0) -> Direction:
     """Accumulated gradients, each divided by its mean absolute value (MI-FGSM, Dong et al., CVPR 2018)."""
-    if not math.isfinite(decay):
-        raise CktatError(f"the decay of accumulated gradients must be a finite number, not {decay}")
+    decay = as_number(decay)
+    if not isinstance(decay, int | float) or not math.isfinite(decay):
+        raise CktatError(f"the decay of accumulated gradients must be a finite number, not {decay!r}")
     velocity: Tensor | float = 0.0
 
     def direction(gradient: Tensor) -> Tensor:

@@ -10,10 +10,32 @@ import torch
 from torch import Tensor
 
 from cktat.errors import CktatError, unknown
+from cktat.numeric import as_number
 from cktat.seeds import WHOLE, Part, drawn, fetched
 
 Box = tuple[float, float]
 Norm = Literal["Linf", "L2"]
+NormLike = str | float
+"""A norm as people write it: "Linf", "linf", "inf", math.inf; "L2", "l2", 2. `norm_of` reads it."""
+
+_NORMS: dict[str, Norm] = {"linf": "Linf", "inf": "Linf", "l2": "L2", "2": "L2"}
+
+
+def norm_of(given: NormLike) -> Norm:
+    """The norm that is meant.
+
+    Raises:
+        CktatError: for any other norm.
+
+    >>> norm_of("linf"), norm_of(math.inf), norm_of(2)
+    ('Linf', 'Linf', 'L2')
+    """
+    number = as_number(given)
+    text = f"{number:g}" if isinstance(number, int | float) and not isinstance(number, bool) else str(number)
+    found = _NORMS.get(text.lower().replace("_", ""))
+    if found is None:
+        raise unknown("norm of a ball", given, get_args(Norm))
+    return found
 
 
 @dataclass(frozen=True)
@@ -21,8 +43,10 @@ class Ball:
     """All x' with |x' - x| <= eps in `norm`, taken over the whole image, and inside `box` where there is one.
 
     eps: radius as a fraction of the pixel range, kept as written (8/255 is not 0.031). box: (0, 1) for images, None for
-    data without bounds. norm: "Linf" is the largest change of a pixel, "L2" the Euclidean length of the change.
-    Raises CktatError for a radius that is negative, not finite, or (in L_inf) wider than the box.
+    data without bounds. norm: "Linf" is the largest change of a pixel, "L2" the Euclidean length of the change; `norm_of`
+    says how else it may be written. All three are kept in Python's own numbers and these names.
+    Raises CktatError for a radius that is negative, not finite, or (in L_inf) wider than the box, and for a box or a norm
+    that is none.
     """
 
     eps: float
@@ -30,8 +54,8 @@ class Ball:
     norm: Norm = "Linf"
 
     def __post_init__(self) -> None:
-        if self.norm not in get_args(Norm):
-            raise unknown("norm of a ball", self.norm, get_args(Norm))
+        for name, value in (("eps", as_number(self.eps)), ("box", _box(self.box)), ("norm", norm_of(self.norm))):
+            object.__setattr__(self, name, value)
         if isinstance(self.eps, bool) or not isinstance(self.eps, int | float) or not math.isfinite(self.eps):
             raise CktatError(f"eps must be a finite number, not {self.eps!r}")
         if self.eps < 0:
@@ -122,6 +146,19 @@ class Ball:
         share = drawn(torch.rand, (shape[0], *[1] * (len(shape) - 1)), dtype, generator, part)
         radius = self.eps * share ** (1 / max(1, math.prod(shape[1:])))
         return radius * noise / lengths(noise)
+
+
+def _box(given: object) -> Box | None:
+    if given is None:
+        return None
+    ends = [as_number(end) for end in given] if isinstance(given, tuple | list) else []
+    if (
+        len(ends) != 2
+        or not all(isinstance(end, int | float) and math.isfinite(end) for end in ends)
+        or ends[0] >= ends[1]
+    ):
+        raise CktatError(f"a box is its lowest and its highest value, such as (0.0, 1.0), or None, not {given!r}")
+    return float(ends[0]), float(ends[1])
 
 
 def lengths(x: Tensor, order: float = 2) -> Tensor:

@@ -31,8 +31,12 @@ def attacked(*models: Model) -> Iterator[None]:
     """Networks as an attack sees them: eval mode, so that running statistics stay, and no gradients for weights.
 
     Also the networks that a function is seen to call are in eval mode. What was set before is set again afterwards. Raises
-    CktatError for weights through which no gradient can pass, and for a network that goes back to train mode by itself.
+    CktatError for what is no network, for weights through which no gradient can pass, and for a network that goes back to
+    train mode by itself.
     """
+    for model in models:
+        if isinstance(model, type) or not callable(model):
+            raise CktatError(f"a model is a network or a function of images, not {model!r}")
     own = [part for model in models if isinstance(model, nn.Module) for part in model.modules()]
     parts = [part for model in models for part in modules_of(model)]
     if any(tensor.is_inference() for part in parts for tensor in chain(part.parameters(False), part.buffers(False))):
@@ -61,6 +65,12 @@ def attacked(*models: Model) -> Iterator[None]:
             part.training = True
         for weight in weights:
             weight.requires_grad_(True)
+
+
+def weights_of(model: Model) -> list[Tensor]:
+    """The parameters that a network says it has; a function has none."""
+    parameters = None if isinstance(model, type) else getattr(model, "parameters", None)
+    return list(parameters()) if callable(parameters) else []
 
 
 def called(model: Model, images: Tensor) -> Any:
@@ -119,8 +129,10 @@ def check_logits(logits: Any, images: int, highest: int) -> Tensor:
             f"the model must return a tensor of logits [N, K], not a {type(logits).__name__}; if it returns several "
             f"things, attack a function that picks the logits"
         )
-    if not logits.is_floating_point():
+    if not logits.is_floating_point() or logits.dtype.itemsize < 2:
         raise CktatError(f"the model must return floating logits [N, K], not {logits.dtype}")
+    if logits.layout != torch.strided or logits.is_meta:
+        raise CktatError("the model must return logits [N, K] as a plain, dense tensor that holds numbers")
     if logits.dim() != 2 or len(logits) != images or logits.shape[1] < 2:
         raise CktatError(f"the model must return logits [N, K]; for {images} images it returned {list(logits.shape)}")
     if torch.is_grad_enabled() and not logits.requires_grad:

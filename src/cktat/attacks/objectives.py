@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import SupportsFloat
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from cktat.errors import CktatError
+from cktat.numeric import as_number
 
 OfLogits = Callable[[Tensor, Tensor], Tensor]
 
@@ -25,8 +27,9 @@ def margin(logits: Tensor, y: Tensor) -> Tensor:
     return others - logits.gather(1, index).squeeze(1)
 
 
-def capped_margin(confidence: float) -> OfLogits:
+def capped_margin(confidence: SupportsFloat) -> OfLogits:
     """The margin up to `confidence`, past which nothing is gained (the L_inf form of Carlini and Wagner's loss)."""
-    if not confidence > -math.inf:
-        raise CktatError(f"the confidence up to which a margin counts must be a number, not {confidence}")
-    return lambda logits, y: margin(logits, y).clamp(max=confidence)
+    most = as_number(confidence)
+    if not isinstance(most, int | float) or not most > -math.inf:
+        raise CktatError(f"the confidence up to which a margin counts must be a number, not {most!r}")
+    return lambda logits, y: margin(logits, y).clamp(max=most)

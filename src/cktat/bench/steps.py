@@ -27,7 +27,7 @@ from cktat.models import build
 from cktat.runs import World, commit, device_of, hardware, versions
 from cktat.runs.provenance import has_bf16
 from cktat.training import Training
-from cktat.training.team import State
+from cktat.training.team import StateDict
 
 SHAPE = (3, 32, 32)
 CLASSES = 10
@@ -179,7 +179,7 @@ def training_of(
     design = design.settle(**dict.fromkeys(design.open, 0.5))
     started = [learner for learner in design.learners if isinstance(learner.start, str)]
     from_elsewhere: tuple[Frozen | Learner, ...] = (*design.frozen, *started)
-    given: dict[Network, State] = {n: network_of(n.model or model, 1).state_dict() for n in from_elsewhere}
+    given: dict[Network, StateDict] = {n: network_of(n.model or model, 1).state_dict() for n in from_elsewhere}
     return Training(design, config, data, lambda other, number: network_of(other or model, number), given, world)
 
 
@@ -221,7 +221,7 @@ def _record(
     device: torch.device,
     precision: str,
 ) -> dict[str, Any]:
-    found = {piece.name: piece for piece in pieces}
+    by_name = {piece.name: piece for piece in pieces}
     ceiling = [piece for piece in pieces if piece.name.startswith("matrix product")]
     best = {piece.precision: (piece.flops or 0.0) / piece.median for piece in ceiling}
     rows = []
@@ -239,11 +239,11 @@ def _record(
         )
     ratios = {}
     for name in designs:
-        if f"{name}, plain step" in found:
+        if f"{name}, plain step" in by_name:
             pairs = zip(
-                found[f"{name}, plain step"].seconds,
-                found[f"{name}, attack"].seconds,
-                found[f"{name}, update"].seconds,
+                by_name[f"{name}, plain step"].seconds,
+                by_name[f"{name}, attack"].seconds,
+                by_name[f"{name}, update"].seconds,
                 strict=True,
             )
             turns = [(plain, attack + update) for plain, attack, update in pairs]

@@ -34,7 +34,7 @@ def evaluate(
         ),
     ] = ("pgd20,pgd100,mim,cw"),
     weights: Annotated[str, Option(help="best or last.")] = "best",
-    examples: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
+    test_images: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
     eps: Annotated[str | None, Option(help="Radius (default: the run's).")] = None,
     batch_size: Annotated[int | None, Option(help="Images at a time (default: 250).", min=1)] = None,
     seed: Annotated[int | None, Option(help="Seed of the attacks' starts (default: 0).", min=0)] = None,
@@ -83,12 +83,12 @@ def evaluate(
     place = None if root is None else str(root)
     run = run_of(what, Store(store), asked, say=print, data=data, root=place)
     results = api.evaluate(
-        run, wanted, weights=weights, examples=examples, eps=number("eps", eps), batch_size=batch_size, seed=seed,
+        run, wanted, weights=weights, test_images=test_images, eps=number("eps", eps), batch_size=batch_size, seed=seed,
         mode=mode, doubts=doubts, claimed=number("claimed", claimed), device=device, out=out,
         store=store, trust_code=trust_code, data=data, root=place,
     )  # fmt: skip
     folder = api.opened(run, store, out)
-    if examples is None and eps is None:
+    if test_images is None and eps is None:
         print(text_table([folder], weights))
     else:
         for result in results:
@@ -124,13 +124,14 @@ def report(
 def runs(store: StoreOption = None) -> None:
     """List the runs in the store."""
     from cktat.api.store import Store
-    from cktat.evaluation.rows import PICKS, result_files
+    from cktat.evaluation.rows import BEST_AND_LAST, result_files
 
     where = Store(store)
     rows = []
-    for run, there in where.records():
+    for run, record in where.records():
         try:
-            history, settings, results = run.history(), run.config(), sum(len(result_files(run, p)) for p in PICKS)
+            history, settings = run.history(), run.config()
+            results = sum(len(result_files(run, weights)) for weights in BEST_AND_LAST)
         except CktatError as error:
             where.pass_over(run, error)
             continue
@@ -138,10 +139,10 @@ def runs(store: StoreOption = None) -> None:
         rows.append(
             (
                 run.path.name,
-                there["design"]["name"],
+                record["design"]["name"],
                 ", ".join(f"{key} {value}" for key, value in settings.set.items()),
                 f"{len(history)}/{settings.recipe.epochs}",
-                "finished" if there.get("finished") else "unfinished",
+                "finished" if record.get("finished") else "unfinished",
                 "" if best is None else f"{best:.3f}",
                 str(results),
             )

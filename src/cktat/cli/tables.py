@@ -11,8 +11,8 @@ from cktat.cli.output import RootOption, StoreOption, names, print_table
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
-    from cktat.paper.tables.fill import TableGrid
-    from cktat.paper.tables.filled import Cell, Filled
+    from cktat.paper.tables.measured_table import MeasuredCell, MeasuredTable
+    from cktat.paper.tables.table_grid import TableGrid
 
 
 def table(
@@ -63,11 +63,11 @@ def table(
         from cktat.cli.catalogue import designs
 
         return designs(markdown=False)
-    from cktat.grid import Outcome, unmeasured
+    from cktat.grid import GridOutcome, unmeasured
     from cktat.paper.tables.declared import tables
-    from cktat.paper.tables.fill import How, TableGrid
-    from cktat.paper.tables.kept import TableFolder, again, differing, settled
-    from cktat.paper.tables.written import OPTIONS, Written
+    from cktat.paper.tables.table_folder import TableFolder, again, differing, settled
+    from cktat.paper.tables.table_grid import How, TableGrid
+    from cktat.paper.tables.writing import OPTIONS, Written
     from cktat.runs import Stopped, seconds
 
     given: dict[str, Any] = dict(
@@ -103,7 +103,7 @@ def table(
         return _print_plan(grid)
     files = Written(folder, wanted, how, anew=replace) if folder else None
     limit = None if stop_after is None else seconds(stop_after)
-    outcome = Outcome({})
+    outcome = GridOutcome({})
     if no_run:
         found, lacking = unmeasured(grid.grid)
         if not found:
@@ -149,7 +149,7 @@ def _print_plan(grid: TableGrid) -> None:
     print(summary(steps))
 
 
-def _show(filled: list[Filled]) -> None:
+def _show(filled: list[MeasuredTable]) -> None:
     for one in filled:
         print(f"\nTable {one.name}: {one.title}")
         print_table(
@@ -160,11 +160,11 @@ def _show(filled: list[Filled]) -> None:
         print("; ".join(f"{key} {value}" for key, value in one.setting.items() if value))
 
 
-def _text(cell: Cell | None) -> str:
+def _text(cell: MeasuredCell | None) -> str:
     from cktat.evaluation import spread
     from cktat.pages.text import mean_sd
 
     if cell is None:
         return ""
-    found = [100 * measured.accuracy for measured in cell.measured]
-    return " ".join(filter(None, [mean_sd(spread(found)), "failed" if cell.failure else ""]))
+    percentages = [100 * measured.accuracy for measured in cell.measured]
+    return " ".join(filter(None, [mean_sd(spread(percentages)), "failed" if cell.failure else ""]))

@@ -105,7 +105,7 @@ def experiment(
     import time
     from dataclasses import replace
 
-    from cktat.paper.experiments import Setting, findings, summarise
+    from cktat.paper.experiments import ExperimentSetting, findings, summarise
     from cktat.paper.experiments import experiment as run_all
     from cktat.paper.experiments import quick as quick_setting
     from cktat.paper.experiments.setting import CLEAN, DESIGNS
@@ -114,7 +114,7 @@ def experiment(
     if quick:
         setting = quick_setting(chosen, seeds)
     else:
-        setting = Setting(chosen, seeds)
+        setting = ExperimentSetting(chosen, seeds)
         setting = setting if sweep else replace(setting, eps=(), mu=(), epochs=())
     began = time.monotonic()
     records = run_all(setting, out, jobs=jobs)

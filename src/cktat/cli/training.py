@@ -135,10 +135,10 @@ def compare(
       cktat compare trades "cktat tau=1 beta=1" --epochs 10 --jobs 2
     """
     from cktat.designs import DESIGNS
-    from cktat.grid.comparison import Comparison, Entry
+    from cktat.grid.comparison import Comparison, DesignEntry
     from cktat.runs import write_json
 
-    entries = [Entry.read(text) for text in designs or DESIGNS]
+    entries = [DesignEntry.read(text) for text in designs or DESIGNS]
     if precision is not None:
         entries = [entry.trained_in(one) for entry in entries for one in names(precision)]
     comparison = Comparison(

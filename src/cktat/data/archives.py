@@ -166,11 +166,11 @@ def _no_download(url: str, by_hand: Path, error: Exception) -> CktatError:
 
 def _check_md5(archive: Path, source: Archive, by_hand: Path) -> None:
     with archive.open("rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    if found != source.md5:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    if digest != source.md5:
         way_out = "remove it" if archive == by_hand else f"fetch again, or put the archive at {by_hand} by hand"
         whose = by_hand if archive == by_hand else source.url
-        raise CktatError(f"{whose} has md5 {found}, not {source.md5}: it is damaged or another file; {way_out}")
+        raise CktatError(f"{whose} has md5 {digest}, not {source.md5}: it is damaged or another file; {way_out}")
 
 
 def _unpack(archive: Path, into: Path, source: Archive) -> None:

@@ -12,24 +12,52 @@ from cktat.designs.lbgat import lbgat
 from cktat.designs.ltd import ltd
 from cktat.designs.mart import mart
 from cktat.designs.pgd_at import pgd_at
-from cktat.designs.registry import Maker, build, parameters
+from cktat.designs.registry import build, label_design, parameters
 from cktat.designs.rslad import rslad
 from cktat.designs.standard import standard
 from cktat.designs.trades import trades
+from cktat.designs.typed import Designs
 from cktat.labels import Design
 
-DESIGNS: dict[str, Maker] = {
-    maker.__name__: maker
-    for maker in (standard, pgd_at, trades, mart, ard, iad, rslad, ltd, lbgat, kd_at_auto, hat, generalist, cktat)
-}
+DESIGNS = Designs(
+    standard=standard,
+    pgd_at=pgd_at,
+    trades=trades,
+    mart=mart,
+    ard=ard,
+    iad=iad,
+    rslad=rslad,
+    ltd=ltd,
+    lbgat=lbgat,
+    kd_at_auto=kd_at_auto,
+    hat=hat,
+    generalist=generalist,
+    cktat=cktat,
+)
+"""Name -> function of hyper-parameters that gives the design. A type checker knows the parameters of each.
+
+>>> print(DESIGNS["trades"](3.0))
+S(x):y + 3 S(x'):S(x)
+"""
 
 
 def make(spec: str, **hyper: Any) -> Design:
-    """The design called `spec` - a name in DESIGNS, or `file.py:function` - with these hyper-parameters.
+    """The design of a name that is known only when the program runs.
 
-    Raises CktatError for an unknown name, an unknown parameter, or a value that the design does not allow.
+    Args:
+        spec: A name in DESIGNS, or `file.py:function`.
+        hyper: Its hyper-parameters by name.
+
+    Raises:
+        CktatError: for an unknown name, an unknown parameter, or a value that the design does not allow.
+
+    >>> make("trades", beta=3.0) == trades(3.0)
+    True
     """
     return build(spec, DESIGNS, hyper)
 
 
-__all__ = ["DESIGNS", "make", "parameters"]
+__all__ = [
+    "DESIGNS", "ard", "cktat", "generalist", "hat", "iad", "kd_at_auto", "label_design", "lbgat", "ltd", "make", "mart",
+    "parameters", "pgd_at", "rslad", "standard", "trades",
+]  # fmt: skip

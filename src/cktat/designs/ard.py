@@ -18,7 +18,21 @@ def ard(
     2020; BibTeX goldblum2020adversarially).
 
     Source: goldblum/AdversariallyRobustDistillation main.py L60-79 (attack), L113-127 (loss), with its defaults tau 30 and
-    alpha 1. per_class: the KL averaged over the classes too, as released; False sums it, as in IAD's copy of ARD.
+    alpha 1.
+
+    Args:
+        tau: Temperature of both sides, above 0.
+        alpha: Share of the teacher's label, in [0, 1].
+        teacher: Name of the design that trained the frozen network T.
+        teacher_model: Architecture of the teacher; None is the run's.
+        per_class: The KL averaged over the classes too, as released; False sums it, as in IAD's copy of ARD.
+        start: Name of a design whose network S begins from; None draws fresh weights.
+
+    Raises:
+        CktatError: for a value that is not allowed.
+
+    >>> print(ard(tau=2, alpha=0.5))
+    2 S^2(x'):T^2(x) by kl_per_class + 0.5 S(x):y
     """
     S, T = Learner("S", start=start), Frozen("T", of=teacher, model=teacher_model)
     tau, alpha = float(require_positive(tau, "tau")), float(require_share(alpha, "alpha"))  # type: ignore[arg-type]

@@ -33,9 +33,19 @@ def generalist(
 
     Source: PKU-ML/Generalist main.py L77-175. Decay min(0.999, (s + 1) / (s + 10)); R's share is 1 up to 2/3 of the epochs,
     then falls linearly to 0.4 (L119).
-    form: "released" averages the averages of R and N, and hands S back after every step of each fifth epoch from 5/8 of
-    the training on; "paper" averages R and N themselves, and hands S back once in each such epoch.
-    robust_weight_decay, natural_weight_decay: of R and N; None is the recipe's.
+
+    Args:
+        form: "released" averages the averages of R and N, and hands S back after every step of each fifth epoch from 5/8 of
+            the training on; "paper" averages R and N themselves, and hands S back once in each such epoch.
+        robust_weight_decay: Weight decay of R; None is the recipe's.
+        natural_weight_decay: Weight decay of N; None is the recipe's.
+        start: Name of a design whose network both learners begin from; None draws fresh weights.
+
+    Raises:
+        CktatError: for a value that is not allowed.
+
+    >>> print(generalist())
+    R(x'):y + N(x):y
     """
     R = Learner("R", start=start, weight_decay=robust_weight_decay)
     N = Learner("N", start=R, weight_decay=natural_weight_decay)

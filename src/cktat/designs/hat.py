@@ -17,8 +17,21 @@ def hat(
     TRADES (Rade and Moosavi-Dezfooli, ICLR 2022; BibTeX rade2022reducing).
 
     Source: imrahulr/hat core/utils/hat.py L64-76; 2.5, 0.5 and 2 are the README's for CIFAR-10 and ResNet-18.
-    helper: the design of the frozen helper H. helper_label: "top" is the release's most likely class, the true one
-    included; "other" is the most likely class other than y, as the CKTAT paper's Table 2 writes it.
+
+    Args:
+        beta: Weight of the consistency term, 0 or more.
+        gamma: Weight of the helper's label, 0 or more.
+        reach: How far beyond x' the helper is asked, above 0; 1 is x' itself.
+        helper: Name of the design that trained the frozen helper H.
+        helper_label: "top" is the release's most likely class, the true one included; "other" is the most likely class other
+            than y, as the CKTAT paper's Table 2 writes it.
+        start: Name of a design whose network S begins from; None draws fresh weights.
+
+    Raises:
+        CktatError: for a value that is not allowed.
+
+    >>> print(hat())
+    S(x):y + 2.5 S(x'):S(x) + 0.5 S(x''):top(H(x'))
     """
     S, H = Learner("S", start=start), Frozen("H", of=helper)
     adv = adversarial(S, S(clean), start=gaussian(0.001))

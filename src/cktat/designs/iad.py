@@ -26,8 +26,26 @@ def iad(
                 + alpha tau^2 mean[a KL(T^tau(x') || S^tau(x')) + (1 - a) KL(S(x) || S(x'))]
                 + alpha_clean tau^2 KL(C^tau(x') || S^tau(x'))   with C a clean teacher
 
-    Source: ZFancy/IAD IAD-I.py L165-181 and IAD-II.py L178-190. alpha is 1 in I and 0.5 in II; a is in force from `begin`
-    of the training on (60 and 40 of 200 epochs). The self term has no temperature and its target carries gradient.
+    Source: ZFancy/IAD IAD-I.py L165-181 and IAD-II.py L178-190. The self term has no temperature and its target carries
+    gradient.
+
+    Args:
+        variant: "I" or "II".
+        tau: Temperature of both sides, above 0.
+        alpha: Share of the teacher's label, in [0, 1]; None is 1 in I and 0.5 in II.
+        alpha_clean: Share of the clean teacher's label in II, in [0, 1].
+        beta: Power of the teacher's confidence a, above 0.
+        begin: Progress in [0, 1] from which a is in force; None is 0.3 in I and 0.2 in II (60 and 40 of 200 epochs).
+        teacher: Name of the design that trained the frozen network T.
+        teacher_model: Architecture of T and C; None is the run's.
+        clean_teacher: Name of the design that trained C in II.
+        start: Name of a design whose network S begins from; None draws fresh weights.
+
+    Raises:
+        CktatError: for a value that is not allowed.
+
+    >>> print(iad())
+    S(x'):T(x) + [from progress 0.3] (1 - T(x')_y^0.1) S(x'):S(x)
     """
     introspects = choose("variant", variant, ("I", "II")) == "I"
     alpha = float(require_share((1.0 if introspects else 0.5) if alpha is None else alpha, "alpha"))  # type: ignore[arg-type]

@@ -19,7 +19,20 @@ def kd_at_auto(
     Source: the authors' trainer (`_ad_loss_kd`) and calibration script. tau and share "auto" are calibrated on held-out
     adversarial examples: the grid point whose rectified label share T^tau + (1 - share) T_last^tau has the least negative
     log-likelihood, T_last being the teacher's overfitted last checkpoint in the hard label's place.
-    form: "two terms" is the code's, tempering both sides; "mix" is the paper's single label mix(T^tau(x'), y, share).
+
+    Args:
+        tau: Temperature of both sides, above 0, or "auto".
+        share: Share of the teacher's label, in [0, 1], or "auto".
+        teacher: Name of the design that trained the frozen network T.
+        teacher_model: Architecture of the teacher; None is the run's.
+        form: "two terms" is the code's, tempering both sides; "mix" is the paper's single label mix(T^tau(x'), y, share).
+        start: Name of a design whose network S begins from; None draws fresh weights.
+
+    Raises:
+        CktatError: for a value that is not allowed.
+
+    >>> print(kd_at_auto())
+    (1 - share) S(x'):y + share tau^2 S^tau(x'):T^tau(x')
     """
     S, T = Learner("S", start=start), Frozen("T", of=teacher, model=teacher_model)
     adv = adversarial(S, y)

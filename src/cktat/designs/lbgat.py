@@ -13,8 +13,18 @@ def lbgat(
 
     Source: dvlab-research/LBGAT lbgat.py L69-79. T trains together with S, and the MSE's gradient trains it too; beta 6 is
     the function's default, 0 the released script's ("LBGAT0"). S passes over x also where beta is 0.
-    teacher: None co-trains T; a design freezes T as that design's network, without CE(T(x), y) (Table 1).
-    teacher_model: architecture of T; None is the run's (the release pairs WRN-34-10 with a ResNet-18).
+
+    Args:
+        beta: Weight of the second term, 0 or more.
+        teacher: None co-trains T; the name of a design freezes T as that design's network, without CE(T(x), y) (Table 1).
+        teacher_model: Architecture of T; None is the run's (the release pairs WRN-34-10 with a ResNet-18).
+        start: Name of a design whose network S begins from; None draws fresh weights.
+
+    Raises:
+        CktatError: for a value that is not allowed.
+
+    >>> print(lbgat())
+    S(x'):T(x) by mse + 6 S(x'):S(x) + T(x):y
     """
     S = Learner("S", start=start)
     T: Network = Learner("T", model=teacher_model) if teacher is None else Frozen("T", of=teacher, model=teacher_model)

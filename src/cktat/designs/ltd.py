@@ -15,8 +15,21 @@ def ltd(
     """KL(T^tau(x) || S(x)) + beta KL(S(x) || S(x')), x' as in TRADES (Chen and Lee, arXiv 2111.02331; BibTeX chen2021ltd):
     TRADES with the hard label replaced by a tempered clean teacher's.
 
-    No training code is released; the form is that of the CKTAT paper's Table 2. tau 5 is what that paper found best for
-    its own loss; "auto" calibrates it on held-out images. start="standard" is the row of its Table 4.
+    Source: the CKTAT paper's Table 2; no training code is released. tau 5 is what that paper found best for its own loss.
+
+    Args:
+        tau: Temperature of the teacher, above 0; "auto" calibrates it on held-out images.
+        beta: Weight of the second term, 0 or more.
+        teacher: Name of the design that trained the frozen network T.
+        teacher_model: Architecture of the teacher; None is the run's.
+        start: Name of a design whose network S begins from, None draws fresh weights; "standard" is the row of the CKTAT
+            paper's Table 4.
+
+    Raises:
+        CktatError: for a value that is not allowed.
+
+    >>> print(ltd())
+    S(x):T^5(x) + 6 S(x'):S(x)
     """
     S, T = Learner("S", start=start), Frozen("T", of=teacher, model=teacher_model)
     adv = adversarial(S, S(clean), start=gaussian(0.001))

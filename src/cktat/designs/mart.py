@@ -11,6 +11,16 @@ def mart(beta: float = 5.0, start: str | None = None) -> Design:
 
     Source: YisenWang/MART mart.py L17-34 (attack), L38-56 (loss, with its 1.0001, 1.0000001 and 1e-12); beta 5 is
     train_resnet.py L41 (6 for wide networks). Passes in the order x, x'. Nothing is held: the weight carries gradient.
+
+    Args:
+        beta: Weight of the second term, 0 or more.
+        start: Name of a design whose network S begins from; None draws fresh weights.
+
+    Raises:
+        CktatError: for a value that is not allowed.
+
+    >>> print(mart())
+    S(x'):y by boosted + 5 (1 - S(x)_y) S(x'):S(x) by kl_floored
     """
     S = Learner("S", start=start)
     adv = adversarial(S, y, start=gaussian(0.001))

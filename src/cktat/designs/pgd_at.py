@@ -10,7 +10,16 @@ def pgd_at(start: str | None = None) -> Design:
 
     Source: MadryLab/cifar10_challenge pgd_attack.py L43-61, train.py L51; attacks in eval mode as HAT's core/utils/train.py
     L163-187 does, where the release attacks in train mode.
-    start: a design whose network it begins from; "standard" is the control that tells a start's share of a gain.
+
+    Args:
+        start: Name of a design whose network S begins from, None draws fresh weights; "standard" is the control that tells a
+            start's share of a gain.
+
+    Raises:
+        CktatError: for a value that is not allowed.
+
+    >>> print(pgd_at())
+    S(x'):y
     """
     S = Learner("S", start=start)
     return Design("PGD-AT", (Term(S(adversarial(S, y)), y),))

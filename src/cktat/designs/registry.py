@@ -4,53 +4,59 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ParamSpec
 
 from cktat.errors import CktatError, naming, one_line, unknown
 from cktat.labels import Calibrated, Design
 from cktat.labels.scalars import Number
+from cktat.numeric import as_number
 from cktat.usercode import is_file_function, load_file_function
 
+P = ParamSpec("P")
 Maker = Callable[..., Design]
 
 
-def label_design(function: Maker) -> Maker:
+def label_design(function: Callable[P, Design]) -> Callable[P, Design]:
     """A design function that names the hyper-parameters it has when given another, and whose designs know their origin."""
     return recorded(function, function.__name__)
 
 
-def recorded(function: Maker, name: str) -> Maker:
-    """`function` with its parameters checked and `Design.origin` set to `name` and all its hyper-parameters."""
+def recorded(function: Callable[P, Design], name: str) -> Callable[P, Design]:
+    """`function` with its parameters checked and `Design.origin` set to `name` and all its hyper-parameters.
+
+    Errors of its own checks name the design. Numbers of NumPy become Python's.
+    """
+    signature = inspect.signature(function)
 
     @functools.wraps(function)
-    def make(**hyper: Any) -> Design:
-        known = inspect.signature(function).parameters
+    def make(*args: P.args, **hyper: P.kwargs) -> Design:
+        known = signature.parameters
         for key in hyper:
             if key not in known:
                 raise CktatError(f"design {name!r} has no parameter {key!r}; it has {', '.join(known) or 'none'}")
-        design = function(**hyper)
-        if not isinstance(design, Design):
-            raise CktatError(f"design {name!r}: the function returned {type(design).__name__}, not a Design")
-        everything = {key: p.default for key, p in known.items()} | hyper
+        with naming(f"design {name!r}"):
+            try:
+                bound = signature.bind(*args, **hyper)
+                bound.arguments.update({key: as_number(value) for key, value in bound.arguments.items()})
+                design = function(*bound.args, **bound.kwargs)
+            except TypeError as error:
+                raise CktatError(one_line(error)) from error
+            if not isinstance(design, Design):
+                raise CktatError(f"the function returned {type(design).__name__}, not a Design")
+        everything = {key: p.default for key, p in known.items()} | bound.arguments
         return design.replace(origin=(name, tuple(sorted(everything.items()))))
 
     return make
 
 
-def build(spec: str, known: dict[str, Maker], hyper: dict[str, Any]) -> Design:
-    """The design that `spec` names: a name in `known` or `file.py:function`. Errors of its own checks name the design."""
-    if is_file_function(spec):
-        maker = recorded(load_file_function(spec, "design"), spec)
-    elif spec in known:
-        maker = known[spec]
-    else:
+def build(spec: str, known: Mapping[str, Maker], hyper: dict[str, Any]) -> Design:
+    """The design that `spec` names: a name in `known` or `file.py:function`."""
+    if isinstance(spec, str) and is_file_function(spec):
+        return recorded(load_file_function(spec, "design"), spec)(**hyper)
+    if spec not in list(known):
         raise unknown("design", spec, known, "or give your own as file.py:function")
-    with naming(f"design {spec!r}"):
-        try:
-            return maker(**hyper)
-        except TypeError as error:
-            raise CktatError(one_line(error)) from error
+    return known[spec](**hyper)
 
 
 def parameters(maker: Maker) -> dict[str, Any]:

@@ -8,7 +8,14 @@ from cktat.labels import Design, Learner, Term, clean, y
 def standard(start: str | None = None) -> Design:
     """Clean training: CE(S(x), y). The network that clean teachers, helpers and starts come from.
 
-    start: a design whose network it begins from; None draws fresh weights.
+    Args:
+        start: Name of a design whose network S begins from; None draws fresh weights.
+
+    Raises:
+        CktatError: for a value that is not allowed.
+
+    >>> print(standard())
+    S(x):y
     """
     S = Learner("S", start=start)
     return Design("Standard", (Term(S(clean), y),))

@@ -27,7 +27,7 @@ from cktat.labels.walk import walk
 
 
 @dataclass(frozen=True)
-class Row:
+class DesignRow:
     """One line of the table. `labels` are pairs "output:label" in the order of the terms."""
 
     name: str
@@ -42,14 +42,14 @@ class Row:
 COLUMNS = ("design", "method", "output:label", "meaning of T", "reduces learning difficulty", "x' maximises", "passes")
 
 
-def table() -> list[Row]:
+def table() -> list[DesignRow]:
     """A row per design, each with its default hyper-parameters."""
     return [row(make(name)) for name in DESIGNS]
 
 
-def row(design: Design) -> Row:
+def row(design: Design) -> DesignRow:
     """What a declaration says of itself."""
-    return Row(
+    return DesignRow(
         design.origin[0] if design.origin else design.name,
         design.name,
         labels(design),
@@ -60,7 +60,7 @@ def row(design: Design) -> Row:
     )
 
 
-def cells(row: Row) -> tuple[str, ...]:
+def cells(row: DesignRow) -> tuple[str, ...]:
     """The row as text, one per column."""
     return (
         row.name,

@@ -11,7 +11,16 @@ def trades(beta: float = 6.0, start: str | None = None) -> Design:
 
     Source: yaodongyu/TRADES trades.py L28-41 (attack), L79-84 (loss); beta 6 is train_trades_cifar10.py's. The target S(x)
     carries gradient.
-    beta: weight of the consistency term. start: a design whose network it begins from.
+
+    Args:
+        beta: Weight of the consistency term, 0 or more.
+        start: Name of a design whose network S begins from; None draws fresh weights.
+
+    Raises:
+        CktatError: for a value that is not allowed.
+
+    >>> print(trades(beta=6))
+    S(x):y + 6 S(x'):S(x)
     """
     S = Learner("S", start=start)
     adv = adversarial(S, S(clean), start=gaussian(0.001))

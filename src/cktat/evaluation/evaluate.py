@@ -20,7 +20,7 @@ from cktat.evaluation.drawn import read_curve, write_pictures
 from cktat.evaluation.measure import flags, predict, true_fp32
 from cktat.evaluation.result import CLEAN, Result, ending
 from cktat.evaluation.subject import Subject
-from cktat.evaluation.suite import Report, fallen
+from cktat.evaluation.suite import SuiteWatch, fallen
 from cktat.runs import Stop, Stopped, World, commit, hardware, versions, write_sealed
 
 STANDARD_ATTACKS = ("pgd20", "pgd100", "mim", "cw")
@@ -31,7 +31,7 @@ CURVE = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)
 BATCH_SIZE = 250
 """Images at a time where nothing else is asked for."""
 
-Watch = Callable[[str, int, int, int], None]
+AttackWatch = Callable[[str, int, int, int], None]
 """(attack, images done, images right so far, images in all)."""
 
 
@@ -39,19 +39,19 @@ def evaluate(
     subject: Subject,
     attacks: Sequence[str] = STANDARD_ATTACKS,
     *,
-    examples: int | None = None,
+    test_images: int | None = None,
     eps: float | None = None,
     batch_size: int | None = None,
     seed: int | None = None,
     mode: Mode | None = None,
-    watch: Watch = lambda *_: None,
-    report: Report = lambda name, standing: None,
+    watch: AttackWatch = lambda *_: None,
+    watch_suite: SuiteWatch = lambda name, standing: None,
     say: Callable[[str], None] = lambda text: None,
     stop: Stop = Stop(),
     wait: bool = True,
     world: World = World(),
 ) -> list[Result]:
-    """Clean accuracy and accuracy under every attack on the first `examples` test images (None: all), in that order.
+    """Clean accuracy and accuracy under every attack on the first `test_images` of the test images (None: all), in that order.
 
     eps None is the radius the run was trained for. mode: how AutoAttack and its parts run. Each result is written to the
     run's results/ as soon as it is there; one that is there already for the same weights is read instead, and AutoAttack
@@ -64,14 +64,14 @@ def evaluate(
     given = {name for name, value in (("batch_size", batch_size), ("seed", seed), ("mode", mode)) if value is not None}
     batch_size, seed, mode = batch_size or BATCH_SIZE, seed or 0, mode or "exact"
     # all names are known before the first minute is spent
-    found = world.together(lambda: known_attacks(attacks))
+    by_name = world.together(lambda: known_attacks(attacks))
     world.together(lambda: check_seed(seed))
     data = subject.data
-    if examples is not None and not 1 <= examples <= len(data.test):
-        raise CktatError(f"cannot evaluate {examples} images: the test set of {data.name!r} has {len(data.test)}")
-    if data.box != (0.0, 1.0) and (suites := [name for name in found if name in SUITES]):
+    if test_images is not None and not 1 <= test_images <= len(data.test):
+        raise CktatError(f"cannot evaluate {test_images} images: the test set of {data.name!r} has {len(data.test)}")
+    if data.box != (0.0, 1.0) and (suites := [name for name in by_name if name in SUITES]):
         raise CktatError(f"{suites[0]} is for images in [0, 1]; data {data.name!r} have no such box")
-    split = data.test if examples is None else data.test.first(examples)
+    split = data.test if test_images is None else data.test.first(test_images)
     radius = subject.card["eps"] if eps is None else eps
     results = []
 
@@ -87,23 +87,23 @@ def evaluate(
         heed(attack, done, images)
 
     def told(suite: str, standing: Standing) -> None:
-        report(suite, standing)
+        watch_suite(suite, standing)
         heed(suite, 0, 1)
 
     usual = {"test_images": len(split), "batch_size": batch_size, "seed": seed, "precision": "fp32"}
     usual |= {"code": subject.code} if subject.code else {}
     protocols = {
-        name: usual | _protocol(found.get(name), subject.norm, radius, mode, world) for name in (CLEAN, *found)
+        name: usual | _protocol(by_name.get(name), subject.norm, radius, mode, world) for name in (CLEAN, *by_name)
     }
     paths = {
-        name: subject.run.results / f"{subject.pick}-{name}{ending_of(subject, eps, examples)}.json"
+        name: subject.run.results / f"{subject.weights}-{name}{ending_of(subject, eps, test_images)}.json"
         for name in protocols
     }
-    there = {name: partial(place.measured, paths[name], protocols[name], given, subject) for name in protocols}
-    if None in [world.once(look) for look in there.values()]:  # all are looked at before the first is measured
+    looks = {name: partial(place.measured, paths[name], protocols[name], given, subject) for name in protocols}
+    if None in [world.once(look) for look in looks.values()]:  # all are looked at before the first is measured
         world.once(lambda: place.require_writable(subject.run.results))
     for name, protocol in protocols.items():
-        attack, path, look = found.get(name), paths[name], there[name]
+        attack, path, look = by_name.get(name), paths[name], looks[name]
         world.together(partial(heed, name, 0, 1))
         with ExitStack() as held:
             result = world.once(look)
@@ -126,11 +126,11 @@ def evaluate(
 def known_attacks(names: Sequence[str]) -> dict[str, Attack | tuple[str, ...]]:
     """The attacks by their names, a suite as the names of its own. Raises CktatError for one that there is not."""
     check_names(names, "attacks")
-    there: dict[str, Attack | tuple[str, ...]] = {**ATTACKS, **SUITES}
+    known: dict[str, Attack | tuple[str, ...]] = {**ATTACKS, **SUITES}
     for name in names:
-        if name not in there:
-            raise unknown("attack", name, there)
-    return {name: there[name] for name in names}
+        if name not in known:
+            raise unknown("attack", name, known)
+    return {name: known[name] for name in names}
 
 
 def _measure(
@@ -140,8 +140,8 @@ def _measure(
     split: Split,
     protocol: dict[str, Any],
     path: Path,
-    watch: Watch,
-    report: Report,
+    watch: AttackWatch,
+    watch_suite: SuiteWatch,
     world: World,
 ) -> Result:
     data, device = subject.data, next(subject.module.parameters()).device
@@ -154,7 +154,7 @@ def _measure(
     if isinstance(attack, tuple):
         told = fallen(
             subject.module, split, name, mode=protocol["mode"], folder=place.unfinished(path),
-            identity=place.owner(protocol, subject), report=report, **common,
+            identity=place.owner(protocol, subject), watch_suite=watch_suite, **common,
         )  # fmt: skip
         right, evidence = told.robust, {"broken_by": told.broken_by, "seconds_by_attack": told.seconds}
         watch(name, len(split), int(right.sum()), len(split))
@@ -162,7 +162,7 @@ def _measure(
         seen = partial(watch, name)
         right = flags(
             subject.module, split, attack, box=data.box, device=device,
-            say=lambda done, ok: seen(done, ok, len(split)), **common,
+            watch=lambda done, ok: seen(done, ok, len(split)), **common,
         )  # fmt: skip
     provenance = subject.provenance() | {
         "commit": commit(),
@@ -175,10 +175,10 @@ def _measure(
     return Result(name, text, tuple(split.labels.tolist()), data.classes, protocol, provenance | evidence)
 
 
-def ending_of(subject: Subject, eps: float | None, examples: int | None) -> str:
+def ending_of(subject: Subject, eps: float | None, test_images: int | None) -> str:
     """How names of files end: a run's plain ones are of its own radius and all test images, others say what differs."""
-    own, all_ = eps in (None, subject.card["eps"]), examples in (None, len(subject.data.test))
-    return ending(None if own else eps, None if all_ else examples)
+    own, all_ = eps in (None, subject.card["eps"]), test_images in (None, len(subject.data.test))
+    return ending(None if own else eps, None if all_ else test_images)
 
 
 def _protocol(
@@ -212,7 +212,7 @@ def for_report(
 
     Both are left alone where they are there for the same weights.
     """
-    path, weights = subject.run.results / f"{subject.pick}-curve.json", subject.card["weights_sha256"]
+    path, weights = subject.run.results / f"{subject.weights}-curve.json", subject.card["weights_sha256"]
     if world.once(lambda: path.exists() and read_curve(path)["weights_sha256"] == weights):
         return
     world.once(lambda: _pictures(subject, shown, seed))
@@ -262,5 +262,5 @@ def _pictures(subject: Subject, shown: int, seed: int) -> None:
     tensors = {"x": x, "x_adv": moved, "y": y, "before": before, "after": after, "index": batch.index[chosen]}
     subject.run.require_begun()
     write_pictures(
-        subject.run.results / f"{subject.pick}-pictures.safetensors", tensors, subject.card["weights_sha256"]
+        subject.run.results / f"{subject.weights}-pictures.safetensors", tensors, subject.card["weights_sha256"]
     )

@@ -17,13 +17,13 @@ from cktat.runs import Kept, RunFolder, read_sealed, write_sealed
 Answer = Literal["refuted", "undecided", "not refuted under these attacks"]
 
 
-def measured_on(run: RunFolder, pick: str, images: int, *, eps: float, norm: str) -> list[Result]:
-    """Every result of the `pick`ed weights now in the folder, in that ball and without an attack, on the first `images` test
+def measured_on(run: RunFolder, weights: str, images: int, *, eps: float, norm: str) -> list[Result]:
+    """Every result of the `weights` now in the folder, in that ball and without an attack, on the first `images` test
     images: those of more images are cut to them, those of fewer are left out.
 
     Raises CktatError if a file is broken.
     """
-    rows = current_rows(run, pick)
+    rows = current_rows(run, weights)
     return [row.first(images) for row in rows if row.in_ball(eps, norm) and row.images >= images]
 
 
@@ -40,7 +40,7 @@ def lowest_text(found: Result) -> str:
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimedAccuracy:
     """An accuracy under attack that somebody claims, in percent, beside the lowest that was found."""
 
     claimed: float
@@ -94,35 +94,35 @@ def check_claimed(claimed: float) -> float:
     return float(claimed)
 
 
-def _claim_file(run: RunFolder, pick: str, ending: str) -> Path:
+def _claim_file(run: RunFolder, weights: str, ending: str) -> Path:
     """Where a claim about results whose files end so is kept."""
-    return run.results / f"{pick}-claimed{ending}.json"
+    return run.results / f"{weights}-claimed{ending}.json"
 
 
-def claim_of(run: RunFolder, pick: str) -> Claim | None:
-    """The last claim about the results that tables show of the `pick`ed weights, held against what is there now; None if
+def claim_of(run: RunFolder, weights: str) -> ClaimedAccuracy | None:
+    """The last claim about the results that tables show of the `weights`, held against what is there now; None if
     there is none of these weights. Raises CktatError if a file is broken.
     """
-    ending, results = group_of(run, pick)
-    path, found = _claim_file(run, pick, ending), lowest(list(results.values()))
+    ending, results = group_of(run, weights)
+    path, found = _claim_file(run, weights, ending), lowest(list(results.values()))
     if found is None or not path.is_file():
         return None
     fields = read_sealed(path, ClaimKept, "a claim of `cktat evaluate`", "remove it, and it is made anew")
-    return Claim(fields["claimed"], found) if is_of(fields, card_of(run, pick)) else None
+    return ClaimedAccuracy(fields["claimed"], found) if is_of(fields, card_of(run, weights)) else None
 
 
-def headline(subject: Subject, examples: int | None, eps: float | None, claimed: float | None = None) -> list[str]:
+def headline(subject: Subject, test_images: int | None, eps: float | None, claimed: float | None = None) -> list[str]:
     """What an evaluation of so many images at that radius comes to, in lines: the lowest accuracy found, and what becomes of
     a claim, which is written. Nothing where no attack was measured. Raises CktatError for a claim that is no percentage."""
-    images = len(subject.data.test) if examples is None else examples
+    images = len(subject.data.test) if test_images is None else test_images
     radius = subject.card["eps"] if eps is None else eps
-    found = lowest(measured_on(subject.run, subject.pick, images, eps=radius, norm=subject.norm))
+    found = lowest(measured_on(subject.run, subject.weights, images, eps=radius, norm=subject.norm))
     if found is None:
         return []
     said = [f"worst case: {lowest_text(found)}"]
     if claimed is not None:
-        claim = Claim(claimed, found)
+        claim = ClaimedAccuracy(claimed, found)
         subject.run.require_begun()
-        claim.write(_claim_file(subject.run, subject.pick, ending_of(subject, eps, examples)))
+        claim.write(_claim_file(subject.run, subject.weights, ending_of(subject, eps, test_images)))
         said.append(str(claim))
     return said

@@ -14,7 +14,7 @@ from cktat.errors import CktatError
 from cktat.runs import World
 from cktat.seeds import generator
 
-Say = Callable[[int, int], None]
+BatchWatch = Callable[[int, int], None]
 """(images done, images right so far)."""
 
 
@@ -43,14 +43,14 @@ def flags(
     batch_size: int = 250,
     seed: int = 0,
     device: torch.device | str = "cpu",
-    say: Say = lambda done, right: None,
+    watch: BatchWatch = lambda done, right: None,
     world: World = World(),
 ) -> Tensor:
     """Bool [N]: which images are classified rightly, without an attack and under it. attack None: clean accuracy.
 
     An image that is wrong without an attack counts as broken and is not attacked. Each batch draws its starts from (seed,
     its first image), so that a number depends on the batch size but not on how far an evaluation got before it stopped.
-    Batch i is measured by process i mod size of `world`; all learn all flags. `say` hears of this process's own images
+    Batch i is measured by process i mod size of `world`; all learn all flags. `watch` hears of this process's own images
     and, at the end, of all. Raises CktatError for answers that are no finite logits, and for labels past the classes.
     """
     if len(split) == 0:
@@ -58,7 +58,7 @@ def flags(
     module, highest = module.float().eval(), int(split.labels.max())
 
     def measure() -> dict[int, Tensor]:
-        found: dict[int, Tensor] = {}
+        by_batch: dict[int, Tensor] = {}
         for number, batch in enumerate(ordered(split, batch_size, levels=levels, device=device)):
             if number % world.size != world.rank:
                 continue
@@ -68,16 +68,16 @@ def flags(
                 x, y = batch.x[right], batch.y[right]
                 moved = attack(module, x, y, eps=eps, step=step, box=box, norm=norm, seed=draws)
                 right[right.clone()] = predict(module, Ball(eps, box, norm).require(moved, x)) == y
-            found[number] = right.cpu()
-            say(sum(map(len, found.values())), int(sum(int(part.sum()) for part in found.values())))
-        return found
+            by_batch[number] = right.cpu()
+            watch(sum(map(len, by_batch.values())), int(sum(int(part.sum()) for part in by_batch.values())))
+        return by_batch
 
     with true_fp32(), attacked(module):
         own = world.together(measure)
     parts = {number: part for theirs in world.gather(own) for number, part in theirs.items()}
     found = torch.cat([parts[number] for number in sorted(parts)])
     if len(own) < len(parts):
-        say(len(found), int(found.sum()))
+        watch(len(found), int(found.sum()))
     return found
 
 

@@ -84,6 +84,6 @@ def otherwise(result: Result, protocol: dict[str, Any]) -> str:
 
 def require_writable(folder: Path) -> None:
     """Raises CktatError if nothing can be written into a folder, which need not be there yet."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise CktatError(f"{folder} cannot be written to ({there} forbids it); put results elsewhere with --out DIR")
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (existing.is_dir() and os.access(existing, os.W_OK)):
+        raise CktatError(f"{folder} cannot be written to ({existing} forbids it); put results elsewhere with --out DIR")

@@ -109,9 +109,9 @@ class Result:
         )
 
 
-def result_name(pick: str, attack: str, *, eps: float | None = None, images: int | None = None) -> str:
+def result_name(weights: str, attack: str, *, eps: float | None = None, images: int | None = None) -> str:
     """The file of a result in a run's results/. eps: None is the run's own radius; images: None is all test images."""
-    return f"{pick}-{attack}{ending(eps, images)}.json"
+    return f"{weights}-{attack}{ending(eps, images)}.json"
 
 
 def ending(eps: float | None, images: int | None) -> str:

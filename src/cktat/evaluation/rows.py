@@ -11,7 +11,7 @@ from cktat.attacks import SUITES
 from cktat.evaluation.result import CLEAN, WORST, Result, result_name
 from cktat.runs import RunFolder, read_card
 
-PICKS = ("best", "last")
+BEST_AND_LAST = ("best", "last")
 ORDER = (CLEAN, "fgsm", "pgd10", "pgd20", "pgd100", "mim", "cw", *SUITES)
 """Columns from left to right; other attacks follow by name."""
 
@@ -99,9 +99,9 @@ def settings_text(config: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={plain(value)}" for name, value in config.get("set", {}).items())
 
 
-def card_of(run: RunFolder, pick: str) -> dict[str, Any]:
+def card_of(run: RunFolder, weights: str) -> dict[str, Any]:
     """The card of the weights that are in the folder now, {} if there are none yet. Raises CktatError if it is broken."""
-    return read_card(run.weights(pick))
+    return read_card(run.weights(weights))
 
 
 def is_of(found: dict[str, Any], card: dict[str, Any]) -> bool:
@@ -109,18 +109,23 @@ def is_of(found: dict[str, Any], card: dict[str, Any]) -> bool:
     return bool(card) and found.get("weights_sha256") == card.get("weights_sha256")
 
 
-def result_files(run: RunFolder, pick: str) -> list[ResultRow]:
-    """Every result file of the run for `pick`, whatever weights it is of. Raises CktatError if one is broken."""
-    others = (f"{pick}-curve", f"{pick}-verdict", f"{pick}-claimed")
-    paths = [path for path in sorted(run.results.glob(f"{pick}-*.json")) if not path.name.startswith(others)]
-    return _rows(run, pick, paths)
+def result_files(run: RunFolder, weights: str) -> list[ResultRow]:
+    """Every result file of the run for `weights`, whatever weights it is of. Raises CktatError if one is broken."""
+    others = (f"{weights}-curve", f"{weights}-verdict", f"{weights}-claimed")
+    paths = [path for path in sorted(run.results.glob(f"{weights}-*.json")) if not path.name.startswith(others)]
+    return _rows(run, weights, paths)
 
 
-def _rows(run: RunFolder, pick: str, paths: Sequence[Path]) -> list[ResultRow]:
+def _rows(run: RunFolder, weights: str, paths: Sequence[Path]) -> list[ResultRow]:
     if not paths:
         return []
-    record, card = run.read(), card_of(run, pick)
-    of = {"run": run.path.name, "design": record["design"]["name"], "config": record.get("config", {}), "weights": pick}
+    record, card = run.read(), card_of(run, weights)
+    of = {
+        "run": run.path.name,
+        "design": record["design"]["name"],
+        "config": record.get("config", {}),
+        "weights": weights,
+    }
 
     def row(path: Path) -> ResultRow:
         result = Result.read(path)
@@ -129,33 +134,33 @@ def _rows(run: RunFolder, pick: str, paths: Sequence[Path]) -> list[ResultRow]:
     return [row(path) for path in paths]
 
 
-def current_rows(run: RunFolder, pick: str) -> list[ResultRow]:
-    """Every result of the `pick`ed weights now in the folder. Raises CktatError if a file is broken."""
-    return [row for row in result_files(run, pick) if row.current]
+def current_rows(run: RunFolder, weights: str) -> list[ResultRow]:
+    """Every result of the `weights` now in the folder. Raises CktatError if a file is broken."""
+    return [row for row in result_files(run, weights) if row.current]
 
 
 def measured(
-    run: RunFolder, pick: str, attack: str, images: int | None = None, *, eps: float, norm: str
+    run: RunFolder, weights: str, attack: str, images: int | None = None, *, eps: float, norm: str
 ) -> ResultRow | None:
-    """The result of one attack in that ball on the `pick`ed weights now in the folder, None if there is none.
+    """The result of one attack in that ball on the `weights` now in the folder, None if there is none.
 
     images: only the first so many test images; None is all. Raises CktatError if the file was edited.
     """
-    own = eps == card_of(run, pick).get("eps")
-    path = run.results / result_name(pick, attack, eps=None if own else eps, images=images)
-    rows = _rows(run, pick, [path] if path.is_file() else [])
+    own = eps == card_of(run, weights).get("eps")
+    path = run.results / result_name(weights, attack, eps=None if own else eps, images=images)
+    rows = _rows(run, weights, [path] if path.is_file() else [])
     return next((row for row in rows if row.current and row.in_ball(eps, norm)), None)
 
 
-def results_of(run: RunFolder, pick: str) -> dict[str, ResultRow]:
-    """What was measured of the `pick`ed weights now in the folder, by attack, in the order of the table's columns.
+def results_of(run: RunFolder, weights: str) -> dict[str, ResultRow]:
+    """What was measured of the `weights` now in the folder, by attack, in the order of the table's columns.
 
     See `group_of`. Raises CktatError if a file is broken.
     """
-    return group_of(run, pick)[1]
+    return group_of(run, weights)[1]
 
 
-def group_of(run: RunFolder, pick: str) -> tuple[str, dict[str, ResultRow]]:
+def group_of(run: RunFolder, weights: str) -> tuple[str, dict[str, ResultRow]]:
     """How the names of the result files end that tables are made of, and these results by attack, in order.
 
     Results of other weights, of an earlier epoch for example, are left out. All are of the same images and radius: files
@@ -163,20 +168,21 @@ def group_of(run: RunFolder, pick: str) -> tuple[str, dict[str, ResultRow]]:
     group is taken; without it one at the run's own eps before others, and among those the one with the most images.
     Raises CktatError if a file is broken.
     """
-    return next(iter(groups(run, pick).items()), ("", {}))
+    return next(iter(groups(run, weights).items()), ("", {}))
 
 
-def groups(run: RunFolder, pick: str) -> dict[str, dict[str, ResultRow]]:
+def groups(run: RunFolder, weights: str) -> dict[str, dict[str, ResultRow]]:
     """All groups of results (see `group_of`) by how their names end, the one that tables are made of first."""
-    found: dict[str, dict[str, ResultRow]] = {}
-    for row in current_rows(run, pick):
-        found.setdefault(row.path.stem.removeprefix(f"{pick}-{row.attack}"), {})[row.attack] = row
+    by_ending: dict[str, dict[str, ResultRow]] = {}
+    for row in current_rows(run, weights):
+        by_ending.setdefault(row.path.stem.removeprefix(f"{weights}-{row.attack}"), {})[row.attack] = row
 
     def place(name: str) -> tuple[Any, ...]:
-        return name != "", name.startswith("-eps"), -next(iter(found[name].values())).images, name
+        return name != "", name.startswith("-eps"), -next(iter(by_ending[name].values())).images, name
 
     return {
-        name: {attack: found[name][attack] for attack in in_order(found[name])} for name in sorted(found, key=place)
+        name: {attack: by_ending[name][attack] for attack in in_order(by_ending[name])}
+        for name in sorted(by_ending, key=place)
     }
 
 

@@ -20,7 +20,7 @@ class Subject:
     """A network under evaluation, its card, the run it is of and its data."""
 
     run: RunFolder
-    pick: str
+    weights: str
     module: Normalised
     card: dict[str, Any]
     data: Dataset
@@ -41,7 +41,7 @@ class Subject:
         return {
             "run": self.card["run"],
             "design": self.card["design"],
-            "weights": self.pick,
+            "weights": self.weights,
             "weights_sha256": self.card["weights_sha256"],
             "epoch": self.card["epoch"],
             "data": self.card["data"],
@@ -50,7 +50,7 @@ class Subject:
 
 def load_subject(
     run: RunFolder,
-    pick: str,
+    weights: str,
     root: str | None,
     device: torch.device,
     data: Dataset | None = None,
@@ -58,18 +58,18 @@ def load_subject(
     moved_to: str | None = None,
     trust_code: bool = False,
 ) -> Subject:
-    """The `pick`ed weights of a run, on the device. data: the run's data set, if it is loaded already; moved_to: what names
+    """The `weights` of a run, on the device. data: the run's data set, if it is loaded already; moved_to: what names
     it now, None for what named it in training.
 
     trust_code: whether a `file.py:function` that the run names may run where this user has not named the same text before;
     it is then shown. Raises CktatError if it may not, or is another text than the run's, if the weights do not fit their
     card or if the data differ."""
-    if pick not in ("best", "last"):
-        raise CktatError(f"weights must be best or last, not {pick!r}")
+    if weights not in ("best", "last"):
+        raise CktatError(f"weights must be best or last, not {weights!r}")
     config = run.config()
-    if not run.weights(pick).exists():
-        raise CktatError(f"{run.path} has no {pick} weights yet: no epoch of it is finished")
-    weights, card = run.load(pick)
+    if not run.weights(weights).exists():
+        raise CktatError(f"{run.path} has no {weights} weights yet: no epoch of it is finished")
+    tensors, card = run.load(weights)
     if data is None and moved_to is not None:  # named by whoever asks, not by the run
         data = load(moved_to, root or config.root).subset(config.examples)
     code = card.get("code") or {}
@@ -80,26 +80,26 @@ def load_subject(
         except CktatError as error:
             hint = "" if root else "; if the data have moved, say where with --data or --root"
             raise CktatError(f"{error}{hint}") from None
-    _require_card_of(data, card, moved_to or config.data, run, pick)
-    with recorded(run.weights(pick), code, trust_code):
+    _require_card_of(data, card, moved_to or config.data, run, weights)
+    with recorded(run.weights(weights), code, trust_code):
         module = build(
             card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
         )
     try:
-        require_types(module, weights, str(run.weights(pick)))
-        module.load_state_dict(weights)
+        require_types(module, tensors, str(run.weights(weights)))
+        module.load_state_dict(tensors)
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()]
         raise CktatError(
-            f"{run.weights(pick)} does not fit the network {card['model']} with {len(card['classes'])} classes that its "
+            f"{run.weights(weights)} does not fit the network {card['model']} with {len(card['classes'])} classes that its "
             f"card names: {lines[min(1, len(lines) - 1)]}"
         ) from None
     # channels last: a third to a half quicker in fp32 on a CPU
     module = module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Subject(run, pick, module.eval(), card, data)
+    return Subject(run, weights, module.eval(), card, data)
 
 
-def _require_card_of(data: Dataset, card: dict[str, Any], name: str, run: RunFolder, pick: str) -> None:
+def _require_card_of(data: Dataset, card: dict[str, Any], name: str, run: RunFolder, weights: str) -> None:
     """Raises CktatError unless these are the data that the card speaks of."""
     if data.fingerprint != (known := card["data"]["fingerprint"]):
         raise CktatError(
@@ -109,5 +109,5 @@ def _require_card_of(data: Dataset, card: dict[str, Any], name: str, run: RunFol
     for key, ours in (("channels", data.channels), ("size", list(data.size)), ("classes", list(data.classes))):
         if card[key] != ours:
             raise CktatError(
-                f"{run.weights(pick)}: its card says {key} {short(card[key])}, data {name!r} have {short(ours)}"
+                f"{run.weights(weights)}: its card says {key} {short(card[key])}, data {name!r} have {short(ours)}"
             )

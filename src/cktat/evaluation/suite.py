@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cktat.attacks import SUITES, Entry, Mode, Norm, Outcome, Standing, autoattack
+from cktat.attacks import SUITES, CampaignEntry, Mode, Norm, Outcome, Standing, autoattack
 from cktat.data import Split
 from cktat.errors import CktatError
 from cktat.evaluation.measure import true_fp32
 from cktat.models import Normalised, folded
 from cktat.runs import Gone, Kept, World, read_sealed, read_tensors, short, write_sealed, write_tensors
 
-Report = Callable[[str, Standing], None]
+SuiteWatch = Callable[[str, Standing], None]
 """(name of the suite, how far it is)."""
 
 
@@ -58,12 +58,12 @@ class Journal:
         identity = _plain(identity)
         whose = folder / "whose.json"
         if whose.exists():
-            there = read_sealed(whose, Kept, UNFINISHED, AGAIN)
-            if there != identity:
+            owner = read_sealed(whose, Kept, UNFINISHED, AGAIN)
+            if owner != identity:
                 different = [
-                    f"{key} {short(there.get(key))} there, {short(value)} here"
+                    f"{key} {short(owner.get(key))} there, {short(value)} here"
                     for key, value in identity.items()
-                    if there.get(key) != value
+                    if owner.get(key) != value
                 ]
                 raise CktatError(
                     f"{folder} is the unfinished evaluation of another network, data set or protocol "
@@ -76,7 +76,7 @@ class Journal:
         self.entries = [self._read(path) for path in sorted(folder.glob("*.safetensors"))]
         self.noted = time.monotonic()
 
-    def keep(self, entry: Entry) -> None:
+    def keep(self, entry: CampaignEntry) -> None:
         """Writes an entry, whole or not at all. Raises Gone if the folder was deleted: what is left would be no progress."""
         if not (self.folder / "whose.json").is_file():
             raise Gone(f"{self.folder} is gone: it was deleted or moved while this evaluation kept its progress there")
@@ -87,10 +87,10 @@ class Journal:
         self.noted = now
         self.entries.append(entry)
 
-    def _read(self, path: Path) -> Entry:
+    def _read(self, path: Path) -> CampaignEntry:
         tensors, about = read_tensors(path, EntryKept, TOTAL, UNFINISHED, AGAIN)
         try:
-            entry = Entry(about["stage"], *(tensors[name] for name in ("images", "broken", "x_adv")))
+            entry = CampaignEntry(about["stage"], *(tensors[name] for name in ("images", "broken", "x_adv")))
             self.seconds[entry.stage.partition(":")[0]] += float(about["seconds"])  # type: ignore[assignment]
         except (KeyError, ValueError) as error:
             raise CktatError(f"{path} is not {UNFINISHED}: it lacks {error}; {AGAIN}") from None
@@ -110,7 +110,7 @@ def fallen(
     mode: Mode,
     folder: Path,
     identity: dict[str, Any],
-    report: Report = lambda name, standing: None,
+    watch_suite: SuiteWatch = lambda name, standing: None,
     world: World = World(),
 ) -> Fallen:
     """Runs the suite `name` on the images of a split, in fp32. Progress lies in `folder` until `forget` removes it.
@@ -127,7 +127,7 @@ def fallen(
         with true_fp32():
             found = autoattack(
                 module, x, y, eps=eps, norm=norm, attacks=SUITES[name], mode=mode, batch_size=batch_size, seed=seed,
-                quick=quick, done=journal.entries, keep=journal.keep, watch=lambda standing: report(name, standing),
+                quick=quick, done=journal.entries, keep=journal.keep, watch=lambda standing: watch_suite(name, standing),
             )  # fmt: skip
         return found, {attack: took + journal.seconds[attack] for attack, took in found.seconds.items()}
 
@@ -151,8 +151,8 @@ def forget(folder: Path) -> None:
 
 def is_of(folder: Path, identity: dict[str, Any]) -> bool:
     """Whether the folder holds the progress of this evaluation, and of no other."""
-    there = [read_sealed(path, Kept, UNFINISHED, AGAIN) for path in folder.glob("*/whose.json")]
-    return bool(there) and all(one == _plain(identity) for one in there)
+    owners = [read_sealed(path, Kept, UNFINISHED, AGAIN) for path in folder.glob("*/whose.json")]
+    return bool(owners) and all(one == _plain(identity) for one in owners)
 
 
 def _plain(identity: dict[str, Any]) -> Any:

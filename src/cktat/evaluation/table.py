@@ -11,10 +11,10 @@ from cktat.evaluation.rows import groups, results_of, settings_text
 from cktat.runs import RunFolder
 
 
-def also_measured(run: RunFolder, pick: str) -> str:
+def also_measured(run: RunFolder, weights: str) -> str:
     """What was measured of the same weights at other radii, in other norms or on other images than a table shows of them,
     in words; "" for nothing. Raises CktatError if a file is broken."""
-    shown, *others = [list(group.values()) for group in groups(run, pick).values()] or [[]]
+    shown, *others = [list(group.values()) for group in groups(run, weights).values()] or [[]]
 
     def ball(group: Sequence[Result], name: str) -> Any:
         return next((result.protocol[name] for result in group if name in result.protocol), None)
@@ -37,7 +37,7 @@ def unfinished(run: RunFolder) -> str:
 
 
 @dataclass(frozen=True)
-class Row:
+class RunRow:
     """Weights of a run and what was measured of them.
 
     features: what must be equal for two rows to be compared, or at least be said (data, eps, ...), as text. results: by
@@ -45,7 +45,7 @@ class Row:
     """
 
     run: RunFolder
-    pick: str
+    weights: str
     design: str
     settings: str
     seed: int | None
@@ -59,9 +59,9 @@ class Row:
         return self.features["data"], self.features["eps"], result.labels, tuple(result.protocol.get("worst_of", ()))
 
 
-def row_of(run: RunFolder, pick: str) -> Row:
-    """The row of a run's `pick`ed weights. Raises CktatError if a file of the run is broken."""
-    record, results = run.read(), dict[str, Result](results_of(run, pick))
+def row_of(run: RunFolder, weights: str) -> RunRow:
+    """The row of a run's `weights`. Raises CktatError if a file of the run is broken."""
+    record, results = run.read(), dict[str, Result](results_of(run, weights))
     config = record.get("config", {})
     eps = [result.protocol["eps"] for result in results.values() if "eps" in result.protocol]
     if eps:
@@ -74,16 +74,18 @@ def row_of(run: RunFolder, pick: str) -> Row:
         "precision": config.get("precision", "?"),
         "test images": _count(next(iter(results.values())).images if results else None),
     }
-    notes = tuple(filter(None, (unfinished(run), also_measured(run, pick)))) if results else ()
-    return Row(run, pick, record["design"]["name"], settings_text(config), config.get("seed"), features, results, notes)
+    notes = tuple(filter(None, (unfinished(run), also_measured(run, weights)))) if results else ()
+    return RunRow(
+        run, weights, record["design"]["name"], settings_text(config), config.get("seed"), features, results, notes
+    )
 
 
-def differing(rows: Sequence[Row]) -> list[str]:
+def differing(rows: Sequence[RunRow]) -> list[str]:
     """Features that are not the same in all rows; each becomes a column. What is not known yet differs from nothing."""
     return [name for name in rows[0].features if len({row.features[name] for row in rows} - {""}) > 1]
 
 
-def highest(rows: Sequence[Row]) -> set[tuple[int, str]]:
+def highest(rows: Sequence[RunRow]) -> set[tuple[int, str]]:
     """(index of a row, attack) of cells that no comparable row exceeds; a cell without a rival is not marked."""
     marked = set()
     for number, row in enumerate(rows):

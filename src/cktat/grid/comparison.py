@@ -13,7 +13,7 @@ from typing import Any
 from cktat.designs import make
 from cktat.errors import CktatError
 from cktat.evaluation import CLEAN, spread
-from cktat.grid.evidence import PICKS, results
+from cktat.grid.evidence import BEST_AND_LAST, results
 from cktat.grid.graph import Measurement
 from cktat.grid.grid import Grid, configured
 from cktat.pages.text import mean_sd
@@ -21,7 +21,7 @@ from cktat.runs import Stopped, assignment, device_of, precision_of
 
 
 @dataclass(frozen=True)
-class Entry:
+class DesignEntry:
     """A design with its hyper-parameters, as written: `trades`, or `cktat tau=1 beta=1`; trained in `precision`, None for
     what the device supports."""
 
@@ -31,7 +31,7 @@ class Entry:
     precision: str | None = None
 
     @classmethod
-    def read(cls, text: str) -> Entry:
+    def read(cls, text: str) -> DesignEntry:
         """Raises CktatError for an unknown design or parameter."""
         words = shlex.split(text)
         if not words:
@@ -40,7 +40,7 @@ class Entry:
         make(words[0], **hyper)
         return cls(text, words[0], hyper)
 
-    def trained_in(self, precision: str) -> Entry:
+    def trained_in(self, precision: str) -> DesignEntry:
         """The same in this precision. Raises CktatError for an unknown one."""
         precision = precision_of(precision, device_of("auto"))
         return replace(self, text=f"{self.text}, {precision}", precision=precision)
@@ -53,7 +53,7 @@ class Comparison:
     options: of `cktat.train`, the same for all. test_images: the first so many; None is all. store: where the runs lie.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[DesignEntry, ...]
     seeds: int
     attacks: tuple[str, ...]
     options: dict[str, Any]
@@ -63,7 +63,7 @@ class Comparison:
     @cached_property
     def grid(self) -> Grid:
         """The runs of all entries and seeds. Raises CktatError for unknown attacks, and options that make no sense."""
-        measurements = tuple(Measurement(pick, self.attacks, self.test_images) for pick in PICKS)
+        measurements = tuple(Measurement(weights, self.attacks, self.test_images) for weights in BEST_AND_LAST)
         return Grid(
             *configured(
                 [
@@ -96,14 +96,15 @@ class Comparison:
         for entry in self.entries:
             known = [evidence.about(self._identity(entry, seed)) for seed in range(self.seeds)]
             seconds = [line["seconds"] for about in known for line in about.get("history", ())]
-            for pick in PICKS:
+            for weights in BEST_AND_LAST:
                 values = [
-                    [v for seed in range(self.seeds) if (v := found(entry, seed, pick, a)) is not None] for a in columns
+                    [v for seed in range(self.seeds) if (v := found(entry, seed, weights, a)) is not None]
+                    for a in columns
                 ]
                 means = [mean_sd(spread(seeds)) for seeds in values]
-                pace = f"{statistics.median(seconds):.2f}" if seconds and pick == "best" else ""
+                pace = f"{statistics.median(seconds):.2f}" if seconds and weights == "best" else ""
                 n = str(max(map(len, values)))
-                lines.append((entry.text if pick == "best" else "", pick, n, *means, pace))
+                lines.append((entry.text if weights == "best" else "", weights, n, *means, pace))
         return lines
 
     def record(self) -> list[dict[str, Any]]:
@@ -127,34 +128,36 @@ class Comparison:
         for one, other in zip(self.entries, self.entries[1:], strict=False):
             if (one.design, one.set) != (other.design, other.set) or one.precision == other.precision:
                 continue
-            for pick in PICKS:
+            for weights in BEST_AND_LAST:
                 for name in (CLEAN, *self.attacks):
-                    pairs = [[found(entry, seed, pick, name) for entry in (one, other)] for seed in range(self.seeds)]
+                    pairs = [
+                        [found(entry, seed, weights, name) for entry in (one, other)] for seed in range(self.seeds)
+                    ]
                     points = [None if a is None or b is None else b - a for a, b in pairs]
                     cells = ["" if difference is None else f"{difference:+.1f}" for difference in points]
                     mean = mean_sd(spread([point for point in points if point is not None]), signed=True)
-                    title = f"{other.text} - {one.precision}" if (pick, name) == ("best", CLEAN) else ""
-                    lines.append((title, pick if name == CLEAN else "", name, *cells, mean))
+                    title = f"{other.text} - {one.precision}" if (weights, name) == ("best", CLEAN) else ""
+                    lines.append((title, weights if name == CLEAN else "", name, *cells, mean))
         return lines
 
-    def _accuracies(self) -> Callable[[Entry, int, str, str], float | None]:
+    def _accuracies(self) -> Callable[[DesignEntry, int, str, str], float | None]:
         """Of an entry, a seed, the weights and an attack: the accuracy in %, None if it was not measured."""
         evidence = self.grid.evidence()
 
-        def accuracy(entry: Entry, seed: int, pick: str, attack: str) -> float | None:
-            wanted = Measurement(pick, self.attacks, self.test_images)
+        def accuracy(entry: DesignEntry, seed: int, weights: str, attack: str) -> float | None:
+            wanted = Measurement(weights, self.attacks, self.test_images)
             found = self.grid.result(evidence, _label(entry, seed), wanted, attack)
             return None if found is None else 100 * found.accuracy
 
         return accuracy
 
-    def _options(self, entry: Entry, seed: int) -> dict[str, Any]:
+    def _options(self, entry: DesignEntry, seed: int) -> dict[str, Any]:
         own = {} if entry.precision is None else {"precision": entry.precision}
         return {"design": entry.design, "set": entry.set, "seed": seed, **self.options, **own}
 
-    def _identity(self, entry: Entry, seed: int) -> str:
+    def _identity(self, entry: DesignEntry, seed: int) -> str:
         return self.grid.identities[_label(entry, seed)]
 
 
-def _label(entry: Entry, seed: int) -> str:
+def _label(entry: DesignEntry, seed: int) -> str:
     return f"{entry.text}, seed {seed}"

@@ -14,7 +14,7 @@ import torch
 from cktat.attacks import ATTACKS, SUITES
 from cktat.data import Dataset
 from cktat.evaluation import CLEAN
-from cktat.grid.graph import Measurement, Run
+from cktat.grid.graph import GridRun, Measurement
 from cktat.labels import Adversarial, Cell, Design, Network, Output, View, here
 from cktat.labels.walk import walk
 from cktat.models import build
@@ -47,7 +47,7 @@ def of_step(design: Design, steps: int) -> Counter[Network]:
     return work
 
 
-def of_training(run: Run, data: Dataset, epochs: int | None = None) -> float:
+def of_training(run: GridRun, data: Dataset, epochs: int | None = None) -> float:
     """Operations of `epochs` (None: all) of a run's training, the scores on held-out images included."""
     config, recipe = run.config, run.config.recipe
     work = of_step(run.design, config.threat.steps)

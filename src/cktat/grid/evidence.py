@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from cktat.api.store import Store
 from cktat.errors import CktatError
 from cktat.evaluation import ResultRow, current_rows, measured
-from cktat.evaluation.rows import PICKS
+from cktat.evaluation.rows import BEST_AND_LAST
 from cktat.runs import Kept, RunFolder, Threat, read_sealed, write_sealed
 from cktat.runs.schemas import EpochKept, OfData
 
@@ -76,7 +76,7 @@ class Evidence:
         """Whether the run's weights are there to be used."""
         return identity in self.folders and self.folders[identity].finished
 
-    def result(self, identity: str, pick: str, attack: str, images: int, threat: Threat) -> ResultRow | None:
+    def result(self, identity: str, weights: str, attack: str, images: int, threat: Threat) -> ResultRow | None:
         """The result of one attack on the first `images` test images.
 
         threat: the ball, since a clean run is trained for none. None if it was not measured, or while the run is not
@@ -84,11 +84,11 @@ class Evidence:
         """
         if self.finished(identity):
             for first in (None, images):
-                found = measured(self.folders[identity], pick, attack, first, eps=threat.eps, norm=threat.norm)
+                found = measured(self.folders[identity], weights, attack, first, eps=threat.eps, norm=threat.norm)
                 if found is not None and found.images == images:
                     return found
         for row in self._recorded(identity):
-            same = (row.weights, row.attack, row.images) == (pick, attack, images)
+            same = (row.weights, row.attack, row.images) == (weights, attack, images)
             if same and row.in_ball(threat.eps, threat.norm):
                 return row
         return None
@@ -127,7 +127,7 @@ def about(run: RunFolder) -> dict[str, Any]:
 
 def results(run: RunFolder) -> list[ResultRow]:
     """Every result of the run's present weights. Raises CktatError for a result file that was edited."""
-    return [row for pick in PICKS for row in current_rows(run, pick)]
+    return [row for weights in BEST_AND_LAST for row in current_rows(run, weights)]
 
 
 def _of_record(path: Path, record: dict[str, Any]) -> list[ResultRow]:
@@ -144,10 +144,10 @@ def export(run: RunFolder, folder: Path) -> None:
     earlier = read_record(path) if path.is_file() else {"results": []}
     if earlier.get("identity", own := run.read()["identity"]) != own:
         raise CktatError(f"{path} is the record of another run than {run.path}; give another --out")
-    found = results(run)
-    if not run.finished or (earlier["results"] and not found):
+    rows = results(run)
+    if not run.finished or (earlier["results"] and not rows):
         return
-    by_key = {row.key: row for row in [*_of_record(path, earlier), *found]}
+    by_key = {row.key: row for row in [*_of_record(path, earlier), *rows]}
     record = about(run) | {"results": [by_key[key].recorded() for key in sorted(by_key)]}
     if earlier != record:
         write_sealed(path, record)

@@ -17,7 +17,7 @@ ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
-class Outcome:
+class GridOutcome:
     """failures: why a task failed, also for want of another; stopped: why the grid ended early, None if it did not."""
 
     failures: dict[Key, str]
@@ -31,7 +31,7 @@ def execute(
     on: str = "here",
     stop_after: float | None = None,
     say: Callable[[str], None] = lambda text: None,
-) -> Outcome:
+) -> GridOutcome:
     """Carries out tasks, given in an order in which each comes after its needs, on `jobs` workers.
 
     on: "here", or "ray". stop_after: seconds. Raises CktatError for a place that there is not.
@@ -44,7 +44,7 @@ def execute(
     waits: dict[Key, Waiting] = {}
     reason: str | None = None
     if not waiting:
-        return Outcome({})
+        return GridOutcome({})
     with Stop(stop_after) as stop, workers(jobs, on, stop) as them:
         while waiting or running:
             if reason is None and (reason := stop.now()):
@@ -72,7 +72,7 @@ def execute(
                         failures[task.key] = ended.text
                     did = "trained" if task.key[1] is None else "measured"
                     say(f"{finished}/{total} {task.label}: {ended.text or did}")
-    return Outcome(failures, reason)
+    return GridOutcome(failures, reason)
 
 
 def _ready(

@@ -16,10 +16,10 @@ from cktat.runs.config import Threat
 
 @dataclass(frozen=True)
 class Measurement:
-    """What is measured of a run: its `pick`ed weights, clean and under attacks, on the first `images` test images (None:
+    """What is measured of a run: its `weights`, clean and under attacks, on the first `images` test images (None:
     all of them)."""
 
-    pick: str
+    weights: str
     attacks: tuple[str, ...]
     images: int | None = None
 
@@ -42,7 +42,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Run:
+class GridRun:
     """One run of a grid.
 
     needs: identities of the runs whose networks it is given. root: the configuration of the run that was asked for and that
@@ -59,16 +59,16 @@ class Run:
         return f"{self.config.design} s{self.config.seed} {self.identity[:8]}"
 
 
-def graph(roots: Iterable[RunConfig], data: Dataset) -> dict[str, Run]:
+def graph(roots: Iterable[RunConfig], data: Dataset) -> dict[str, GridRun]:
     """Runs by identity, each after those it needs. Networks that were imported are no runs; they must be there."""
-    runs: dict[str, Run] = {}
+    runs: dict[str, GridRun] = {}
 
     def add(config: RunConfig, design: Design, root: RunConfig) -> str:
         name = identity_of(config, data, design)
         if name not in runs:
             theirs = [needed(config, network) for network in of_other_runs(design)]
             needs = [add(their, made, root) for their, made in theirs if made is not None]
-            runs[name] = Run(name, config, design, tuple(dict.fromkeys(needs)), root)
+            runs[name] = GridRun(name, config, design, tuple(dict.fromkeys(needs)), root)
         return name
 
     for root in roots:

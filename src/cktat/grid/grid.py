@@ -14,7 +14,7 @@ from cktat.designs import make
 from cktat.errors import CktatError
 from cktat.evaluation import CLEAN, ResultRow, known_attacks
 from cktat.grid.evidence import Evidence
-from cktat.grid.execute import Outcome, execute
+from cktat.grid.execute import GridOutcome, execute
 from cktat.grid.graph import Asked, Measurement, graph
 from cktat.grid.tasks import Key, Task
 from cktat.runs import RunConfig
@@ -57,7 +57,7 @@ class Grid:
     def result(self, evidence: Evidence, label: str, measurement: Measurement, attack: str) -> ResultRow | None:
         """One result of a run that is asked for: see `Evidence.result`."""
         identity, ball = self.identities[label], self.balls[label]
-        return evidence.result(identity, measurement.pick, attack, self.images(measurement), ball)
+        return evidence.result(identity, measurement.weights, attack, self.images(measurement), ball)
 
     def left(self) -> tuple[list[Task], dict[Key, str]]:
         """What is to be trained and measured, in an order that the needs allow; and why measurements cannot be used that
@@ -92,13 +92,13 @@ class Grid:
         on: str = "here",
         stop_after: float | None = None,
         say: Callable[[str], None] = lambda text: None,
-    ) -> Outcome:
+    ) -> GridOutcome:
         """Does what is left. A second call, from here or elsewhere, goes on where the first one ended."""
         left, faults = self.left()
         for key, fault in faults.items():
             say(f"{self.labels[key[0]]}: {fault}")
         outcome = execute(left, jobs=jobs, on=on, stop_after=stop_after, say=say)
-        return Outcome(faults | outcome.failures, outcome.stopped)
+        return GridOutcome(faults | outcome.failures, outcome.stopped)
 
     def _task(self, key: Key, needs: tuple[Key, ...], root: RunConfig, ball: Threat | None = None) -> Task:
         where = str(self.store.root.resolve())

@@ -74,17 +74,17 @@ def _nearest(grid: Grid, evidence: Evidence, one: Asked, known: dict[str, dict[s
         there = about["config"]
         if _what(there["design"], there.get("set", {})) != _what(one.config.design, one.config.set):
             continue
-        found = [(key, old, new) for key, old, new in differing(there, one.config) if key not in NOT_IDENTITY]
+        changes = [(key, old, new) for key, old, new in differing(there, one.config) if key not in NOT_IDENTITY]
         if (about.get("data") or {}).get("fingerprint") != grid.data.fingerprint:
-            found.insert(0, ("data", there.get("data"), one.config.data))
-        ways.append(tuple(f"{key.replace('_', ' ')} {old} there, {new} asked" for key, old, new in found))
+            changes.insert(0, ("data", there.get("data"), one.config.data))
+        ways.append(tuple(f"{key.replace('_', ' ')} {old} there, {new} asked" for key, old, new in changes))
     return min(ways, key=len, default=None)
 
 
 def _measured_otherwise(grid: Grid, evidence: Evidence, one: Asked, identity: str) -> Iterator[str]:
     held = evidence.held(identity)
     asked: dict[str, set[Any]] = {
-        "weights": {measurement.pick for measurement in one.measurements},
+        "weights": {measurement.weights for measurement in one.measurements},
         "test images": {grid.images(measurement) for measurement in one.measurements},
         "eps": {one.ball.eps},
     }

@@ -14,8 +14,8 @@ from cktat.designs import make
 from cktat.errors import CktatError
 from cktat.evaluation import CLEAN, result_files
 from cktat.grid.cost import forward, of_attack, of_measurement, of_training
-from cktat.grid.evidence import PICKS, Evidence
-from cktat.grid.graph import Run
+from cktat.grid.evidence import BEST_AND_LAST, Evidence
+from cktat.grid.graph import GridRun
 from cktat.grid.grid import Grid
 from cktat.runs import RunFolder, hardware
 
@@ -104,9 +104,9 @@ def _rates(grid: Grid, run: RunFolder) -> Iterator[tuple[str, float]]:
     if (history := run.history()) and alike(there) and config.precision == ours.precision:
         design = make(config.design, **config.set)
         seconds = statistics.median(line["seconds"] + line["seconds_held_out"] for line in history)
-        yield "training", of_training(Run(run.path.name, config, design, (), config), grid.data, 1) / seconds
-    for pick in PICKS:
-        for result in result_files(run, pick):
+        yield "training", of_training(GridRun(run.path.name, config, design, (), config), grid.data, 1) / seconds
+    for weights in BEST_AND_LAST:
+        for result in result_files(run, weights):
             if result.attack != CLEAN and alike(result.provenance):  # without an attack it is too short to tell
                 passes = result.images * of_attack(result.attack) * forward(config.model, grid.data)
                 yield "measuring", passes / result.provenance["seconds"]

@@ -87,7 +87,7 @@ def _train_or_measure(task: Task, stop: Stop) -> None:
     if folder is None:
         raise CktatError(f"{store.root} does not hold {task.label}; all machines must see the same store")
     device = device_of(task.root.device)
-    subject = load_subject(folder, measurement.pick, None, device, data)
+    subject = load_subject(folder, measurement.weights, None, device, data)
     images, ball = None if measurement.images == len(data.test) else measurement.images, task.ball
     assert ball is not None
     if subject.norm != ball.norm:
@@ -96,10 +96,10 @@ def _train_or_measure(task: Task, stop: Stop) -> None:
         )
 
     # what is there under another protocol (AutoAttack in its authors' batches) counts, and stays
-    there = partial(measured, folder, measurement.pick, images=images, eps=ball.eps, norm=ball.norm)
+    there = partial(measured, folder, measurement.weights, images=images, eps=ball.eps, norm=ball.norm)
     missing = [name for name in measurement.attacks if there(name) is None]
     evaluate(
-        subject, missing, examples=images, eps=ball.eps, batch_size=BATCH_SIZE, mode="packed", stop=stop, wait=False,
+        subject, missing, test_images=images, eps=ball.eps, batch_size=BATCH_SIZE, mode="packed", stop=stop, wait=False,
     )  # fmt: skip
 
 

@@ -10,10 +10,12 @@ from typing import Any
 from torch import Tensor
 
 from cktat.errors import CktatError, unknown
+from cktat.labels.kinds import require_kinds
 from cktat.labels.labels import TrueLabel, y
 from cktat.labels.networks import Average, Frozen, Learner
 from cktat.labels.outputs import Cell, Label, Network, Output, Outputs, View
 from cktat.labels.scalars import Calibrated, growing, require_number, settled
+from cktat.labels.sentence import sentence
 from cktat.labels.terms import Term
 from cktat.labels.views import Adversarial, Extrapolated, clean, here
 from cktat.labels.walk import rebuild, walk
@@ -38,6 +40,12 @@ class Design:
     origin: tuple[str, tuple[tuple[str, Any], ...]] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        require_kinds(self, name=str, deploy=(Network, type(None)))
+        for name, kind in (("terms", Term), ("also", Output), ("order", Output)):
+            given = getattr(self, name)
+            if not isinstance(given, tuple | list) or not all(isinstance(part, kind) for part in given):
+                raise CktatError(f"design {self.name!r}: {name} must be a tuple of {kind.__name__}, not {given!r}")
+            object.__setattr__(self, name, tuple(given))
         if not self.live:
             raise CktatError(f"design {self.name!r} has no term left: every weight is 0")
         parts: dict[str, Network | View] = {}
@@ -148,6 +156,10 @@ class Design:
             dict.fromkeys(p.name for p in walk((self.terms, self.deploy), into=_inside) if isinstance(p, Calibrated))
         )
 
+    def __str__(self) -> str:
+        """Its loss as a sentence, such as "S(x):y + 6 S(x'):S(x)"."""
+        return sentence(self.live)
+
     def settle(self, **values: float) -> Design:
         """The design with calibrated values filled in. Raises CktatError for a name it has not left open."""
         for name in values:
@@ -179,17 +191,26 @@ class Design:
 
     def replace(self, **fields: Any) -> Design:
         """A copy with other fields; it keeps no origin, because no name and hyper-parameters stand for it any more."""
+        for name in fields:
+            if name not in (known := [f.name for f in dataclasses.fields(self)]):
+                raise unknown("field of a design", name, known)
         return dataclasses.replace(self, **{"origin": None, **fields})
 
     def losses(self, outputs: Outputs) -> dict[str, Tensor]:
         """The weighted loss of every live term by the term's name, scalars; their sum is `loss`."""
         if self.open:
             raise CktatError(f"design {self.name!r} is not settled; give design.settle({'=..., '.join(self.open)}=...)")
+        if not isinstance(outputs, Outputs):
+            raise CktatError(
+                f"a design's loss is a function of Outputs(logits, y, classes), not of a {type(outputs).__name__}"
+            )
+        outputs.check()
         return {str(term): term(outputs) for term in self.live}
 
     def loss(self, outputs: Outputs) -> Tensor:
         """The loss of a batch: a scalar, a pure function of the logits."""
-        return sum(self.losses(outputs).values(), start=outputs.y.new_zeros((), dtype=outputs.dtype))
+        losses = self.losses(outputs)
+        return sum(losses.values(), start=outputs.y.new_zeros((), dtype=outputs.dtype))
 
 
 def _inside(part: object) -> bool:

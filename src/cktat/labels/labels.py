@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cktat.labels.kinds import require_kinds
 from cktat.labels.outputs import CLASSES, LOG_PROBS, Label, Output, Outputs
 from cktat.labels.scalars import Number, now, require_share
 
@@ -56,6 +57,9 @@ class Top(HardLabel):
     output: Output
     other_than: HardLabel | None = None
 
+    def __post_init__(self) -> None:
+        require_kinds(self, output=Output, other_than=(HardLabel, type(None)))
+
     def classes(self, at: Outputs) -> Tensor:
         logits = self.output.logits(at).detach()
         if self.other_than is not None:
@@ -97,6 +101,9 @@ class Held(Label):
     """A label through which no gradient flows, for the ablations of what the releases leave live."""
 
     label: Label
+
+    def __post_init__(self) -> None:
+        require_kinds(self, label=Label)
 
     @property
     def offers(self) -> frozenset[str]:  # type: ignore[override]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, overload
 
 from cktat.errors import CktatError
+from cktat.labels.kinds import require_kinds
 from cktat.labels.labels import Mixture
 from cktat.labels.outputs import Label, Network
 from cktat.labels.scalars import Number, require_positive, require_share, require_weight
@@ -41,7 +42,10 @@ class Learner(Network):
     lr_factor: float = 1.0
 
     def __post_init__(self) -> None:
+        require_kinds(self, letter=str)
         _require_pick(self.pick, self.letter)
+        if self.start is not None and not isinstance(self.start, Learner):
+            _require_design(self.start, f"the start of learner {self.letter} must be None, a learner,")
         require_positive(self.start_tau, f"start_tau of learner {self.letter}")
         require_positive(self.lr_factor, f"lr_factor of learner {self.letter}")
         if self.weight_decay is not None:
@@ -64,7 +68,9 @@ class Frozen(Network):
     pick: Pick = "best"
 
     def __post_init__(self) -> None:
+        require_kinds(self, letter=str)
         _require_pick(self.pick, self.letter)
+        _require_design(self.of, f"network {self.letter} must be of")
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,7 @@ class Average(Network):
     def __post_init__(self) -> None:
         if self.of is None:
             raise CktatError(f"average {self.letter} must say what it follows: Average({self.letter!r}, of=...)")
+        require_kinds(self, letter=str, of=(Network, NetworkMix))
         require_share(self.decay, f"the decay of average {self.letter}")
 
     @property
@@ -119,3 +126,8 @@ def mix(a: Label | Network, b: Label | Network, share: Number) -> Mixture | Netw
 def _require_pick(pick: str, letter: str) -> None:
     if pick not in ("best", "last"):
         raise CktatError(f"network {letter}: pick must be 'best' or 'last', not {pick!r}")
+
+
+def _require_design(given: object, must: str) -> None:
+    if not isinstance(given, str) and not hasattr(given, "adversarial"):
+        raise CktatError(f"{must} a design or the name of one, not {given!r}")

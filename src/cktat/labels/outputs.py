@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cktat.errors import CktatError
+from cktat.labels.kinds import require_kinds
 from cktat.labels.scalars import Moment, Number, now, require_positive
 
 LOG_PROBS, LOGITS, CLASSES = "log-probabilities", "logits", "classes"
@@ -77,6 +78,7 @@ class Output(Label):
     offers = frozenset({LOG_PROBS, LOGITS})
 
     def __post_init__(self) -> None:
+        require_kinds(self, network=Network, view=View)
         require_positive(self.tau, f"the temperature of {self.network.letter}({self.view.sign})")
 
     @property
@@ -123,6 +125,19 @@ class Outputs:
     moving: bool = False
     _raised: dict[Cell, Tensor] = field(default_factory=dict, repr=False)
 
+    def check(self) -> None:
+        """Raises CktatError unless the logits [N, K] are floats and the labels [N] whole. Looks at types and shapes only."""
+        if not isinstance(self.y, Tensor) or self.y.dim() != 1 or self.y.dtype not in (torch.int64, torch.int32):
+            raise CktatError(f"a loss takes labels [N] as a tensor of int64, not {_shown(self.y)}")
+        if not isinstance(self.logits, Mapping):
+            raise CktatError(f"a loss takes logits by cell, {{cell: [N, K]}}, not {_shown(self.logits)}")
+        for cell, logits in self.logits.items():
+            if not isinstance(logits, Tensor) or not logits.is_floating_point():
+                raise CktatError(f"a loss takes logits as a tensor of floats; those of {cell} are {_shown(logits)}")
+            if logits.shape != (len(self.y), self.classes):
+                wanted = [len(self.y), self.classes]
+                raise CktatError(f"the logits of {cell} are {list(logits.shape)}; {wanted} is [labels, classes]")
+
     @property
     def moment(self) -> Moment:
         return Moment(self.progress, self.epoch, self.epochs, self.step)
@@ -141,3 +156,7 @@ class Outputs:
             logits = logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
             self._raised[cell] = logits if self.moving or cell.network.trains else logits.detach()
         return self._raised[cell]
+
+
+def _shown(given: object) -> str:
+    return f"{list(given.shape)} of {given.dtype}" if isinstance(given, Tensor) else f"a {type(given).__name__}"

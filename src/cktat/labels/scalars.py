@@ -66,6 +66,10 @@ class Schedule(Scalar):
     function: Callable[[Moment], float]
     text: str = "schedule"
 
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise CktatError(f"a schedule must be a function of a Moment, not {self.function!r}")
+
     def at(self, moment: Moment) -> float:
         return float(self.function(moment))
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from cktat.errors import CktatError
 from cktat.labels.distances import Distance, kl
+from cktat.labels.kinds import require_kinds
 from cktat.labels.outputs import Label, Output, Outputs
 from cktat.labels.scalars import Number, now, require_positive, require_weight
 
@@ -23,6 +24,7 @@ class Confidence:
     sign: float
 
     def __post_init__(self) -> None:
+        require_kinds(self, output=Output)
         require_positive(self.power, f"the power of a confidence in {self.output}")
 
     def __call__(self, at: Outputs) -> Tensor:  # [N]
@@ -56,6 +58,8 @@ class Term:
     name: str = ""
 
     def __post_init__(self) -> None:
+        kinds = {"output": Output, "label": Label, "by": Distance, "per_sample": (Confidence, type(None)), "name": str}
+        require_kinds(self, **kinds)  # type: ignore[arg-type]
         if not self.output.network.trains:
             raise CktatError(f"the term {self} pulls {self.output.network}, which does not train")
         if self.by.needs not in self.label.offers:

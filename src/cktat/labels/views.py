@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cktat.errors import CktatError
+from cktat.labels.kinds import require_kinds
 from cktat.labels.labels import Uniform, uniform
 from cktat.labels.outputs import Label, Network, View
 from cktat.labels.scalars import Number, require_positive
@@ -35,6 +36,7 @@ class Adversarial(View):
     start: Start = uniform
 
     def __post_init__(self) -> None:
+        require_kinds(self, of=Network, label=Label, start=(Uniform, Gaussian))
         if not self.of.trains:
             raise CktatError(f"{self.sign} must attack a network that trains, not {self.of}")
 
@@ -45,6 +47,9 @@ class Extrapolated(View):
 
     beyond: Adversarial
     reach: Number
+
+    def __post_init__(self) -> None:
+        require_kinds(self, beyond=Adversarial)
 
 
 clean = View("x")

@@ -71,11 +71,11 @@ def require_types(model: nn.Module, weights: Mapping[str, Tensor], where: str) -
     where: whose weights they are, for errors. Half precision widens without loss.
     """
     for name, own in model.state_dict().items():
-        theirs = weights.get(name, own)
-        wider = torch.promote_types(theirs.dtype, own.dtype) != own.dtype
-        if wider or theirs.is_floating_point() != own.is_floating_point():
+        given = weights.get(name, own)
+        wider = torch.promote_types(given.dtype, own.dtype) != own.dtype
+        if wider or given.is_floating_point() != own.is_floating_point():
             raise CktatError(
-                f"{where}: {name} is {theirs.dtype} and the network's is {own.dtype}; copying would change it, so convert "
+                f"{where}: {name} is {given.dtype} and the network's is {own.dtype}; copying would change it, so convert "
                 f"the weights first, if that is meant"
             )
 

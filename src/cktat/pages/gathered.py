@@ -10,9 +10,9 @@ from typing import Any
 
 from cktat.evaluation import Verdict, verdict_of
 from cktat.evaluation.drawn import read_curve, read_pictures
-from cktat.evaluation.lowest import Claim, claim_of
-from cktat.evaluation.rows import PICKS, ResultRow, card_of, is_of, result_files
-from cktat.evaluation.table import Row, row_of
+from cktat.evaluation.lowest import ClaimedAccuracy, claim_of
+from cktat.evaluation.rows import BEST_AND_LAST, ResultRow, card_of, is_of, result_files
+from cktat.evaluation.table import RunRow, row_of
 from cktat.pages.figures import colour, picture
 from cktat.runs import RunFolder
 
@@ -30,10 +30,10 @@ class Reported:
     record: dict[str, Any]
     card: dict[str, Any]
     history: list[dict[str, Any]]
-    rows: list[Row]
-    shown: Row
+    rows: list[RunRow]
+    shown: RunRow
     verdict: Verdict | None
-    claim: Claim | None
+    claim: ClaimedAccuracy | None
     curve: dict[str, Any] | None
     pictures: dict[str, Any] | None
     files: list[ResultRow]
@@ -60,11 +60,11 @@ class Reported:
         return self.record.get("inputs") or {}
 
 
-def read(number: int, folder: RunFolder, pick: str) -> Reported:
+def read(number: int, folder: RunFolder, weights: str) -> Reported:
     """Reads a run's folder. Raises CktatError if a file in it is broken."""
-    rows = [row for row in (row_of(folder, each) for each in PICKS) if row.results]
-    shown = next((row for row in rows if row.pick == pick), None) or row_of(folder, pick)
-    card = card_of(folder, pick)
+    rows = [row for row in (row_of(folder, each) for each in BEST_AND_LAST) if row.results]
+    shown = next((row for row in rows if row.weights == weights), None) or row_of(folder, weights)
+    card = card_of(folder, weights)
     return Reported(
         number=number,
         folder=folder,
@@ -73,22 +73,22 @@ def read(number: int, folder: RunFolder, pick: str) -> Reported:
         history=folder.history(),
         rows=rows or [shown],
         shown=shown,
-        verdict=verdict_of(folder, pick),
-        claim=claim_of(folder, pick),
-        curve=_read_curve(folder, pick, card),
-        pictures=_read_pictures(folder, pick, card),
-        files=[row for each in PICKS for row in result_files(folder, each)],
+        verdict=verdict_of(folder, weights),
+        claim=claim_of(folder, weights),
+        curve=_read_curve(folder, weights, card),
+        pictures=_read_pictures(folder, weights, card),
+        files=[row for each in BEST_AND_LAST for row in result_files(folder, each)],
     )
 
 
-def _read_curve(run: RunFolder, pick: str, card: dict[str, Any]) -> dict[str, Any] | None:
-    path = run.results / f"{pick}-curve.json"
-    found = read_curve(path) if path.exists() else None
-    return found if found is not None and is_of(found, card) else None
+def _read_curve(run: RunFolder, weights: str, card: dict[str, Any]) -> dict[str, Any] | None:
+    path = run.results / f"{weights}-curve.json"
+    curve = read_curve(path) if path.exists() else None
+    return curve if curve is not None and is_of(curve, card) else None
 
 
-def _read_pictures(run: RunFolder, pick: str, card: dict[str, Any]) -> dict[str, Any] | None:
-    path = run.results / f"{pick}-pictures.safetensors"
+def _read_pictures(run: RunFolder, weights: str, card: dict[str, Any]) -> dict[str, Any] | None:
+    path = run.results / f"{weights}-pictures.safetensors"
     if not path.exists() or not card:
         return None
     tensors, about = read_pictures(path, len(card["classes"]))

@@ -13,7 +13,7 @@ from cktat.errors import CktatError
 from cktat.evaluation.lowest import lowest_text
 from cktat.evaluation.paired import Paired, compare_pair
 from cktat.evaluation.result import CLEAN, WORST
-from cktat.evaluation.rows import PICKS, card_of, in_order
+from cktat.evaluation.rows import BEST_AND_LAST, card_of, in_order
 from cktat.evaluation.statistics import wilson
 from cktat.evaluation.table import (  # fmt: skip
     differing,
@@ -27,14 +27,14 @@ from cktat.pages.text import commit_text, not_evaluated
 from cktat.runs import RunFolder, write_atomic
 
 
-def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") -> Path:
-    """Writes the page to `out` and returns that path. Curves, pictures and classes are those of the `pick`ed weights.
+def write_report(runs: Sequence[RunFolder], out: Path, *, weights: str = "best") -> Path:
+    """Writes the page to `out` and returns that path. Curves, pictures and classes are those of the `weights`.
 
     Raises CktatError if there are no runs or if `out` is a folder. A run with a broken file is left out of the page, which
     is then written, and raises the error all the same.
     """
-    if pick not in PICKS:
-        raise CktatError(f"weights must be best or last, not {pick!r}")
+    if weights not in BEST_AND_LAST:
+        raise CktatError(f"weights must be best or last, not {weights!r}")
     if not runs:
         raise CktatError("there are no runs to report on; `cktat train` makes one")
     if out.is_dir():
@@ -42,7 +42,7 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") ->
     reported, broken = list[Reported](), list[tuple[RunFolder, CktatError]]()
     for run in runs:
         try:
-            reported.append(read(len(reported) + 1, run, pick))
+            reported.append(read(len(reported) + 1, run, weights))
         except CktatError as error:
             broken.append((run, error))
     if not reported:
@@ -55,7 +55,7 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, pick: str = "best") ->
         lowest_text=lowest_text,
         WORST=WORST,
         runs=reported,
-        pick=pick,
+        weights=weights,
         today=time.strftime("%Y-%m-%d", time.gmtime()),
         features={name: _unique(row.features[name] for row in rows) for name in rows[0].features},
         extra=differing(rows),

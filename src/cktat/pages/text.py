@@ -21,9 +21,9 @@ def aligned(lines: Sequence[Sequence[str]], words: int | None = None) -> list[st
     return ["  ".join(line).rstrip() for line in padded]
 
 
-def text_table(runs: Sequence[RunFolder], pick: str = "best") -> str:
+def text_table(runs: Sequence[RunFolder], weights: str = "best") -> str:
     """The table as plain text: two lines per run, accuracy in % and its interval. Raises CktatError for broken files."""
-    rows = [row_of(run, pick) for run in runs]
+    rows = [row_of(run, weights) for run in runs]
     if not rows:
         return "no runs"
     attacks = in_order({attack: None for row in rows for attack in row.results})
@@ -33,7 +33,7 @@ def text_table(runs: Sequence[RunFolder], pick: str = "best") -> str:
         measured = [row.results.get(attack) for attack in attacks]
         name = f"{row.design} {row.settings}".strip()
         seed = "" if row.seed is None else str(row.seed)
-        lines.append([name, seed, pick, *(row.features[key] for key in extra), *(accuracy(r) for r in measured)])
+        lines.append([name, seed, weights, *(row.features[key] for key in extra), *(accuracy(r) for r in measured)])
         lines.append([""] * (3 + len(extra)) + [interval(r) for r in measured])
     text = aligned(lines, words=3 + len(extra))
     same = [f"{name} {rows[0].features[name]}" for name in ("data", "model", "eps", "test images") if name not in extra]

@@ -52,20 +52,20 @@ class RunFolder:
     def results(self) -> Path:
         return self.path / "results" if self.measured_in is None else self.measured_in / self.path.resolve().name
 
-    def weights(self, pick: str) -> Path:
-        return self.path / f"{pick}.safetensors"
+    def weights(self, weights: str) -> Path:
+        return self.path / f"{weights}.safetensors"
 
-    def load(self, pick: str) -> tuple[dict[str, Tensor], Card]:
-        """Weights and card of `pick`, "best" or "last". Raises CktatError if the run has none, or not its own."""
-        weights, card = load_weights(self.weights(pick))
+    def load(self, weights: str) -> tuple[dict[str, Tensor], Card]:
+        """Weights and card of `weights`, "best" or "last". Raises CktatError if the run has none, or not its own."""
+        tensors, card = load_weights(self.weights(weights))
         own = self.read()
         if card["run"] != own["identity"]:
             raise CktatError(
-                f"{self.weights(pick)} is of another run ({short(card['run'])}), not of the one in its folder"
+                f"{self.weights(weights)} is of another run ({short(card['run'])}), not of the one in its folder"
             )
         if own.get("data") and card["data"]["fingerprint"] != own["data"]["fingerprint"]:
-            raise CktatError(f"{self.weights(pick)} is of other data than {self.run_json} says")
-        return weights, card
+            raise CktatError(f"{self.weights(weights)} is of other data than {self.run_json} says")
+        return tensors, card
 
     @property
     def exists(self) -> bool:

@@ -10,22 +10,22 @@ from cktat.runs.config import RunConfig
 from cktat.runs.door import Kept
 
 Text = Annotated[str, Field(max_length=10_000)]
-Share = Annotated[float, Field(ge=0, le=1)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1, le=2**40)]
+ShareKept = Annotated[float, Field(ge=0, le=1)]
+NotNegativeKept = Annotated[float, Field(ge=0)]
+CountKept = Annotated[int, Field(ge=1, le=2**40)]
 Sum = Annotated[str, Field(pattern="^[0-9a-z]{64}$")]
 
 
 class OfData(Kept):
     name: Text
     fingerprint: Text
-    training_images: Count | None = None
+    training_images: CountKept | None = None
 
 
 class HeldOut(Kept):
-    images: Count
-    clean: Share
-    pgd: Share
+    images: CountKept
+    clean: ShareKept
+    pgd: ShareKept
 
 
 class CardKept(Kept):
@@ -33,17 +33,17 @@ class CardKept(Kept):
 
     model: Text
     classes: Annotated[list[Text], Field(min_length=2)]
-    channels: Count
-    size: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    channels: CountKept
+    size: Annotated[list[CountKept], Field(min_length=2, max_length=2)]
     mean: list[float]
     std: list[Annotated[float, Field(gt=0)]]
-    eps: NotNegative
+    eps: NotNegativeKept
     norm: Literal["Linf", "L2"]
     data: OfData
     design: Text
     seed: Annotated[int, Field(ge=0)]
     run: Text
-    epoch: Count | None
+    epoch: CountKept | None
     held_out: HeldOut | None = None
     code: dict[str, Sum] | None = None
     weights_sha256: Sum
@@ -78,11 +78,11 @@ class RunKept(Kept):
 class EpochKept(Kept):
     """A line of log.jsonl."""
 
-    epoch: Count
+    epoch: CountKept
     loss: float
     held_out: HeldOut
     seconds: float
-    lr: NotNegative | None = None
+    lr: NotNegativeKept | None = None
     terms: dict[str, float] | None = None
     seconds_held_out: float | None = None
 

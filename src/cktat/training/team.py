@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from cktat.errors import CktatError
 from cktat.labels import Average, Design, Learner, Moment, Network, NetworkMix, value
 
-State = dict[str, Tensor]
+StateDict = dict[str, Tensor]
 
 NORMALISATION = ("mean", "std")
 """Constants of the data in a state: an average of equal numbers would be rounded away from them."""
@@ -18,7 +18,7 @@ NORMALISATION = ("mean", "std")
 Build = Callable[[str | None, int], nn.Module]
 """(architecture or None for the run's, which learner it is) -> a fresh module."""
 
-Given = Mapping[Network, State]
+Given = Mapping[Network, StateDict]
 """Weights from other runs: of every frozen network, and of every learner that starts from a design."""
 
 
@@ -84,11 +84,11 @@ class Team:
         """What trains or follows, by letter."""
         return {n.letter: m for n, m in self.modules.items() if isinstance(n, Learner | Average)}
 
-    def state_dict(self) -> dict[str, State]:
+    def state_dict(self) -> dict[str, StateDict]:
         """Weights and buffers of everything that changes, by letter."""
         return {letter: module.state_dict() for letter, module in self.changing.items()}
 
-    def load_state_dict(self, states: Mapping[str, State]) -> None:
+    def load_state_dict(self, states: Mapping[str, StateDict]) -> None:
         for letter, module in self.changing.items():
             module.load_state_dict(states[letter])
 
@@ -104,7 +104,7 @@ def _architecture(network: Network) -> str | None:
     return network.model if isinstance(network, Learner) else None
 
 
-def _load(module: nn.Module, state: State, what: str) -> None:
+def _load(module: nn.Module, state: StateDict, what: str) -> None:
     try:
         module.load_state_dict(state)
     except RuntimeError as error:

@@ -16,14 +16,14 @@ from importlib.util import module_from_spec, spec_from_loader
 from types import ModuleType
 from typing import Any
 
-from cktat.usercode.source import Part, Source
+from cktat.usercode.source import Source, SourceFile
 
 
 class _Modules(MetaPathFinder, Loader):
     """Modules of users that were read in this process."""
 
     def __init__(self) -> None:
-        self.parts: dict[str, Part] = {}
+        self.parts: dict[str, SourceFile] = {}
 
     def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         part = self.parts.get(fullname)

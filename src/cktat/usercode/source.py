@@ -18,7 +18,7 @@ LARGEST = 10_000_000
 
 
 @dataclass(frozen=True)
-class Part:
+class SourceFile:
     """One file of a user's code. package: whether modules may lie inside it; a folder without __init__.py has no text."""
 
     path: Path
@@ -30,7 +30,7 @@ class Part:
 class Source:
     """parts: by dotted name as seen from the file's own folder; "" is the file itself."""
 
-    parts: Mapping[str, Part]
+    parts: Mapping[str, SourceFile]
 
     @property
     def path(self) -> Path:
@@ -90,7 +90,7 @@ def sum_of_function(function: Callable[..., object]) -> str:
         return ""
 
 
-def _imports(part: Part, name: str) -> Iterator[str]:
+def _imports(part: SourceFile, name: str) -> Iterator[str]:
     """Dotted names that a file's import statements, wherever they stand, may mean in the folder."""
     try:
         tree = ast.parse(part.text)
@@ -106,30 +106,30 @@ def _imports(part: Part, name: str) -> Iterator[str]:
             yield from (".".join([*base, alias.name]) for alias in node.names)
 
 
-def _found(folder: Path, words: list[str]) -> Part | None:
+def _found(folder: Path, words: list[str]) -> SourceFile | None:
     place = folder.joinpath(*words)
     if (place / "__init__.py").is_file():
         return _read(place / "__init__.py", package=True)
     if (file := place.with_name(f"{place.name}.py")).is_file():
         return _read(file, package=False)
     # as in Python, a folder without __init__.py stands behind an installed package of its name
-    return Part(place, b"", True) if place.is_dir() and (words[1:] or not _installed(words[0])) else None
+    return SourceFile(place, b"", True) if place.is_dir() and (words[1:] or not _installed(words[0])) else None
 
 
 def _installed(name: str) -> bool:
     try:
-        found = importlib.util.find_spec(name)
+        spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):
         return False
-    return found is not None and found.origin is not None
+    return spec is not None and spec.origin is not None
 
 
-def _read(path: Path, package: bool) -> Part:
+def _read(path: Path, package: bool) -> SourceFile:
     with path.open("rb") as file:
         text = file.read(LARGEST + 1)
     if len(text) > LARGEST:
         raise CktatError(f"{path} is larger than {LARGEST:,} bytes; that is no code that a person wrote")
-    return Part(path, text, package)
+    return SourceFile(path, text, package)
 
 
 def _sum(text: bytes) -> str:

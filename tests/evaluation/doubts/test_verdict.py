@@ -179,7 +179,7 @@ def test_a_run_is_examined_once(folder: RunFolder, subject_of) -> None:
     assert list(results_of(folder, "best")) == ["clean", "pgd20", "cw"], "a verdict is no result"
 
 
-@pytest.mark.parametrize("change", [{"seed": 1}, {"eps": 0.05}, {"examples": 20}])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"eps": 0.05}, {"test_images": 20}])
 def test_another_protocol_is_examined_anew(change: dict, folder: RunFolder, subject_of) -> None:
     subject = subject_of(folder)
     first = doubts_of(subject)
@@ -230,7 +230,7 @@ def test_all_that_was_measured_of_these_images_is_read(folder: RunFolder, subjec
     replace(stronger, protocol=result.protocol | {"eps": 0.05}).write(
         folder.results / "best-aa-eps0.05000-first20.json"
     )
-    verdict = doubts_of(subject, examples=20)
+    verdict = doubts_of(subject, test_images=20)
     found = next(each for each in verdict.findings if each.check == "stronger attacks")
     assert list(verdict.protocol["results"]) == ["aa-fast", "pgd20"] and found.finding == "doubt"
     assert found.evidence == {"of_left": 0.15, "of_all": 0.15, "images": 20}
@@ -248,7 +248,7 @@ def test_an_image_that_any_of_two_results_of_one_name_breaks_is_broken(folder: R
             replace(result, robust=robust, labels=result.labels[:images]).write(
                 folder.results / f"best-{attack}{name}.json"
             )
-    found = {each.check: each for each in doubts_of(subject, examples=20).findings}
+    found = {each.check: each for each in doubts_of(subject, test_images=20).findings}
     assert found["more steps"].evidence["broken_by_100"] == 7
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from cktat.errors import CktatError
 from cktat.evaluation import Spread, spread
-from cktat.paper.experiments import Condition, Setting, accounts, experiment, findings, quick, summarise
+from cktat.paper.experiments import Condition, ExperimentSetting, accounts, experiment, findings, quick, summarise
 from cktat.paper.experiments.measure import followed, learning
 from cktat.paper.experiments.summary import says
 from cktat.runs import RunFolder, sealed
@@ -71,14 +71,14 @@ def test_a_claim_holds_where_the_interval_leaves_out_0(values: list[float], said
 
 
 def test_conditions_change_one_thing_at_a_time() -> None:
-    setting = Setting(seeds=1, eps=(0.3,), mu=(0.8,), epochs=(5,))
+    setting = ExperimentSetting(seeds=1, eps=(0.3,), mu=(0.8,), epochs=(5,))
     assert setting.conditions == (Condition(), Condition(eps=0.3), Condition(mu=0.8), Condition(epochs=5))
     assert setting.swept("eps") == (Condition(eps=0.3), Condition())
     assert "pgd_at start=standard" not in setting.designs_at(Condition(mu=0.8))
     with pytest.raises(CktatError, match="unknown design 'pgdat'"):
-        Setting(designs=("pgdat",))
+        ExperimentSetting(designs=("pgdat",))
     with pytest.raises(CktatError, match="0 <= mu <= 1"):
-        Setting(mu=(1.2,))
+        ExperimentSetting(mu=(1.2,))
 
 
 def test_the_pages_of_the_accounting(tmp_path: Path) -> None:

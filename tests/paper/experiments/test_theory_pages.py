@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from cktat.pages.figures import COLOURS
-from cktat.paper.experiments import Condition, Setting, findings, purity, sparse_setting, summarise
+from cktat.paper.experiments import Condition, ExperimentSetting, findings, purity, sparse_setting, summarise
 from cktat.paper.experiments.mixtures import FACTORS, MIXTURES, RATIOS
 
 DESIGNS = ("standard", "pgd_at", "cktat tau=1 beta=1")
@@ -25,11 +25,11 @@ def drawn(first: float) -> Any:
     return ((first + 0.6180339887 * n) % 1 for n in itertools.count())
 
 
-def setting() -> Setting:
-    return Setting(DESIGNS, 2, Condition(), (0.3,), (0.1,), (5,), base_only=())
+def setting() -> ExperimentSetting:
+    return ExperimentSetting(DESIGNS, 2, Condition(), (0.3,), (0.1,), (5,), base_only=())
 
 
-def records(of: Setting, places: tuple[str, ...], measured: tuple[str, ...], curve: Any) -> list[Record]:
+def records(of: ExperimentSetting, places: tuple[str, ...], measured: tuple[str, ...], curve: Any) -> list[Record]:
     number = drawn(0.05)
     return [
         {

@@ -12,14 +12,14 @@ from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 
 from cktat.paper.knowledge import points
-from cktat.paper.knowledge.picture import LIMIT, View, comparison_figure, knowledge_figure
+from cktat.paper.knowledge.picture import LIMIT, NetworkView, comparison_figure, knowledge_figure
 
 
-def view(name: str, seed: int) -> View:
+def view(name: str, seed: int) -> NetworkView:
     draws = torch.Generator().manual_seed(seed)
     entropy = torch.randn(2, 4, 4, generator=draws)
     maps = torch.rand(2, 8, 8, generator=draws), torch.rand(2, 2, 2, generator=draws)
-    return View(name, entropy, points(entropy), *maps)
+    return NetworkView(name, entropy, points(entropy), *maps)
 
 
 X = torch.zeros(2, 3, 8, 8)
@@ -83,7 +83,7 @@ def shown(axes: Axes) -> Any:
     return np.asarray(image.get_array())
 
 
-def below(one: View, i: int) -> Any:
+def below(one: NetworkView, i: int) -> Any:
     """Nats below the mean of the frame, which is all but the middle 2 x 2 of 4 x 4."""
     frame = np.ones((4, 4), bool)
     frame[1:3, 1:3] = False

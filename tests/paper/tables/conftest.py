@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cktat.evaluation import ResultRow
-from cktat.paper.tables.filled import Cell, Filled
+from cktat.paper.tables.measured_table import MeasuredCell, MeasuredTable
 from cktat.paper.tables.paper import paper_numbers, paper_tables
 
 
@@ -19,7 +19,7 @@ def result(seed: int, flags: str, path: Path) -> ResultRow:
     return ResultRow("pgd20", flags, (), (), {}, {}, "run", "PGDAT", {"seed": seed}, "best", path)
 
 
-Make = Callable[..., Filled]
+Make = Callable[..., MeasuredTable]
 SETTING = {
     "data": "digits", "model": "small", "eps": "0.15", "epochs": "20", "test images": "360", "seeds": "0, 1, 2",
     "hardware": "a processor, 2 threads", "versions": "cktat 0.1.0, torch 2.13.0", "commit": "0123456789ab",
@@ -37,7 +37,7 @@ def make_filled(
     failures: Mapping[tuple[str, str], str] | None = None,
     epochs: int = 0,
     **changes: Any,
-) -> Filled:
+) -> MeasuredTable:
     """accuracy: of a row under a column, None for a cell that was not run; the paper's, roughly, if it is not given. Images
     are easy or hard for all networks alike, so that flags agree as those of real networks do."""
     paper = dict(paper_numbers(name)) if name in paper_tables() else {}
@@ -46,7 +46,7 @@ def make_filled(
     rng = np.random.default_rng(0)
     ease = rng.random(images)
     share = accuracy or (lambda row, column: paper[row, column] / 100)
-    cells: dict[tuple[str, str], Cell] = {}
+    cells: dict[tuple[str, str], MeasuredCell] = {}
     for row in rows:
         of_seed = rng.normal(0, 0.008, seeds)
         for column in columns:
@@ -57,10 +57,10 @@ def make_filled(
                 measured.append(result(seed, flags, Path(f"runs/{row}-s{seed}/results/best-{column}.json")))
             failure = (failures or {}).get((row, column), "")
             if measured or failure:
-                cells[row, column] = Cell(tuple(measured), failure)
+                cells[row, column] = MeasuredCell(tuple(measured), failure)
     histories = {row: tuple(history(rng, epochs) for _ in range(seeds)) for row in rows} if epochs else {}
     fields: dict[str, Any] = {"title": f"table {name} of digits", "setting": SETTING, "histories": histories} | changes
-    return Filled(name, fields.pop("title"), tuple(rows), tuple(columns), cells, paper, **fields)
+    return MeasuredTable(name, fields.pop("title"), tuple(rows), tuple(columns), cells, paper, **fields)
 
 
 def history(rng: np.random.Generator, epochs: int) -> tuple[dict[str, Any], ...]:

@@ -10,9 +10,9 @@ import pytest
 
 from cktat.errors import CktatError
 from cktat.evaluation import ResultRow
-from cktat.paper.tables import Filled, Verdict, paper_numbers, paper_tables, verdicts, verdicts_of_paper
+from cktat.paper.tables import ClaimVerdict, MeasuredTable, paper_numbers, paper_tables, verdicts, verdicts_of_paper
 from cktat.paper.tables.claims import CLAIMS, FULL, Above
-from cktat.paper.tables.filled import Cell
+from cktat.paper.tables.measured_table import MeasuredCell
 
 
 def result(seed: int, flags: str, path: Path) -> ResultRow:
@@ -20,13 +20,13 @@ def result(seed: int, flags: str, path: Path) -> ResultRow:
     return ResultRow("pgd20", flags, (), (), {}, {}, "run", "PGDAT", {"seed": seed}, "best", path)
 
 
-Make = Callable[..., Filled]
+Make = Callable[..., MeasuredTable]
 ROBUST_AT_6 = "At beta 6 CKTAT's robust accuracy is above that of every baseline."
 TAU = "Clean and robust accuracy rise with tau up to 5 and then fall."
 LEAVING_OUT = "Without the consistency term clean accuracy is higher and robust accuracy lower."
 
 
-def of(found: list[Verdict], sentence: str) -> Verdict:
+def of(found: list[ClaimVerdict], sentence: str) -> ClaimVerdict:
     return next(verdict for verdict in found if verdict.claim.sentence == sentence)
 
 
@@ -99,7 +99,7 @@ def test_measured_rows_in_and_out_of_order(shares: list[float], says: str, broke
         )
         for place, cell in table.cells.items()
     }
-    found = of(verdicts([Filled("3b", "", table.rows, table.columns, exact, table.paper)]), TAU)
+    found = of(verdicts([MeasuredTable("3b", "", table.rows, table.columns, exact, table.paper)]), TAU)
     assert (found.says, len(found.broken), found.measured) == (says, broken, 10)
 
 
@@ -124,8 +124,10 @@ def test_a_claim_that_is_broken_fails_even_if_something_is_missing(filled: Make)
 
 
 def test_a_broken_order_is_told_by_the_numbers_of_the_seeds_that_broke_it(filled: Make) -> None:
-    def cell(*shares: float) -> Cell:
-        return Cell(tuple(result(seed, ordered(share, seed, 100), Path("x")) for seed, share in enumerate(shares)))
+    def cell(*shares: float) -> MeasuredCell:
+        return MeasuredCell(
+            tuple(result(seed, ordered(share, seed, 100), Path("x")) for seed, share in enumerate(shares))
+        )
 
     cells = {("3", "clean"): cell(0.5), ("4", "clean"): cell(0.3, 0.9, 0.9)}  # the further seeds have no rival yet
     found = of(verdicts([replace(filled("3b"), cells=cells)]), TAU)

@@ -9,8 +9,8 @@ import pytest
 
 from cktat.designs import make
 from cktat.errors import CktatError
-from cktat.paper.tables.declared import TABLES, Row, Table, model_of, tables
-from cktat.paper.tables.fill import How, TableGrid
+from cktat.paper.tables.declared import TABLES, Table, TableRow, model_of, tables
+from cktat.paper.tables.table_grid import How, TableGrid
 
 # As printed in the paper; "nothing" is ours, the full method beside what is left of it.
 ROWS = {
@@ -65,7 +65,7 @@ def test_hyper_parameters_are_the_paper_s() -> None:
 
 
 def test_a_control_is_what_its_label_says() -> None:
-    def of(row: Row) -> dict[str, Any]:
+    def of(row: TableRow) -> dict[str, Any]:
         return dict((make(row.design, **row.set).origin or ("", ()))[1])
 
     controls = {row.label: row for row in TABLES["4a"].controls}
@@ -154,7 +154,7 @@ def test_what_tables_share_is_one_run(tiny: Any, tmp_path: Path) -> None:
 
 
 def test_a_row_may_have_options_of_its_own(tiny: Any, tmp_path: Path) -> None:
-    row = Row("wide", "pgd_at", options={"model": f"{tiny.file}:wide"})
+    row = TableRow("wide", "pgd_at", options={"model": f"{tiny.file}:wide"})
     it = TableGrid([Table("x", "", "digits", (row,), ("fgsm",))], How(tiny.options, store=tmp_path))
     (run,) = it.grid.runs.values()
     assert run.config.model == f"{tiny.file}:wide"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from cktat.errors import CktatError
-from cktat.paper.tables import Cell, Filled, paper_numbers, write_page
+from cktat.paper.tables import MeasuredCell, MeasuredTable, paper_numbers, write_page
 
-Make = Callable[..., Filled]
+Make = Callable[..., MeasuredTable]
 EVIL = "<script>alert(1)</script>"
 
 
@@ -104,7 +104,7 @@ def test_a_row_beside_the_numbers_of_a_sweep_and_no_numbers_of_the_paper(filled:
 def test_a_single_number(filled: Make, tmp_path: Path) -> None:
     one = filled("4a", rows=["PGDAT"], columns=["clean"], seeds=1)
     assert "svg" not in Page(write_page([one], tmp_path / "t.html")).tags
-    gap = replace(one, cells={("PGDAT", "clean"): Cell(failure="no such data")})
+    gap = replace(one, cells={("PGDAT", "clean"): MeasuredCell(failure="no such data")})
     assert "no such data" in Page(write_page([gap], tmp_path / "t.html")).text
 
 

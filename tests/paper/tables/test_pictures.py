@@ -14,7 +14,7 @@ import pytest
 
 from cktat.evaluation import ResultRow, compare_pair
 from cktat.pages.figures import COLOURS
-from cktat.paper.tables import Cell, Filled, verdicts_of_paper, write_page
+from cktat.paper.tables import MeasuredCell, MeasuredTable, verdicts_of_paper, write_page
 
 
 def result(seed: int, flags: str, path: Path) -> ResultRow:
@@ -22,7 +22,7 @@ def result(seed: int, flags: str, path: Path) -> ResultRow:
     return ResultRow("pgd20", flags, (), (), {}, {}, "run", "PGDAT", {"seed": seed}, "best", path)
 
 
-Make = Callable[..., Filled]
+Make = Callable[..., MeasuredTable]
 ROWS, COLUMNS = ("A", "B", "C"), ("clean", "pgd20", "aa")
 IMAGES = 100
 
@@ -32,8 +32,8 @@ def right(row: str, column: str, seed: int) -> int:
     return {"A": 90, "B": 85, "C": 80}[row] - {"clean": 0, "pgd20": 30, "aa": 60}[column] - {0: 0, 1: 1, 2: 3}[seed]
 
 
-def cell(row: str, column: str, seeds: tuple[int, ...] = (0, 1, 2)) -> Cell:
-    return Cell(
+def cell(row: str, column: str, seeds: tuple[int, ...] = (0, 1, 2)) -> MeasuredCell:
+    return MeasuredCell(
         tuple(
             result(
                 seed, "1" * (n := right(row, column, seed)) + "0" * (IMAGES - n), Path(f"{row}-{column}-s{seed}.json")
@@ -63,25 +63,25 @@ PAPER = {(row, column): 60.0 + 7 * i - 13.5 * j for i, row in enumerate(ROWS[:2]
 
 
 @pytest.fixture
-def four() -> Filled:
+def four() -> MeasuredTable:
     """A and B as in the paper, C not in it; of C's AutoAttack two seeds, and the logs of A and C."""
     cells = {(row, column): cell(row, column) for row in ROWS for column in COLUMNS}
     cells["C", "aa"] = cell("C", "aa", (1, 2))
     fields: dict[str, Any] = {"against": "B", "histories": {row: logs(row) for row in ("A", "C")}}
-    return Filled("4a", "Methods", ROWS, COLUMNS, cells, PAPER, **fields)
+    return MeasuredTable("4a", "Methods", ROWS, COLUMNS, cells, PAPER, **fields)
 
 
 @pytest.fixture
-def swept() -> Filled:
+def swept() -> MeasuredTable:
     """A sweep over tau whose rows are not in the order of their values, and one that is no number."""
     names = {"5": "A", "2.5": "B", "auto": "C"}
     cells = {(row, column): cell(name, column) for row, name in names.items() for column in COLUMNS[:2]}
     paper = {(row, column): PAPER[names[row], column] for row in ("5", "2.5") for column in COLUMNS[:2]}
-    return Filled("3b", "CKTAT by tau", tuple(names), COLUMNS[:2], cells, paper)
+    return MeasuredTable("3b", "CKTAT by tau", tuple(names), COLUMNS[:2], cells, paper)
 
 
 @pytest.fixture
-def page(four: Filled, swept: Filled, shown: Any, tmp_path: Path) -> Element:
+def page(four: MeasuredTable, swept: MeasuredTable, shown: Any, tmp_path: Path) -> Element:
     return shown.page(write_page([four, swept], tmp_path / "tables.html"))
 
 
@@ -97,7 +97,7 @@ def minus(value: float) -> str:
     return f"{value:+.1f}".replace("-", "−")
 
 
-def test_every_mean_stands_in_its_row_and_column(page: Element, four: Filled, shown: Any) -> None:
+def test_every_mean_stands_in_its_row_and_column(page: Element, four: MeasuredTable, shown: Any) -> None:
     head, *rows = shown.table([section(page, "4a")])
     assert head == ["", *COLUMNS] and [row[0] for row in rows] == ["1 A n = 3", "2 B n = 3", "3 C"]
     for row, cells in zip(ROWS, rows, strict=True):
@@ -194,7 +194,7 @@ def test_every_result_file_is_listed_with_its_seed(page: Element, shown: Any) ->
             assert file == f"{of}-{column}-s{seed}.json"
 
 
-def test_a_table_of_one_column_besides_clean_has_one_trade_off(four: Filled, shown: Any, tmp_path: Path) -> None:
+def test_a_table_of_one_column_besides_clean_has_one_trade_off(four: MeasuredTable, shown: Any, tmp_path: Path) -> None:
     page = shown.page(write_page([replace(four, columns=COLUMNS[:2], paper={})], tmp_path / "t.html"))
     assert shown.captions(shown.under(page, "Clean against robust accuracy")) == [
         "Ours: pgd20 accuracy (%) against clean accuracy (%)"

@@ -17,7 +17,7 @@ from cktat.errors import CktatError
 from cktat.evaluation import load_subject
 from cktat.paper.knowledge import Discarding, grad_cam, saliency
 from cktat.paper.tables import entropies as measured
-from cktat.paper.tables.counted import count
+from cktat.paper.tables.point_counts import count
 from cktat.paper.tables.table5 import table5
 from cktat.runs import RunFolder, write_sealed
 

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 
 from cktat.errors import CktatError
 from cktat.evaluation import ResultRow, compare_pair, holm
-from cktat.paper.tables import Cell, Filled, claims_markdown, csv_text, latex, markdown, paper_numbers
+from cktat.paper.tables import MeasuredCell, MeasuredTable, claims_markdown, csv_text, latex, markdown, paper_numbers
 from cktat.paper.tables.text import CSV_COLUMNS
 
 
@@ -26,7 +26,7 @@ def result(seed: int, flags: str, path: Path) -> ResultRow:
     return ResultRow("pgd20", flags, (), (), {}, {}, "run", "PGDAT", {"seed": seed}, "best", path)
 
 
-Make = Callable[..., Filled]
+Make = Callable[..., MeasuredTable]
 EVIL = r"a|b_c*d #1 & 50% of <it> {x} $y$ [z] \n ~ ^ τ ☃ &lt; --resume"
 
 
@@ -36,7 +36,7 @@ def some(row: str, column: str) -> float | None:
 
 
 @pytest.fixture
-def table(filled: Make) -> Filled:
+def table(filled: Make) -> MeasuredTable:
     failures = {("HAT", "clean"): "training diverged", ("HAT", "aa"): "killed", ("MART", "aa"): "training diverged"}
     return filled("4a", accuracy=some, failures=failures, against="CKTAT beta=6")
 
@@ -45,14 +45,14 @@ def cells_of(line: str) -> list[str]:
     return [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
 
 
-def test_csv_says_all_numbers_and_can_be_read_back(table: Filled) -> None:
+def test_csv_says_all_numbers_and_can_be_read_back(table: MeasuredTable) -> None:
     lines = list(csv.DictReader(io.StringIO(csv_text(table))))
     assert [(line["row"], line["column"]) for line in lines] == [(r, c) for r in table.rows for c in table.columns]
     assert tuple(lines[0]) == CSV_COLUMNS
     tested: list[dict[str, str]] = []
     for line in lines:
         place = line["row"], line["column"]
-        cell = table.cells.get(place, Cell())
+        cell = table.cells.get(place, MeasuredCell())
         assert float(line["paper"]) == table.paper[place] and line["failure"] == cell.failure
         values = [100 * found.accuracy for found in cell.measured]
         if not values:
@@ -76,7 +76,7 @@ def test_csv_says_all_numbers_and_can_be_read_back(table: Filled) -> None:
     assert len(tested) == 8 * 6 - 7
 
 
-def test_markdown_has_three_lines_for_a_row(table: Filled) -> None:
+def test_markdown_has_three_lines_for_a_row(table: MeasuredTable) -> None:
     text = markdown(table)
     lines = [cells_of(line) for line in text.splitlines() if line.startswith("|")]
     assert lines[0] == ["", "", *table.columns] and len(lines) == 2 + 3 * len(table.rows)
@@ -94,7 +94,7 @@ def test_markdown_has_three_lines_for_a_row(table: Filled) -> None:
     assert "Holm's correction for all 41 comparisons" in text and "data digits; model small" in text
 
 
-def test_latex_has_the_lines_of_the_markdown(table: Filled) -> None:
+def test_latex_has_the_lines_of_the_markdown(table: MeasuredTable) -> None:
     def plain(text: str) -> list[str]:
         return re.findall(r"[0-9]+\.[0-9]+|failed|paper|difference|ours|[−+]", text.replace("$-$", "−"))
 
@@ -119,7 +119,7 @@ def test_a_claim_stands_beside_the_paper_and_beside_ours(filled: Make) -> None:
     assert paper == "holds" and own.startswith("fails (10 of 10 at p") and own.count("not above") == 8
 
 
-def test_marks_are_those_of_the_numbers(table: Filled) -> None:
+def test_marks_are_those_of_the_numbers(table: MeasuredTable) -> None:
     lines = [cells_of(line) for line in markdown(table).splitlines() if line.startswith("|")]
     marks = set()
     for line in csv.DictReader(io.StringIO(csv_text(table))):
@@ -130,21 +130,21 @@ def test_marks_are_those_of_the_numbers(table: Filled) -> None:
     assert marks == {0, 1, 2}
 
 
-def test_seeds_are_said_where_they_differ_and_one_has_no_spread(table: Filled) -> None:
+def test_seeds_are_said_where_they_differ_and_one_has_no_spread(table: MeasuredTable) -> None:
     cells = dict(table.cells)
-    cells["PGDAT", "clean"] = Cell(cells["PGDAT", "clean"].measured[:1])
+    cells["PGDAT", "clean"] = MeasuredCell(cells["PGDAT", "clean"].measured[:1])
     text = markdown(replace(table, cells=cells))
     line = next(line for line in text.splitlines() if line.startswith("|  | ours |"))
     assert re.search(r"\| \d\d\.\d (\\\*)?\(n = 1\) \|.*± \d\.\d \(n = 3\)", line) and "there is no spread" in text
     assert "where there are several, seeds" in text
 
 
-def test_seeds_are_those_of_the_files_and_are_paired_by_their_number(table: Filled) -> None:
+def test_seeds_are_those_of_the_files_and_are_paired_by_their_number(table: MeasuredTable) -> None:
     """Two rows that share seed 7 alone: it is compared, whatever its place."""
     places = {row: table.cells[row, "clean"].measured for row in ("TRADES", "CKTAT beta=6")}
     seeds = {"TRADES": (4, 7), "CKTAT beta=6": (7, 9, 11)}
     cells = {
-        (row, "clean"): Cell(
+        (row, "clean"): MeasuredCell(
             tuple(replace(found, config={"seed": seed}) for found, seed in zip(places[row], seeds[row], strict=False))
         )
         for row in places
@@ -194,7 +194,7 @@ def test_a_row_that_the_paper_has_not(filled: Make) -> None:
     assert len(lines) == 3 and cells_of(lines[2])[:2] == ["mine", "ours (n = 3)"]
 
 
-def odd(filled: Make) -> Filled:
+def odd(filled: Make) -> MeasuredTable:
     """Every text that may come from a user is odd."""
     return filled(
         "3b", rows=[EVIL, "other"], columns=["clean", "a_b"], accuracy=lambda row, c: 0.5 if row == EVIL else None,
@@ -227,7 +227,7 @@ def test_odd_names_are_escaped_in_latex(filled: Make) -> None:
 
 
 @pytest.mark.parametrize("made", ["whole", "odd"])
-def test_latex_compiles(made: str, table: Filled, filled: Make, tmp_path: Path) -> None:
+def test_latex_compiles(made: str, table: MeasuredTable, filled: Make, tmp_path: Path) -> None:
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed, so that nothing can be compiled")
     head = "\\documentclass{article}\\usepackage{booktabs,graphicx}\\begin{document}\n"
@@ -238,10 +238,10 @@ def test_latex_compiles(made: str, table: Filled, filled: Make, tmp_path: Path) 
     assert made == "odd" or "Overfull" not in done.stdout
 
 
-def test_what_cannot_be_compared_is_refused(table: Filled) -> None:
+def test_what_cannot_be_compared_is_refused(table: MeasuredTable) -> None:
     with pytest.raises(CktatError, match="unknown row of table 4a 'CKTAT'"):
         markdown(replace(table, against="CKTAT"))
     cells = dict(table.cells)
-    cells["PGDAT", "clean"] = Cell((result(0, "0101", Path("short.json")),))
+    cells["PGDAT", "clean"] = MeasuredCell((result(0, "0101", Path("short.json")),))
     with pytest.raises(CktatError, match=r"short\.json is of 4 images and .* of 360"):
         csv_text(replace(table, cells=cells))

@@ -21,7 +21,7 @@ from cktat.attacks.network import Model, check_finite, slope
 from cktat.errors import unknown
 
 Loss = Literal["ce", "dlr", "dlr-targeted"]
-Objective = Callable[[Tensor, Tensor, Tensor], Tensor]
+ApgdObjective = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Logits [n, K], labels [n], classes aimed at [n] -> what is maximised [n]."""
 
 
@@ -53,7 +53,7 @@ def targeted_ratio(logits: Tensor, y: Tensor, target: Tensor) -> Tensor:
     return -(z_y - z_target) / (ordered[:, -1] - low + 1e-12)
 
 
-LOSSES: dict[str, Objective] = {
+LOSSES: dict[str, ApgdObjective] = {
     "ce": _cross_entropy,
     "dlr": difference_of_logits_ratio,
     "dlr-targeted": targeted_ratio,
@@ -110,7 +110,7 @@ class Apgd:
     poolable = True
 
     def __post_init__(self) -> None:
-        if self.loss not in LOSSES:
+        if self.loss not in get_args(Loss):
             raise unknown("loss of APGD", self.loss, get_args(Loss))
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -13,13 +13,13 @@ from torch import Tensor
 from cktat.attacks.attack import check_seed
 from cktat.attacks.autoattack.search import Rows, Search, pursue
 from cktat.attacks.ball import Ball
-from cktat.attacks.network import Model, answer, attacked, logits_of, require_alone
+from cktat.attacks.network import Model, answer, attacked, logits_of, require_alone, weights_of
 
 Mode = Literal["exact", "packed"]
 
 
 @dataclass(frozen=True)
-class Entry:
+class CampaignEntry:
     """Work that is done: images [m] (int64) need no more of `stage`; broken [b] of them fell, to x_adv [b, C, H, W]."""
 
     stage: str
@@ -75,22 +75,20 @@ class Campaign:
         y: Tensor,
         *,
         batch_size: int,
-        seed: int,
+        seed: SupportsIndex,
         mode: Mode = "exact",
         quick: Model | None = None,
-        done: Sequence[Entry] = (),
-        keep: Callable[[Entry], None] = lambda entry: None,
+        done: Sequence[CampaignEntry] = (),
+        keep: Callable[[CampaignEntry], None] = lambda entry: None,
         watch: Callable[[Standing], None] = lambda standing: None,
         flush_every: float = 10.0,
     ) -> None:
-        check_seed(seed)
         self.given, self.quick = model, model if quick is None else quick
-        self.batch_size, self.seed, self.mode = batch_size, seed, mode
+        self.batch_size, self.seed, self.mode = batch_size, check_seed(seed), mode
         self.keep, self.watch, self.flush_every = keep, watch, flush_every
         self.x, self.y = x.detach().float().cpu(), y.cpu()
-        weights = getattr(model, "parameters", lambda: iter(()))()
-        self.device = next((weight.device for weight in weights), x.device)
-        self.entries: dict[str, list[Entry]] = {}
+        self.device = next((weight.device for weight in weights_of(model)), x.device)
+        self.entries: dict[str, list[CampaignEntry]] = {}
         for entry in done:
             self.entries.setdefault(entry.stage, []).append(entry)
         self.robust = torch.ones(len(x), dtype=torch.bool)
@@ -142,7 +140,7 @@ class Campaign:
         if verdict not in self.entries:
             left = self.robust.nonzero().flatten()
             fallen = self._searched(search, left, classes, later)
-            self._note(Entry(verdict, left, *self._confirmed(left, fallen)))
+            self._note(CampaignEntry(verdict, left, *self._confirmed(left, fallen)))
         ball = Ball(search.eps, norm=search.norm)
         for entry in self.entries[verdict]:
             self.robust[entry.broken] = False
@@ -230,13 +228,13 @@ class Campaign:
             where.append(moved.cpu()[wrong])
         return torch.cat(broken), torch.cat(where)
 
-    def _note(self, entry: Entry) -> None:
+    def _note(self, entry: CampaignEntry) -> None:
         self.entries.setdefault(entry.stage, []).append(entry)
         self.keep(entry)
 
 
-def _entry(stage: str, gathered: Sequence[Rows]) -> Entry:
-    return Entry(
+def _entry(stage: str, gathered: Sequence[Rows]) -> CampaignEntry:
+    return CampaignEntry(
         stage,
         torch.cat([rows.image for rows in gathered]).cpu(),
         torch.cat([rows.image[rows.broken] for rows in gathered]).cpu(),

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from cktat.errors import CktatError
 from cktat.runs import Kept, read_sealed, write_sealed
 
-Kind = Literal["ok", "doubt", "not checked"]
-State = Literal["no doubts", "doubts", "not examined"]
+FindingKind = Literal["ok", "doubt", "not checked"]
+VerdictState = Literal["no doubts", "doubts", "not examined"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Finding:
     the threshold. check: its name, and essential: whether there is no verdict without it; both given by `examine`.
     """
 
-    finding: Kind
+    finding: FindingKind
     sentence: str
     evidence: dict[str, float] = field(default_factory=dict)
     threshold: float | None = None
@@ -49,11 +49,11 @@ class Verdict:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def state(self) -> State:
+    def state(self) -> VerdictState:
         """ "doubts" if there is one. "no doubts" only if every essential check was made; otherwise "not examined"."""
         if self.doubts:
             return "doubts"
-        return "not examined" if any(found.essential for found in self.missing) else "no doubts"
+        return "not examined" if any(finding.essential for finding in self.missing) else "no doubts"
 
     @property
     def clean(self) -> bool:
@@ -62,12 +62,12 @@ class Verdict:
 
     @property
     def doubts(self) -> tuple[Finding, ...]:
-        return tuple(found for found in self.findings if found.finding == "doubt")
+        return tuple(finding for finding in self.findings if finding.finding == "doubt")
 
     @property
     def missing(self) -> tuple[Finding, ...]:
         """What was not checked: neither a doubt nor evidence against one."""
-        return tuple(found for found in self.findings if found.finding == "not checked")
+        return tuple(finding for finding in self.findings if finding.finding == "not checked")
 
     @property
     def headline(self) -> str:
@@ -82,10 +82,10 @@ class Verdict:
     def text(self) -> str:
         """The headline, a line for each doubt, and for each reason why an essential check was not made."""
         reasons: dict[str, list[str]] = {}
-        for found in self.missing:
-            if found.essential:
-                reasons.setdefault(found.sentence, []).append(found.check)
-        lines = [f"  {found.check}: {found.sentence}" for found in self.doubts]
+        for finding in self.missing:
+            if finding.essential:
+                reasons.setdefault(finding.sentence, []).append(finding.check)
+        lines = [f"  {finding.check}: {finding.sentence}" for finding in self.doubts]
         lines += [f"  not checked: {', '.join(checks)}: {reason}" for reason, checks in reasons.items()]
         return "\n".join([self.headline, *lines])
 
@@ -99,7 +99,7 @@ class Verdict:
         fields = read_sealed(path, VerdictKept, "a verdict of `cktat evaluate`")
         try:
             verdict = cls(
-                tuple(Finding(**found) for found in fields["findings"]),
+                tuple(Finding(**finding) for finding in fields["findings"]),
                 fields["protocol"],
                 fields["seconds"],
                 fields["provenance"],
@@ -114,7 +114,7 @@ class Verdict:
 class FindingKept(Kept):
     """A finding in the file of a verdict."""
 
-    finding: Kind
+    finding: FindingKind
     sentence: str
     evidence: dict[str, float]
     threshold: float | None
@@ -125,7 +125,7 @@ class FindingKept(Kept):
 class VerdictKept(Kept):
     """The file of a verdict."""
 
-    state: State
+    state: VerdictState
     findings: list[FindingKept]
     protocol: dict[str, Any]
     seconds: float

@@ -23,13 +23,13 @@ from cktat.runs import RunFolder, World, commit, hardware, versions
 def doubts_of(
     subject: Subject,
     *,
-    examples: int | None = None,
+    test_images: int | None = None,
     eps: float | None = None,
     batch_size: int = 250,
     seed: int = 0,
     world: World = World(),
 ) -> Verdict:
-    """The verdict on what `evaluate` measured with the same `examples`, `eps` and `seed`: read, or examined and written.
+    """The verdict on what `evaluate` measured with the same `test_images`, `eps` and `seed`: read, or examined and written.
 
     The first test images are examined. Every result of these weights in this ball that lies in the run's folder is taken
     into account, as far as it is of the images evaluated; others than before are a reason to examine anew. Of several
@@ -38,11 +38,11 @@ def doubts_of(
 
     def work() -> Verdict:
         data, card = subject.data, subject.card
-        tested = len(data.test) if examples is None else examples
-        radius, ending = card["eps"] if eps is None else eps, ending_of(subject, eps, examples)
-        path = subject.run.results / _file(subject.pick, ending)
+        tested = len(data.test) if test_images is None else test_images
+        radius, ending = card["eps"] if eps is None else eps, ending_of(subject, eps, test_images)
+        path = subject.run.results / _file(subject.weights, ending)
         found: dict[str, torch.Tensor] = {}
-        for result in measured_on(subject.run, subject.pick, tested, eps=radius, norm=subject.norm):
+        for result in measured_on(subject.run, subject.weights, tested, eps=radius, norm=subject.norm):
             if result.attack != CLEAN:  # an image that any of several results under one name broke is broken
                 right = torch.tensor([flag == "1" for flag in result.robust])
                 found[result.attack] = right & found.get(result.attack, right)
@@ -68,16 +68,16 @@ def doubts_of(
     return world.once(work)
 
 
-def verdict_of(run: RunFolder, pick: str) -> Verdict | None:
-    """The verdict on the results of the `pick`ed weights that tables show, None if there is none of these weights.
+def verdict_of(run: RunFolder, weights: str) -> Verdict | None:
+    """The verdict on the results of the `weights` that tables show, None if there is none of these weights.
 
     Raises CktatError if its file is broken.
     """
-    ending = group_of(run, pick)[0]
-    path = run.results / _file(pick, ending)
+    ending = group_of(run, weights)[0]
+    path = run.results / _file(weights, ending)
     verdict = Verdict.read(path) if path.is_file() else None
-    return verdict if verdict is not None and is_of(verdict.provenance, card_of(run, pick)) else None
+    return verdict if verdict is not None and is_of(verdict.provenance, card_of(run, weights)) else None
 
 
-def _file(pick: str, ending: str) -> Path:
-    return Path(f"{pick}-verdict{ending}.json")
+def _file(weights: str, ending: str) -> Path:
+    return Path(f"{weights}-verdict{ending}.json")

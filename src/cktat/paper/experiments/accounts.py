@@ -25,16 +25,16 @@ class Account:
 
 def example(out: Path) -> Account:
     """The worked example of Section 3.2 and what its errors are composed of."""
-    found = worked_example()
+    worked = worked_example()
     exponent = (EXAMPLE["k1"] + EXAMPLE["k2"]) * EXAMPLE["D"]
     columns = ("quantity", "value")
     rows = (
-        ("robust error before (Eq. 7)", f"{found.before:.3f}"),
-        ("robust error after (Eq. 8)", f"{found.after:.3f}"),
-        ("difference by the formula (Eq. 11)", f"{found.by_formula:.3f}"),
-        ("difference as printed", f"{found.as_printed:.3f}"),
-        ("learning condition", "holds" if found.holds else "fails"),
-        ("holds for mu up to", f"{found.boundary:.3f}"),
+        ("robust error before (Eq. 7)", f"{worked.before:.3f}"),
+        ("robust error after (Eq. 8)", f"{worked.after:.3f}"),
+        ("difference by the formula (Eq. 11)", f"{worked.by_formula:.3f}"),
+        ("difference as printed", f"{worked.as_printed:.3f}"),
+        ("learning condition", "holds" if worked.holds else "fails"),
+        ("holds for mu up to", f"{worked.boundary:.3f}"),
     )
     given = ", ".join(f"{name} = {value:g}" for name, value in EXAMPLE.items())
     text = (
@@ -50,7 +50,7 @@ def example(out: Path) -> Account:
         figures=(("composition", "Composition of Eq. 7 and 8", composition()),),
         note="A sample that shows no learned feature cannot be judged and has error 1, as Section 3.2 says.",
     )
-    write_json_beside(out, "example", asdict(found))
+    write_json_beside(out, "example", asdict(worked))
     sections = (Section("The worked example of Section 3.2", text, columns, rows), parts)
     page = write_page(out, "example", "A second feature that does not pay", "Error accounting, Eq. 7 to 12.", sections)
     return Account(columns, rows, page)
@@ -81,10 +81,10 @@ def check(
     out: Path, mu: float, k1: float, k2: float, a: float, D: float, *, n: int = 100_000, seed: int = 0
 ) -> tuple[Account, bool]:
     """Eq. 7 to 12 against sampled data and a hand-set model; whether all lie within 4 standard errors."""
-    found = monte_carlo(mu, k1, k2, a, D, n=n, seed=seed)
+    checks = monte_carlo(mu, k1, k2, a, D, n=n, seed=seed)
     columns = ("quantity", "formula", "sampled", "standard error", "deviations", "to the letter")
-    rows = tuple(_row(checked) for checked in found)
-    agrees = all(checked.deviations <= 4 for checked in found)
+    rows = tuple(_row(checked) for checked in checks)
+    agrees = all(checked.deviations <= 4 for checked in checks)
     text = (
         f"{n:,} samples of Eq. 2 and 3, a model of two features per class whose mixtures are set by hand, and the perturbation "
         f"along them: mu = {mu:g}, k1 = {k1:g}, k2 = {k2:g}, a = {a:g}, D = {D:g}.",
@@ -95,7 +95,7 @@ def check(
         "sample without a learned feature has error 1 and that a clean sample with one has error 0."
     )
     write_json_beside(
-        out, "check", {"n": n, "seed": seed, "checked": [asdict(c) | {"deviations": c.deviations} for c in found]}
+        out, "check", {"n": n, "seed": seed, "checked": [asdict(c) | {"deviations": c.deviations} for c in checks]}
     )
     sections = (Section("Formulas and samples", text, columns, rows, note=note),)
     page = write_page(out, "check", "The accounting, recounted", "Eq. 7 to 12 by Monte Carlo.", sections)

@@ -14,15 +14,16 @@ import torch
 
 from cktat.models import Normalised
 from cktat.paper.experiments import measure, mixtures, sparse
-from cktat.paper.experiments.runs import Record, Task, each, tasks, trained
-from cktat.paper.experiments.setting import CLEAN, Setting
+from cktat.paper.experiments.runs import ExperimentTask, each, tasks, trained
+from cktat.paper.experiments.setting import CLEAN, ExperimentSetting
+from cktat.paper.experiments.summary import Record
 from cktat.paper.theory import MultiView, SparseCoding
 from cktat.runs import Kept, commit, hardware, read_sealed, versions, write_sealed
 
 RECORD = "the record of a run of the theory's experiment"
 
 
-class RecordKept(Kept):
+class ExperimentKept(Kept):
     """A run's record in out/results."""
 
     identity: dict[str, Any]
@@ -35,7 +36,9 @@ class RecordKept(Kept):
     provenance: dict[str, Any]
 
 
-def experiment(setting: Setting, out: Path, *, jobs: int = 1, say: Callable[[str], None] = print) -> list[Record]:
+def experiment(
+    setting: ExperimentSetting, out: Path, *, jobs: int = 1, say: Callable[[str], None] = print
+) -> list[Record]:
     """Trains and measures what is not there yet, in `jobs` processes of one thread each; returns every run's record.
 
     Runs lie in out/runs, their records in out/results. The same call goes on where an earlier one stopped. Raises CktatError
@@ -46,18 +49,18 @@ def experiment(setting: Setting, out: Path, *, jobs: int = 1, say: Callable[[str
     return sorted(records, key=lambda r: (r["condition_text"], r["design"], r["seed"]))
 
 
-def measured(task: Task) -> Record:
+def measured(task: ExperimentTask) -> Record:
     """The record of one run: trained and measured, or read if it is there for the same run."""
     design, condition, seed = task.design, task.condition, task.seed
     data = task.setting.distribution(condition, seed)
     look, at_end = _views(data) if isinstance(data, MultiView) else _sparse(data)
-    watch = partial(measure.Watch, look)
+    watch = partial(measure.FeatureLog, look)
     clean = trained(replace(task, design=CLEAN), watch)
     run = trained(task, watch) if design != CLEAN else clean
     slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{design} {condition} s{seed}")
     path = task.out / "results" / f"{slug}.json"
     identity = {"run": run.read()["identity"], "clean": clean.read()["identity"], "eps": condition.eps}
-    if path.exists() and (old := read_sealed(path, RecordKept, RECORD))["identity"] == identity:
+    if path.exists() and (old := read_sealed(path, ExperimentKept, RECORD))["identity"] == identity:
         return old
     clean_net = measure.network(clean)
     net, lines = clean_net if run is clean else measure.network(run), measure.followed(run)
@@ -80,7 +83,7 @@ def measured(task: Task) -> Record:
         },
     }
     write_sealed(path, record)
-    return read_sealed(path, RecordKept, RECORD)
+    return read_sealed(path, ExperimentKept, RECORD)
 
 
 Look = Callable[[Normalised], dict[str, Any]]

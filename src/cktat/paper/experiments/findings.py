@@ -108,11 +108,11 @@ def _over_epochs(
     summary: Summary, design: str, key: str, pick: Callable[[Sequence[float]], float]
 ) -> dict[int, list[float]]:
     """The mean over classes of what `pick` takes of a class's two values, of each seed, by epoch."""
-    found: dict[int, list[float]] = {}
+    by_epoch: dict[int, list[float]] = {}
     for record in summary.records(design, summary.setting.base):
         for entry in record["curve"]:
-            found.setdefault(entry["epoch"], []).append(fmean(map(pick, entry[key])))
-    return found
+            by_epoch.setdefault(entry["epoch"], []).append(fmean(map(pick, entry[key])))
+    return by_epoch
 
 
 def _sweep(summary: Summary, name: str) -> Section:

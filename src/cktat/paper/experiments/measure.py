@@ -39,14 +39,14 @@ class Probes:
         return cls({"only": only, "single": single, "multi": multi}, data.features)
 
 
-def network(folder: RunFolder, pick: str = "last") -> Normalised:
+def network(folder: RunFolder, weights: str = "last") -> Normalised:
     """A run's network, in eval mode, without gradients of its weights."""
-    weights, card = folder.load(pick)
-    with recorded(folder.weights(pick), {}, trust=False):  # all its networks are the package's own
+    tensors, card = folder.load(weights)
+    with recorded(folder.weights(weights), {}, trust=False):  # all its networks are the package's own
         net = build(
             card["model"], classes=len(card["classes"]), channels=card["channels"], mean=card["mean"], std=card["std"]
         )
-    net.load_state_dict(weights)
+    net.load_state_dict(tensors)
     return net.eval().requires_grad_(False)
 
 
@@ -112,7 +112,7 @@ class LookKept(Kept):
     epoch: int
 
 
-class Watch(Silent):
+class FeatureLog(Silent):
     """Follows one run: after every epoch a line in its folder of what `look` says of the weights that were just saved."""
 
     def __init__(self, look: Callable[[Normalised], dict[str, Any]], folder: RunFolder) -> None:
@@ -130,7 +130,7 @@ class Watch(Silent):
 
 
 def followed(folder: RunFolder) -> list[dict[str, Any]]:
-    """What a Watch wrote, one record per epoch; an epoch that was trained again counts as it was trained last."""
+    """What a FeatureLog wrote, one record per epoch; an epoch that was trained again counts as it was trained last."""
     path = folder.path / "features.jsonl"
     lines = [
         unsealed(parse(line, where), LookKept, where, "a line of what was followed", "remove it and its run")

@@ -13,7 +13,7 @@ from cktat.attacks import named
 from cktat.models import Normalised
 from cktat.paper.experiments.measure import Probes, neurons
 from cktat.paper.theory import (
-    Split,
+    Decomposition,
     along_mixture,
     claim,
     purification,
@@ -45,7 +45,9 @@ class Found:
     v: Tensor
 
 
-def described(found: Split, clean: Split, inputs: Tensor, attack: Found, k: float) -> dict[str, float | None]:
+def described(
+    found: Decomposition, clean: Decomposition, inputs: Tensor, attack: Found, k: float
+) -> dict[str, float | None]:
     """MIXTURES of a network that was split by feature, and of the clean one of the same seed; None where there is nothing.
 
     inputs: clean [n, d]. k: of Theta(k / d), classes or non-zero entries of z.

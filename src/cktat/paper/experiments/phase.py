@@ -59,7 +59,7 @@ def phase_diagram(a: float = EXAMPLE["a"], D: float = EXAMPLE["D"]) -> Markup:
 
 
 @dataclass(frozen=True)
-class Term:
+class ErrorTerm:
     """What one kind of sample adds to a robust error: its share, what it shows, the exponents of the label and of l_max in
     the softmax, and the error."""
 
@@ -75,7 +75,7 @@ class Term:
         return self.share * self.error
 
 
-def terms(mu: float, k1: float, k2: float, a: float, D: float) -> dict[str, tuple[Term, ...]]:
+def terms(mu: float, k1: float, k2: float, a: float, D: float) -> dict[str, tuple[ErrorTerm, ...]]:
     """The terms that Eq. 7 ("before" the second feature is learned) and Eq. 8 ("after") sum."""
     one, two, both = (1 - float(softmax_of_two(u)) for u in (a - k1 * D, a - k2 * D, 2 * a - (k1 + k2) * D))
     d1, d2, d12 = (f"{k:.2g} D" for k in (k1, k2, k1 + k2))
@@ -85,8 +85,16 @@ def terms(mu: float, k1: float, k2: float, a: float, D: float) -> dict[str, tupl
         ("single-view", mu / 2, "v2"),
     )
     return {
-        "before": (Term(*multi, "a", d1, one), Term(*first, "a", d1, one), Term(*second, "none", "none", 1.0)),
-        "after": (Term(*multi, "2a", d12, both), Term(*first, "a", d1, one), Term(*second, "a", d2, two)),
+        "before": (
+            ErrorTerm(*multi, "a", d1, one),
+            ErrorTerm(*first, "a", d1, one),
+            ErrorTerm(*second, "none", "none", 1.0),
+        ),
+        "after": (
+            ErrorTerm(*multi, "2a", d12, both),
+            ErrorTerm(*first, "a", d1, one),
+            ErrorTerm(*second, "a", d2, two),
+        ),
     }
 
 

@@ -9,7 +9,6 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,18 +18,17 @@ from cktat.api.runner import Runner, identity_of
 from cktat.api.store import Store
 from cktat.designs import make
 from cktat.errors import CktatError
-from cktat.grid.comparison import Entry
-from cktat.paper.experiments.setting import CLEAN, Condition, Setting
+from cktat.grid.comparison import DesignEntry
+from cktat.paper.experiments.setting import CLEAN, Condition, ExperimentSetting
+from cktat.paper.experiments.summary import Record
 from cktat.runs import RunFolder, Stop
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Task:
+class ExperimentTask:
     """One run to train and to measure, below the folder `out`."""
 
-    setting: Setting
+    setting: ExperimentSetting
     design: str
     condition: Condition
     seed: int
@@ -40,10 +38,10 @@ class Task:
         return f"{self.design}, {self.condition}, seed {self.seed}"
 
 
-def tasks(setting: Setting, out: Path) -> list[Task]:
+def tasks(setting: ExperimentSetting, out: Path) -> list[ExperimentTask]:
     """All runs of a setting, clean ones first: the others need them."""
     return [
-        Task(setting, design, condition, seed, out)
+        ExperimentTask(setting, design, condition, seed, out)
         for design in sorted(setting.designs, key=lambda d: d != CLEAN)
         for condition in setting.conditions
         for seed in range(setting.seeds)
@@ -51,9 +49,9 @@ def tasks(setting: Setting, out: Path) -> list[Task]:
     ]
 
 
-def trained(task: Task, watch: Callable[[RunFolder], Silent]) -> RunFolder:
+def trained(task: ExperimentTask, watch: Callable[[RunFolder], Silent]) -> RunFolder:
     """The finished run in out/runs. watch: what follows it while it is trained, made from its folder."""
-    entry, setting, condition = Entry.read(task.design), task.setting, task.condition
+    entry, setting, condition = DesignEntry.read(task.design), task.setting, task.condition
     config, dataset = configure(
         design=entry.design, set=entry.set, data=setting.spec(condition, task.seed), model=setting.model, norm="L2",
         eps=condition.eps, step=2 * condition.eps / setting.training["steps"], epochs=condition.epochs, seed=task.seed,
@@ -67,7 +65,11 @@ def trained(task: Task, watch: Callable[[RunFolder], Silent]) -> RunFolder:
 
 
 def each(
-    todo: Sequence[Task], work: Callable[[Task], Record], *, jobs: int = 1, say: Callable[[str], None] = print
+    todo: Sequence[ExperimentTask],
+    work: Callable[[ExperimentTask], Record],
+    *,
+    jobs: int = 1,
+    say: Callable[[str], None] = print,
 ) -> list[Record]:
     """The records of `work` on every task, in `jobs` processes of one thread each, and a line said of each that is done.
 
@@ -102,7 +104,7 @@ def each(
     return records
 
 
-def _caught(work: Callable[[Task], Record], task: Task) -> Record | str:
+def _caught(work: Callable[[ExperimentTask], Record], task: ExperimentTask) -> Record | str:
     try:
         return work(task)
     except CktatError as error:  # one run that fails leaves the others running

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from cktat.errors import CktatError
-from cktat.grid.comparison import Entry
+from cktat.grid.comparison import DesignEntry
 from cktat.paper.theory import MultiView, SparseCoding
 from cktat.paper.theory import multiview_data as multiview
 from cktat.paper.theory import sparse_coding_data as sparse_coding
@@ -39,7 +39,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Setting:
+class ExperimentSetting:
     """The whole experiment: every design at `base` and, but for `base_only`, with one value of it changed at a time.
 
     data: parameters of `source` and sizes of splits, but for mu and seed: seed i draws features, samples and first weights.
@@ -63,7 +63,7 @@ class Setting:
         if self.seeds < 1:
             raise CktatError(f"the experiment needs at least 1 seed, not {self.seeds}")
         for design in self.designs:
-            Entry.read(design)
+            DesignEntry.read(design)
         for condition in self.conditions:
             if not 0 < condition.eps < float("inf") or condition.epochs < 1:
                 raise CktatError(f"the experiment must have eps > 0 and epochs >= 1, not {condition}")
@@ -102,26 +102,28 @@ class Setting:
         return f"{', '.join(parts)}; {sizes['train']} training samples"
 
 
-def quick(designs: tuple[str, ...] = (CLEAN, "pgd_at"), seeds: int = 1) -> Setting:
+def quick(designs: tuple[str, ...] = (CLEAN, "pgd_at"), seeds: int = 1) -> ExperimentSetting:
     """Seconds instead of minutes: two epochs of few samples at the base alone. Shows that all works, and nothing else."""
     data: dict[str, float] = {"k": 2, "d": 8, "P": 4, "train": 40, "held_out": 10, "test": 10}
-    return Setting(designs, seeds, Condition(epochs=2), (), (), (), data, {"batch_size": 20, "lr": 0.1, "steps": 2})
+    return ExperimentSetting(
+        designs, seeds, Condition(epochs=2), (), (), (), data, {"batch_size": 20, "lr": 0.1, "steps": 2}
+    )
 
 
 SPARSE_DESIGNS = (CLEAN, "pgd_at", CONTROL, "trades", "cktat tau=1 beta=1")
 """The cited work trains adversarially from the clean network's weights: that is the control of the other experiment."""
 
 
-def sparse_setting(designs: tuple[str, ...] = SPARSE_DESIGNS, seeds: int = 5) -> Setting:
+def sparse_setting(designs: tuple[str, ...] = SPARSE_DESIGNS, seeds: int = 5) -> ExperimentSetting:
     """Section 3.1.2: sparse-coding data and a two-layer network, whose mixtures are measured at three radii."""
     data: dict[str, float] = {"d": 32, "k": 4, "noise": 0.02, "train": 2000, "held_out": 200, "test": 100}
-    return Setting(
+    return ExperimentSetting(
         designs, seeds, Condition(0.15, None, 20), (0.1, 0.2), (), (), data, {"batch_size": 100, "lr": 0.2, "steps": 5},
         "sparse-coding", "patchnet-wide", base_only=tuple(d for d in designs if d not in (CLEAN, "pgd_at", CONTROL)),
     )  # fmt: skip
 
 
-def quick_sparse(designs: tuple[str, ...] = (CLEAN, "pgd_at"), seeds: int = 1) -> Setting:
+def quick_sparse(designs: tuple[str, ...] = (CLEAN, "pgd_at"), seeds: int = 1) -> ExperimentSetting:
     """Seconds instead of minutes, as `quick`."""
     data: dict[str, float] = {"d": 8, "k": 2, "train": 100, "held_out": 10, "test": 10}
     training = {"batch_size": 20, "lr": 0.1, "steps": 2}

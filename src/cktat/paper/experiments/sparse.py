@@ -12,7 +12,7 @@ from cktat.attacks import named
 from cktat.models import Normalised
 from cktat.paper.experiments.measure import ATTACKS, neurons, survives
 from cktat.paper.experiments.mixtures import LEARNED, Found, described, ideal_of
-from cktat.paper.theory import SparseCoding, Split, against_mixtures, claim, split_by_class
+from cktat.paper.theory import Decomposition, SparseCoding, against_mixtures, claim, split_by_class
 
 PROBES = 1000
 
@@ -35,12 +35,12 @@ class SparseProbes:
     def images(self) -> Tensor:
         return self.x[..., None, None]
 
-    def split(self, net: Normalised) -> Split:
+    def split(self, net: Normalised) -> Decomposition:
         """omega^v of every class's features: fields [2, d, ...]."""
         return split_by_class(neurons(net), self.data.features)
 
 
-def learned(found: Split) -> Tensor:
+def learned(found: Decomposition) -> Tensor:
     """Which features of each class are learned: bool [2, d]."""
     return found.pure > LEARNED * found.pure.max().clamp_min(1e-12)
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from cktat.evaluation import Spread, spread
-from cktat.paper.experiments.setting import CLEAN, Condition, Setting
+from cktat.paper.experiments.setting import CLEAN, Condition, ExperimentSetting
 
 Record = dict[str, Any]
 Value = Callable[[Record], float | None]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ExperimentVerdict:
     """A claim, where, the difference over paired seeds, and whether its 95 % interval is above 0, below or holds it."""
 
     claim: str
@@ -27,14 +27,14 @@ class Verdict:
 class Summary:
     """All records of an experiment, asked by design and condition."""
 
-    def __init__(self, setting: Setting, records: Sequence[Record]) -> None:
+    def __init__(self, setting: ExperimentSetting, records: Sequence[Record]) -> None:
         self.setting = setting
         self._by = {(r["design"], r["condition_text"], r["seed"]): r for r in records}
 
     def records(self, design: str, condition: Condition) -> list[Record]:
         """One for each seed that is there."""
-        found = (self._by.get((design, str(condition), seed)) for seed in range(self.setting.seeds))
-        return [record for record in found if record is not None]
+        by_seed = (self._by.get((design, str(condition), seed)) for seed in range(self.setting.seeds))
+        return [record for record in by_seed if record is not None]
 
     def spread(self, design: str, condition: Condition, value: Value) -> Spread | None:
         """Over the seeds for which there is a value."""
@@ -46,7 +46,7 @@ class Summary:
         pairs = [(value(r), theirs.get(r["seed"])) for r in self.records(design, condition)]
         return spread([a - b for a, b in pairs if a is not None and b is not None])
 
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[ExperimentVerdict]:
         """Every claim that is a difference, in every condition where both designs were trained."""
         guided = [d for d in self.setting.designs if d.split()[0] == "cktat"]
         claims = [(CLEAN, "pgd_at", "both clean"), (CLEAN, "pgd_at", "single clean"), (CLEAN, "trades", "both clean")]
@@ -60,7 +60,9 @@ class Summary:
             for condition in self.setting.conditions:
                 if difference := self.difference(design, other, condition, measure(key)):
                     found.append(
-                        Verdict(f"{key}: {design} above {other}", str(condition), difference, says(difference))
+                        ExperimentVerdict(
+                            f"{key}: {design} above {other}", str(condition), difference, says(difference)
+                        )
                     )
         return found
 
@@ -106,5 +108,5 @@ def gap(record: Record) -> float | None:
     return statistics.fmean(known) if known else None
 
 
-def summarise(setting: Setting, records: Sequence[Record]) -> Summary:
+def summarise(setting: ExperimentSetting, records: Sequence[Record]) -> Summary:
     return Summary(setting, records)

@@ -24,7 +24,7 @@ LIMIT = 1.0
 
 
 @dataclass(frozen=True)
-class View:
+class NetworkView:
     """What one network makes of the pictured images. name: its column's head. entropy: [N, h, w], nats. points: their
     knowledge points. saliency: [N, H, W]; grad_cam: [N, h', w']; both of any scale."""
 
@@ -35,7 +35,7 @@ class View:
     grad_cam: Tensor
 
 
-def knowledge_figure(x: Tensor, labels: Sequence[str], views: Sequence[View], threshold: float) -> Figure:
+def knowledge_figure(x: Tensor, labels: Sequence[str], views: Sequence[NetworkView], threshold: float) -> Figure:
     """Beside each image [N, C, H, W] in [0, 1], for each network the entropies and what of the image is a knowledge
     point, with the counts below."""
     figure, axes = _grid(x, labels, [view.name for view in views], ("entropy", "knowledge points"))
@@ -59,7 +59,7 @@ def knowledge_figure(x: Tensor, labels: Sequence[str], views: Sequence[View], th
     return figure
 
 
-def comparison_figure(x: Tensor, labels: Sequence[str], views: Sequence[View]) -> Figure:
+def comparison_figure(x: Tensor, labels: Sequence[str], views: Sequence[NetworkView]) -> Figure:
     """Saliency, Grad-CAM and entropies side by side; colours of the first two end at each picture's own highest value."""
     kinds = ("|gradient|", "Grad-CAM", "entropy")
     figure, axes = _grid(x, labels, [view.name for view in views], kinds)
@@ -76,7 +76,7 @@ def comparison_figure(x: Tensor, labels: Sequence[str], views: Sequence[View]) -
     return figure
 
 
-def _below_background(view: View) -> Tensor:
+def _below_background(view: NetworkView) -> Tensor:
     outside = ~view.points.foreground
     mean = view.entropy[:, outside].mean(dim=1)
     return (mean[:, None, None] - view.entropy).cpu()

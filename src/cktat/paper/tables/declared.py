@@ -13,7 +13,7 @@ from cktat.errors import CktatError, unknown
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A design with its hyper-parameters. options: of the run, where they are not the grid's."""
 
     label: str
@@ -30,19 +30,19 @@ class Table:
     name: str
     title: str
     data: str
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
     attacks: tuple[str, ...] = ("pgd20",)
-    controls: tuple[Row, ...] = ()
+    controls: tuple[TableRow, ...] = ()
     against: str | None = None
     larger: bool = False
 
     def only(self, labels: tuple[str, ...]) -> Table:
         """The table of these rows, controls among them. Raises CktatError for a row that it does not have."""
-        there = {row.label: row for row in (*self.rows, *self.controls)}
+        by_label = {row.label: row for row in (*self.rows, *self.controls)}
         for label in labels:
-            if label not in there:
-                raise unknown(f"row of table {self.name}", label, there)
-        rows = tuple(there[label] for label in labels)
+            if label not in by_label:
+                raise unknown(f"row of table {self.name}", label, by_label)
+        rows = tuple(by_label[label] for label in labels)
         return replace(self, rows=rows, controls=(), against=self.against if self.against in labels else None)
 
     def with_controls(self) -> Table:
@@ -53,47 +53,47 @@ CLEAN = {"teacher": "standard"}
 STARTED = {"start": "standard"}
 
 CAPACITY = (
-    Row("PGDAT", "pgd_at"),
-    Row("ARD", "ard", CLEAN),
-    Row("IAD", "iad", CLEAN),
-    Row("RSLAD", "rslad", CLEAN),
-    Row("LTD", "ltd", CLEAN),
-    Row("LBGAT", "lbgat", CLEAN),
+    TableRow("PGDAT", "pgd_at"),
+    TableRow("ARD", "ard", CLEAN),
+    TableRow("IAD", "iad", CLEAN),
+    TableRow("RSLAD", "rslad", CLEAN),
+    TableRow("LTD", "ltd", CLEAN),
+    TableRow("LBGAT", "lbgat", CLEAN),
 )
 LARGER = {"small": "resnet18", "resnet18": "wrn34-10", "preactresnet18": "wrn34-10"}
 """The second capacity of Table 1; the paper's are the last but one. `small` has 0.17 million parameters, resnet18 11."""
 
 METHODS = (
-    Row("PGDAT", "pgd_at"),
-    Row("TRADES", "trades"),
-    Row("MART", "mart"),
-    Row("LBGAT", "lbgat"),
-    Row("LTD (clean initialization)", "ltd", STARTED),
-    Row("HAT", "hat"),
-    Row("Generalist", "generalist"),
-    Row("CKTAT beta=0", "cktat", {"beta": 0.0}),
-    Row("CKTAT beta=6", "cktat", {"beta": 6.0}),
+    TableRow("PGDAT", "pgd_at"),
+    TableRow("TRADES", "trades"),
+    TableRow("MART", "mart"),
+    TableRow("LBGAT", "lbgat"),
+    TableRow("LTD (clean initialization)", "ltd", STARTED),
+    TableRow("HAT", "hat"),
+    TableRow("Generalist", "generalist"),
+    TableRow("CKTAT beta=0", "cktat", {"beta": 0.0}),
+    TableRow("CKTAT beta=6", "cktat", {"beta": 6.0}),
 )
 SMOOTHED = {"ema": 0.995, "awp": 0.005}
 CONTROLS = (
-    Row("Standard", "standard"),
-    Row("PGDAT (clean initialization)", "pgd_at", STARTED),
-    Row("TRADES (clean initialization)", "trades", STARTED),
-    Row("LTD", "ltd"),
-    Row("CKTAT beta=6, tau=auto", "cktat", {"tau": "auto"}),
-    Row("CKTAT beta=6, inner self", "cktat", {"inner": "self"}),
-    Row("CKTAT beta=1, tau=1", "cktat", {"tau": 1.0, "beta": 1.0}),
-    Row("CKTAT beta=0, tau=1", "cktat", {"tau": 1.0, "beta": 0.0}),
-    Row("TRADES, EMA and AWP", "trades", options=SMOOTHED),
-    Row("CKTAT beta=6, EMA and AWP", "cktat", options=SMOOTHED),
-    Row("ARD (robust teacher)", "ard"),
-    Row("ARD (clean teacher)", "ard", CLEAN),
-    Row("IAD (robust teacher)", "iad"),
-    Row("IAD (clean teacher)", "iad", CLEAN),
-    Row("RSLAD (robust teacher)", "rslad"),
-    Row("RSLAD (clean teacher)", "rslad", CLEAN),
-    Row("KD-AT-Auto (robust teacher)", "kd_at_auto"),
-    Row("KD-AT-Auto (clean teacher)", "kd_at_auto", CLEAN),
+    TableRow("Standard", "standard"),
+    TableRow("PGDAT (clean initialization)", "pgd_at", STARTED),
+    TableRow("TRADES (clean initialization)", "trades", STARTED),
+    TableRow("LTD", "ltd"),
+    TableRow("CKTAT beta=6, tau=auto", "cktat", {"tau": "auto"}),
+    TableRow("CKTAT beta=6, inner self", "cktat", {"inner": "self"}),
+    TableRow("CKTAT beta=1, tau=1", "cktat", {"tau": 1.0, "beta": 1.0}),
+    TableRow("CKTAT beta=0, tau=1", "cktat", {"tau": 1.0, "beta": 0.0}),
+    TableRow("TRADES, EMA and AWP", "trades", options=SMOOTHED),
+    TableRow("CKTAT beta=6, EMA and AWP", "cktat", options=SMOOTHED),
+    TableRow("ARD (robust teacher)", "ard"),
+    TableRow("ARD (clean teacher)", "ard", CLEAN),
+    TableRow("IAD (robust teacher)", "iad"),
+    TableRow("IAD (clean teacher)", "iad", CLEAN),
+    TableRow("RSLAD (robust teacher)", "rslad"),
+    TableRow("RSLAD (clean teacher)", "rslad", CLEAN),
+    TableRow("KD-AT-Auto (robust teacher)", "kd_at_auto"),
+    TableRow("KD-AT-Auto (clean teacher)", "kd_at_auto", CLEAN),
 )
 ALL_ATTACKS = ("pgd20", "pgd100", "mim", "cw", "aa")
 
@@ -107,15 +107,15 @@ TABLES: dict[str, Table] = {
             "What removing a part of CKTAT does",
             "cifar10",
             (
-                Row("clean training model initialization", "cktat", {"start": None}),
+                TableRow("clean training model initialization", "cktat", {"start": None}),
                 # Without its guide the loss has neither label nor teacher: CE(S(x), y) takes its place, as in TRADES.
-                Row("KL(T^tau(x), S(x'))", "cktat", {"guide": "hard"}),
-                Row("KL(S(x'), S(x))", "cktat", {"beta": 0.0}),
-                Row("nothing", "cktat"),
+                TableRow("KL(T^tau(x), S(x'))", "cktat", {"guide": "hard"}),
+                TableRow("KL(S(x'), S(x))", "cktat", {"beta": 0.0}),
+                TableRow("nothing", "cktat"),
             ),
             controls=(
-                Row("KL(T^tau(x), S(x')), CE(S(x'), y) for it", "cktat", {"guide": "hard at x'"}),
-                Row("KL(T^tau(x), S(x')), nothing for it", "cktat", {"guide": "none"}),
+                TableRow("KL(T^tau(x), S(x')), CE(S(x'), y) for it", "cktat", {"guide": "hard at x'"}),
+                TableRow("KL(T^tau(x), S(x')), nothing for it", "cktat", {"guide": "none"}),
             ),
             against="nothing",
         ),
@@ -123,15 +123,15 @@ TABLES: dict[str, Table] = {
             "3b",
             "CKTAT by tau",
             "cifar10",
-            tuple(Row(str(tau), "cktat", {"tau": float(tau)}) for tau in range(1, 7)),
-            controls=(Row("auto", "cktat", {"tau": "auto"}),),
+            tuple(TableRow(str(tau), "cktat", {"tau": float(tau)}) for tau in range(1, 7)),
+            controls=(TableRow("auto", "cktat", {"tau": "auto"}),),
             against="5",
         ),
         Table(
             "3c",
             "CKTAT by beta",
             "cifar10",
-            tuple(Row(str(beta), "cktat", {"beta": float(beta)}) for beta in range(8)),
+            tuple(TableRow(str(beta), "cktat", {"beta": float(beta)}) for beta in range(8)),
             against="6",
         ),
         Table("4a", "Methods under all attacks", "cifar10", METHODS, ALL_ATTACKS, CONTROLS, against="PGDAT"),
@@ -154,10 +154,10 @@ def tables(name: str, data: str) -> tuple[Table, ...]:
     """
     if name == "4":
         return (TABLES["4b" if data == TABLES["4b"].data else "4a"],)
-    found = tuple(table for key, table in TABLES.items() if name in (key, key[0]))
-    if not found:
+    named = tuple(table for key, table in TABLES.items() if name in (key, key[0]))
+    if not named:
         raise unknown("table", name, ("1", "2", "3", "4", *TABLES))
-    return found
+    return named
 
 
 def model_of(table: Table, model: str) -> str:

@@ -23,7 +23,7 @@ AT_A_TIME = 4
 
 ENTROPIES = "a file of entropies of this program"
 
-Watch = Callable[[int, int], None]
+EntropyWatch = Callable[[int, int], None]
 """(images done, images in all)."""
 
 
@@ -62,23 +62,28 @@ class Entropies:
 
 
 def entropies(
-    subject: Subject, layer: str, how: Discarding, places: Sequence[int], path: Path, watch: Watch = lambda *_: None
+    subject: Subject,
+    layer: str,
+    how: Discarding,
+    places: Sequence[int],
+    path: Path,
+    watch: EntropyWatch = lambda *_: None,
 ) -> Entropies:
     """Those of the test images at `places`, in fp32. The file at `path` is read, and written after every few images.
 
     Raises CktatError if the file is broken; one of other weights, layer or settings is replaced.
     """
     of: dict[str, Any] = {"layer": layer, "discarding": asdict(how), "provenance": subject.provenance()}
-    there: dict[str, Any] = read_entropies(path) if path.exists() else {}
-    if any(there.get(key) != value for key, value in of.items()):
-        there = of | {
+    kept: dict[str, Any] = read_entropies(path) if path.exists() else {}
+    if any(kept.get(key) != value for key, value in of.items()):
+        kept = of | {
             "commit": commit(),
             "versions": versions(),
             "hardware": hardware(device_of(subject)),
             "seconds": 0.0,
         }
-        there["images"] = {}
-    done = there["images"]
+        kept["images"] = {}
+    done = kept["images"]
     missing = [place for place in places if str(place) not in done]
     feature = Feature(subject.module, layer)
     for first in range(0, len(missing), AT_A_TIME):
@@ -90,15 +95,15 @@ def entropies(
         for place, entropy, change, settled in numbers:
             rounded = [[round(value, 4) for value in row] for row in entropy]
             done[str(place)] = {"entropy": rounded, "change": round(change, 4), "settled": round(settled, 6)}
-        there["seconds"] = round(there["seconds"] + time.perf_counter() - began, 1)
-        there["at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        write_sealed(path, there)
+        kept["seconds"] = round(kept["seconds"] + time.perf_counter() - began, 1)
+        kept["at"] = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        write_sealed(path, kept)
     watch(len(places), len(places))
     try:
         read = {key: torch.tensor([done[str(i)][key] for i in places]) for key in ("entropy", "change", "settled")}
     except ValueError:  # images of different sizes
         raise CktatError(f"{path} is not {ENTROPIES}; remove it") from None
-    return Entropies({key: value for key, value in there.items() if key != "images"}, **read)
+    return Entropies({key: value for key, value in kept.items() if key != "images"}, **read)
 
 
 def images(subject: Subject, places: Sequence[int]) -> Tensor:

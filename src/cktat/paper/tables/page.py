@@ -8,8 +8,8 @@ from pathlib import Path
 
 from cktat.errors import CktatError
 from cktat.pages.template import rendered
-from cktat.paper.tables.compared import compared, measured
-from cktat.paper.tables.filled import Filled
+from cktat.paper.tables.compared_table import compared, measured
+from cktat.paper.tables.measured_table import MeasuredTable
 from cktat.paper.tables.paper import paper_note, paper_tables
 from cktat.paper.tables.pictures import pictures
 from cktat.paper.tables.text import SWEPT, explained, heading, ours, row_name
@@ -17,7 +17,7 @@ from cktat.paper.tables.verdicts import claims_about
 from cktat.runs import write_atomic
 
 
-def write_page(filleds: Sequence[Filled], out: Path, *, title: str = "The paper's tables, measured") -> Path:
+def write_page(filleds: Sequence[MeasuredTable], out: Path, *, title: str = "The paper's tables, measured") -> Path:
     """Writes tables, pictures, claims and provenance to `out`, and returns that path.
 
     Raises CktatError if there is no table, if two have one name, or if `out` is a folder.

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from cktat.pages.figures import Line, Point, banded, plot, scatter
-from cktat.paper.tables.compared import Compared
-from cktat.paper.tables.filled import Filled
+from cktat.paper.tables.compared_table import ComparedTable
+from cktat.paper.tables.measured_table import MeasuredTable
 from cktat.paper.tables.text import SWEPT
 
 
@@ -23,17 +23,17 @@ class Panels:
     note: str
 
 
-def pictures(table: Compared) -> list[Panels]:
+def pictures(table: ComparedTable) -> list[Panels]:
     """Those for which there is something to draw."""
     found = (_trade_off(table), _sweep(table), _histories(table.filled))
     return [panels for panels in found if panels and panels.drawings]
 
 
-def _numbered(filled: Filled) -> list[tuple[int, str]]:
+def _numbered(filled: MeasuredTable) -> list[tuple[int, str]]:
     return list(enumerate(filled.rows, 1))
 
 
-def _trade_off(table: Compared) -> Panels | None:
+def _trade_off(table: ComparedTable) -> Panels | None:
     """Clean accuracy against that under the first and the last attack of the table, ours and the paper's."""
     filled = table.filled
     attacks = list(dict.fromkeys([*filled.columns[1:2], *filled.columns[-1:]]))
@@ -60,7 +60,7 @@ def _trade_off(table: Compared) -> Panels | None:
     )  # fmt: skip
 
 
-def _sweep(table: Compared) -> Panels | None:
+def _sweep(table: ComparedTable) -> Panels | None:
     filled = table.filled
     if filled.name not in SWEPT:
         return None
@@ -88,7 +88,7 @@ def _is_number(row: str) -> bool:
     return row.replace(".", "", 1).isdigit()
 
 
-def _histories(filled: Filled) -> Panels | None:
+def _histories(filled: MeasuredTable) -> Panels | None:
     """Held-out accuracy over epochs, mean over the seeds of a row, as far as all of them are trained."""
     drawings = []
     for key, name in (("clean", "clean"), ("pgd", "PGD")):
@@ -101,9 +101,9 @@ def _histories(filled: Filled) -> Panels | None:
         if lines:
             caption = f"Held-out accuracy, {name} (%)"
             drawings.append((caption, plot(lines, title=caption, x_label="epoch", percent=True, zoomed=True)))
-    there = [(number, row) for number, row in _numbered(filled) if any(filled.histories.get(row, ()))]
+    logged = [(number, row) for number, row in _numbered(filled) if any(filled.histories.get(row, ()))]
     return Panels(
-        "Robust overfitting", there, drawings,
+        "Robust overfitting", logged, drawings,
         "On held-out training images, under the adversary of training; mean over seeds, bands of one standard deviation. A "
         "robust accuracy that falls while the clean one goes on rising is overfitted.",
     )  # fmt: skip

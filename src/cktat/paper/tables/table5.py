@@ -16,19 +16,19 @@ from cktat.errors import CktatError, unknown
 from cktat.evaluation import Subject, load_subject
 from cktat.evaluation.measure import predict, true_fp32
 from cktat.paper.knowledge import THRESHOLD, Discarding, Feature, default_layer, grad_cam, points, saliency
-from cktat.paper.tables.counted import Counted, count
 from cktat.paper.tables.entropies import Entropies, entropies, images
+from cktat.paper.tables.point_counts import Counted, count
 from cktat.runs import RunFolder, device_of, write_atomic, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from cktat.paper.knowledge.picture import View
+    from cktat.paper.knowledge.picture import NetworkView
 
 CLASSES = ("airplane", "cat", "bird")
 """The paper's rows."""
 
-Watch = Callable[[str, int, int], None]
+NetworkWatch = Callable[[str, int, int], None]
 """(network, images done, images in all)."""
 
 
@@ -54,7 +54,7 @@ def table5(
     root: str | None = None,
     store: str | Path | None = None,
     trust_code: bool = False,
-    watch: Watch = lambda *_: None,
+    watch: NetworkWatch = lambda *_: None,
 ) -> Table5:
     """Knowledge points of runs trained on the same data; columns in their order.
 
@@ -165,8 +165,10 @@ def _first_right(subjects: Sequence[Subject], name: str) -> int:
     )
 
 
-def _view(subject: Subject, name: str, layer: str, chosen: Sequence[int], entropy: Tensor, threshold: float) -> View:
-    from cktat.paper.knowledge.picture import View
+def _view(
+    subject: Subject, name: str, layer: str, chosen: Sequence[int], entropy: Tensor, threshold: float
+) -> NetworkView:
+    from cktat.paper.knowledge.picture import NetworkView
 
     x = images(subject, chosen)
     y = subject.data.test.labels[list(chosen)].to(x.device)
@@ -176,11 +178,11 @@ def _view(subject: Subject, name: str, layer: str, chosen: Sequence[int], entrop
             cam = grad_cam(subject.module, layer, x, y)
         except CktatError:  # of a layer without a map there is none, and its place stays empty
             cam = torch.zeros(len(x), 1, 1)
-    return View(name, entropy, points(entropy, threshold), gradient.cpu(), cam.cpu())
+    return NetworkView(name, entropy, points(entropy, threshold), gradient.cpu(), cam.cpu())
 
 
 def _draw(
-    out: Path, subject: Subject, chosen: Sequence[int], views: Sequence[View], threshold: float
+    out: Path, subject: Subject, chosen: Sequence[int], views: Sequence[NetworkView], threshold: float
 ) -> tuple[Path, ...]:
     from cktat.paper.knowledge.picture import comparison_figure, knowledge_figure
 
@@ -204,7 +206,7 @@ def _save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _pictured(subject: Subject, place: int, number: int, views: Sequence[View]) -> dict[str, Any]:
+def _pictured(subject: Subject, place: int, number: int, views: Sequence[NetworkView]) -> dict[str, Any]:
     found = {
         view.name: {
             "inside": int(view.points.on_foreground[number]),

@@ -10,31 +10,31 @@ from typing import Any
 
 from cktat.pages.template import rendered
 from cktat.pages.text import mean_sd, number
-from cktat.paper.tables.compared import Compared, Entry, compared
-from cktat.paper.tables.filled import Filled
-from cktat.paper.tables.verdicts import Verdict, claims_about
+from cktat.paper.tables.compared_table import ComparedCell, ComparedTable, compared
+from cktat.paper.tables.measured_table import MeasuredTable
+from cktat.paper.tables.verdicts import ClaimVerdict, claims_about
 
 SWEPT = {"3b": "tau", "3c": "beta"}
 """What the rows of a table are values of."""
 
 
-def ours(entry: Entry, seeds: int | None) -> str:
+def ours(entry: ComparedCell, seeds: int | None) -> str:
     """Mean ± standard deviation over seeds, "failed", or "". seeds: those of the whole row, None to say them here."""
     if entry.ours is None:
         return "failed" if entry.failed else ""
     return mean_sd(entry.ours) + ("" if seeds else f" (n = {entry.ours.n})")
 
 
-def heading(filled: Filled) -> str:
+def heading(filled: MeasuredTable) -> str:
     return f"Table {filled.name}: {filled.title}"
 
 
-def row_name(filled: Filled, row: str) -> str:
+def row_name(filled: MeasuredTable, row: str) -> str:
     """A row in a sentence: "tau = 5" where rows are values of something."""
     return f"{SWEPT[filled.name]} = {row}" if filled.name in SWEPT else row
 
 
-def explained(table: Compared) -> list[str]:
+def explained(table: ComparedTable) -> list[str]:
     """The sentences that a reader of the table needs, without its setting and failures."""
     filled = table.filled
     counts = {entry.ours.n for entry in table.entries.values() if entry.ours}
@@ -58,11 +58,11 @@ def explained(table: Compared) -> list[str]:
     return lines
 
 
-def setting(filled: Filled) -> str:
+def setting(filled: MeasuredTable) -> str:
     return "; ".join(f"{name} {value}" for name, value in filled.setting.items())
 
 
-def shown(table: Compared, escape: Callable[[str], str], note: Callable[[int], str]) -> dict[str, Any]:
+def shown(table: ComparedTable, escape: Callable[[str], str], note: Callable[[int], str]) -> dict[str, Any]:
     """The values of a template of a table: all text is escaped; `note` marks the failure of this number.
 
     rows: for each row its lines, the paper's numbers and the difference only where the paper has that row. A line is the
@@ -89,16 +89,16 @@ def shown(table: Compared, escape: Callable[[str], str], note: Callable[[int], s
     }  # fmt: skip
 
 
-def markdown(filled: Filled) -> str:
+def markdown(filled: MeasuredTable) -> str:
     """A heading, the setting, the table and its notes, as GitHub's Markdown."""
     values = shown(compared(filled), _markdown, lambda number: f"[^{filled.name}-{number}]")
     return rendered("paper/tables/table.md.jinja", **values)
 
 
-def claims_markdown(filleds: Sequence[Filled]) -> str:
+def claims_markdown(filleds: Sequence[MeasuredTable]) -> str:
     """What the paper says of these tables, on its numbers and on ours; "" if it says nothing of them."""
 
-    def cell(found: Verdict) -> str:
+    def cell(found: ClaimVerdict) -> str:
         sure = (
             f" ({found.significant} of {found.measured} at p < 0.05)"
             if found.significant is not None and found.measured
@@ -116,7 +116,7 @@ def claims_markdown(filleds: Sequence[Filled]) -> str:
     return rendered("paper/tables/claims.md.jinja", rows=rows)
 
 
-def latex(filled: Filled) -> str:
+def latex(filled: MeasuredTable) -> str:
     r"""A table environment, its setting and notes below it, for a document with \usepackage{booktabs} and, where more than
     three columns are scaled to the width of the text, \usepackage{graphicx}."""
     values = shown(compared(filled), _latex, lambda number: rf"\textsuperscript{{{number}}}")
@@ -130,7 +130,7 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def csv_text(filled: Filled) -> str:
+def csv_text(filled: MeasuredTable) -> str:
     """One line per cell, run or not. Accuracies, deviation and differences in %, with all digits; seeds parted by blanks.
 
     against_difference: ours less that of the row `against`, with its 95 % interval; p_corrected: Holm's.

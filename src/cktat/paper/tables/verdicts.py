@@ -9,8 +9,8 @@ from statistics import fmean
 from cktat.errors import CktatError
 from cktat.evaluation import ResultRow
 from cktat.paper.tables.claims import CLAIMS, FULL, Above, Claim, Place
-from cktat.paper.tables.compared import comparable, pair
-from cktat.paper.tables.filled import Filled
+from cktat.paper.tables.compared_table import comparable, pair
+from cktat.paper.tables.measured_table import MeasuredTable
 from cktat.paper.tables.paper import paper_numbers, paper_tables
 
 HOLDS, FAILS, NOT_MEASURED = "holds", "fails", "not measured"
@@ -18,7 +18,7 @@ NOISE = ", within noise"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ClaimVerdict:
     """What became of a claim. broken: its orders that are not so, in words, with both numbers; measured: how many of its
     orders both numbers are there for; significant: how many of those are so, or broken, at p < 0.05 (None: not tested).
     """
@@ -44,7 +44,7 @@ class _Seen:
         return self.p is not None and self.p < 0.05
 
 
-def verdicts_of_paper() -> list[Verdict]:
+def verdicts_of_paper() -> list[ClaimVerdict]:
     """Every claim on the paper's own numbers. It says "holds" or "fails" with no doubt: there are no spreads to doubt with."""
     numbers = {(name, *place): value for name in paper_tables() for place, value in paper_numbers(name).items()}
 
@@ -59,7 +59,7 @@ def verdicts_of_paper() -> list[Verdict]:
     return [_judge(claim, see, tested=False) for claim in CLAIMS]
 
 
-def verdicts(filleds: Sequence[Filled]) -> list[Verdict]:
+def verdicts(filleds: Sequence[MeasuredTable]) -> list[ClaimVerdict]:
     """Every claim on measured tables, of which each name may be there once. An order is taken over the seeds that its two
     cells share, and within one setting (see `comparable`). Says, in order:
 
@@ -71,7 +71,7 @@ def verdicts(filleds: Sequence[Filled]) -> list[Verdict]:
     if len(by_name) < len(filleds):
         raise CktatError("claims are about one setting: of each table only one may be given")
 
-    def cells(place: Place) -> Iterator[tuple[Filled, tuple[ResultRow, ...]]]:
+    def cells(place: Place) -> Iterator[tuple[MeasuredTable, tuple[ResultRow, ...]]]:
         for table, row, column in _named(place):
             filled = by_name.get(table)
             cell = filled.cells.get((row, column)) if filled else None
@@ -98,7 +98,7 @@ def verdicts(filleds: Sequence[Filled]) -> list[Verdict]:
     return [_judge(claim, see, tested=True) for claim in CLAIMS]
 
 
-def claims_about(filleds: Sequence[Filled]) -> list[tuple[Verdict, Verdict]]:
+def claims_about(filleds: Sequence[MeasuredTable]) -> list[tuple[ClaimVerdict, ClaimVerdict]]:
     """The claims about these tables, each on the paper's numbers and on ours. Raises CktatError as `verdicts` does."""
     names = {filled.name for filled in filleds}
 
@@ -116,7 +116,7 @@ def _named(place: Place) -> Iterator[Place]:
         yield from ((*other, column) for other in FULL if other != (table, row))
 
 
-def _judge(claim: Claim, see: Callable[[Above], _Seen | None], *, tested: bool) -> Verdict:
+def _judge(claim: Claim, see: Callable[[Above], _Seen | None], *, tested: bool) -> ClaimVerdict:
     seen = [(order, found) for order in claim.orders if (found := see(order))]
     wrong = [(order, found) for order, found in seen if found.difference <= 0]
     sure = sum(found.sure for _, found in seen)
@@ -127,7 +127,7 @@ def _judge(claim: Claim, see: Callable[[Above], _Seen | None], *, tested: bool) 
     else:
         says = HOLDS + (NOISE if tested and sure < len(seen) else "")
     broken = tuple(_words(order, found) for order, found in wrong)
-    return Verdict(claim, says, broken, len(seen), sure if tested else None)
+    return ClaimVerdict(claim, says, broken, len(seen), sure if tested else None)
 
 
 def _words(order: Above, found: _Seen) -> str:

@@ -11,8 +11,8 @@ from cktat.paper.theory.accounting import (
     robust_error_before,
 )
 from cktat.paper.theory.decompose import (
+    Decomposition,
     Purification,
-    Split,
     by_feature,
     correlations,
     purification,
@@ -24,7 +24,7 @@ from cktat.paper.theory.decompose import (
     without_mixture,
 )
 from cktat.paper.theory.example import EXAMPLE, WorkedExample, worked_example
-from cktat.paper.theory.ideal import Claim, against_mixtures, along_mixture, claim
+from cktat.paper.theory.ideal import ClaimDistances, against_mixtures, along_mixture, claim
 from cktat.paper.theory.montecarlo import Checked, TwoFeatureModel, monte_carlo
 from cktat.paper.theory.multiview import MultiView
 from cktat.paper.theory.samples import Samples
@@ -32,10 +32,10 @@ from cktat.paper.theory.sparse_coding import SparseCoding
 from cktat.paper.theory.training_error import clean_training_error, robust_training_error, softmax_error
 
 __all__ = [
-    "EXAMPLE", "Checked", "Claim", "MultiView", "Purification", "Samples", "SparseCoding", "Split", "TwoFeatureModel",
-    "WorkedExample", "against_mixtures", "along_mixture", "boundary_mu", "by_feature", "claim", "clean_error_after",
-    "clean_error_before", "clean_training_error", "correlations", "lacks_incentive", "learning_gain", "least_k2",
-    "monte_carlo", "purification", "ratio_on_data", "ratio_on_perturbation", "robust_error_after",
-    "robust_error_before", "robust_training_error", "softmax_error", "split", "split_by_class", "split_by_feature",
-    "without_mixture", "worked_example",
+    "EXAMPLE", "Checked", "ClaimDistances", "Decomposition", "MultiView", "Purification", "Samples", "SparseCoding",
+    "TwoFeatureModel", "WorkedExample", "against_mixtures", "along_mixture", "boundary_mu", "by_feature", "claim",
+    "clean_error_after", "clean_error_before", "clean_training_error", "correlations", "lacks_incentive",
+    "learning_gain", "least_k2", "monte_carlo", "purification", "ratio_on_data", "ratio_on_perturbation",
+    "robust_error_after", "robust_error_before", "robust_training_error", "softmax_error", "split", "split_by_class",
+    "split_by_feature", "without_mixture", "worked_example",
 ]  # fmt: skip

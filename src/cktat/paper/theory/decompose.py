@@ -11,7 +11,7 @@ from cktat.errors import CktatError
 
 
 @dataclass(frozen=True, eq=False)
-class Split:
+class Decomposition:
     """w = pure v + mixture, for weights of any leading shape [...].
 
     main: which of the F features each weight has most of [...]. pure: its component along it [...] (Eq. 4's Theta(1)).
@@ -35,7 +35,7 @@ class Split:
         return self.mixture.norm(dim=-1) / self.pure.abs()
 
 
-def split(weights: Tensor, features: Tensor) -> Split:
+def split(weights: Tensor, features: Tensor) -> Decomposition:
     """Splits weights [..., d] by orthonormal features [F, d]: each along the feature of its largest component (Eq. 4, 13)."""
     if features.ndim != 2 or weights.shape[-1] != features.shape[-1]:
         raise CktatError(
@@ -45,7 +45,7 @@ def split(weights: Tensor, features: Tensor) -> Split:
     main = along.abs().argmax(dim=-1)
     pure = along.gather(-1, main.unsqueeze(-1))
     others = along.scatter(-1, main.unsqueeze(-1), 0.0)
-    return Split(main, pure.squeeze(-1), weights - pure * features[main], others)
+    return Decomposition(main, pure.squeeze(-1), weights - pure * features[main], others)
 
 
 def correlations(neurons: Tensor, features: Tensor) -> Tensor:
@@ -65,20 +65,20 @@ def by_feature(neurons: Tensor, features: Tensor) -> Tensor:
     return torch.einsum("kml,kmd->kld", of.to(neurons.dtype), neurons)
 
 
-def split_by_feature(neurons: Tensor, features: Tensor) -> Split:
+def split_by_feature(neurons: Tensor, features: Tensor) -> Decomposition:
     """omega^v = pure v + mixture for every feature of every class; fields are [k, L, ...]; pure is 0 if not learned."""
     weights, flat = by_feature(neurons, features), features.flatten(0, 1)
     along = weights @ flat.T  # [k, L, k L]
     main = torch.arange(len(flat)).view(features.shape[:2])
     pure = along.gather(-1, main.unsqueeze(-1))
-    return Split(main, pure.squeeze(-1), weights - pure * features, along.scatter(-1, main.unsqueeze(-1), 0.0))
+    return Decomposition(main, pure.squeeze(-1), weights - pure * features, along.scatter(-1, main.unsqueeze(-1), 0.0))
 
 
-def split_by_class(neurons: Tensor, features: Tensor) -> Split:
+def split_by_class(neurons: Tensor, features: Tensor) -> Decomposition:
     """`split_by_feature` of each class by itself, where the features of one are orthonormal [k, L, d] and those of another
     the same lines (sparse coding: v and -v). Fields are [k, L, ...]; `main` and `others` count a class's own features."""
     parts = [split_by_feature(own.unsqueeze(0), v.unsqueeze(0)) for own, v in zip(neurons, features, strict=True)]
-    return Split(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Split)))
+    return Decomposition(*(torch.cat([getattr(part, f.name) for part in parts]) for f in fields(Decomposition)))
 
 
 def without_mixture(neurons: Tensor, features: Tensor) -> Tensor:
@@ -109,7 +109,7 @@ class Purification:
     along: Tensor
 
 
-def purification(clean: Split, adversarial: Split, floor: float = 0.05) -> Purification:
+def purification(clean: Decomposition, adversarial: Decomposition, floor: float = 0.05) -> Purification:
     """Eq. 14's k, which the paper says lies in (0, 1): splits by feature of a clean and an adversarially trained network.
 
     floor: a feature counts where both networks have more than this share of their largest pure part.

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from cktat.paper.theory.decompose import Split
+from cktat.attacks import Model
+from cktat.paper.theory.decompose import Decomposition
 from cktat.paper.theory.samples import Samples
 
-Model = Callable[[Tensor], Tensor]
 
-
-def along_mixture(samples: Samples, found: Split, eps: float) -> Tensor:
+def along_mixture(samples: Samples, found: Decomposition, eps: float) -> Tensor:
     """sigma of Definition 4.1 [N, P, d]: on the first patch of each shown feature of a sample's class, against that
     feature's mixture, so that the clean network hears less of the class; together of length eps.
 
@@ -30,7 +28,7 @@ def along_mixture(samples: Samples, found: Split, eps: float) -> Tensor:
     return eps * _unit(sigma.flatten(1)).view_as(sigma)
 
 
-def against_mixtures(shown: Tensor, y: Tensor, found: Split, eps: float) -> Tensor:
+def against_mixtures(shown: Tensor, y: Tensor, found: Decomposition, eps: float) -> Tensor:
     """sigma of Definition 4.1 for inputs that are one patch [N, d]: against the sum of the mixtures of those features of
     its class that an input shows (bool [N, L]); of length eps, or 0 where it shows none.
 
@@ -44,7 +42,7 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Claim:
+class ClaimDistances:
     """Mean distance (total variation, 0 to 1) between the distributions that two networks give.
 
     first: clean network on x, ideal on x: the paper's O(clean on clean) ~ O(ideal on clean). second: ideal network on x and
@@ -59,11 +57,11 @@ class Claim:
 
 
 @torch.no_grad()
-def claim(clean: Model, ideal: Model, x: Tensor, moved: Tensor) -> Claim:
+def claim(clean: Model, ideal: Model, x: Tensor, moved: Tensor) -> ClaimDistances:
     """The claim measured on x and moved = x + sigma, in whatever form the models take them; they return logits [N, K]."""
 
     def apart(p: Tensor, q: Tensor) -> float:
         return float((p.softmax(dim=1) - q.softmax(dim=1)).abs().sum(dim=1).mean()) / 2
 
     c, c_moved, i, i_moved = clean(x), clean(moved), ideal(x), ideal(moved)
-    return Claim(first=apart(c, i), second=apart(i, i_moved), both=apart(c, i_moved), itself=apart(c, c_moved))
+    return ClaimDistances(first=apart(c, i), second=apart(i, i_moved), both=apart(c, i_moved), itself=apart(c, c_moved))

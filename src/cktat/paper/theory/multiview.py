@@ -14,7 +14,7 @@ from cktat.errors import CktatError, unknown
 from cktat.paper.theory.samples import MULTI, Samples
 from cktat.seeds import generator
 
-Kind = Literal["mixed", "single", "multi"]
+SampleKind = Literal["mixed", "single", "multi"]
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class MultiView:
         drawn = torch.randn(self.d, 2 * self.k, generator=generator(self.seed, "features"), dtype=torch.float64)
         return torch.linalg.qr(drawn).Q.T.reshape(self.k, 2, self.d).float()
 
-    def sample(self, n: int, seed: int = 0, kind: Kind = "mixed") -> Samples:
+    def sample(self, n: int, seed: int = 0, kind: SampleKind = "mixed") -> Samples:
         """n samples. kind: "mixed" holds (1 - mu) n multi-view and mu n single-view ones (to the nearest whole number), in
         random order; "single" and "multi" hold one kind only. The same seed draws the same samples."""
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:

@@ -7,9 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cktat.attacks import Model
 from cktat.errors import CktatError
-
-Model = Callable[[Tensor], Tensor]
 
 
 def softmax_error(logits: Tensor, y: Tensor) -> Tensor:

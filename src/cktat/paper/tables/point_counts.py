@@ -76,12 +76,12 @@ class Counted:
 
 def count(entropies: Mapping[str, Tensor], threshold: float) -> Counted:
     """Counts knowledge points. entropies: by network, [N, h, w] of the same images."""
-    found = {name: points(entropy, threshold) for name, entropy in entropies.items()}
+    by_network = {name: points(entropy, threshold) for name, entropy in entropies.items()}
     others = {
         name: {b: float(points(entropy, b).on_foreground.float().mean()) for b in OTHERS}
         for name, entropy in entropies.items()
     }
-    return Counted(threshold, found, others)
+    return Counted(threshold, by_network, others)
 
 
 def _spread(values: Tensor) -> Spread:

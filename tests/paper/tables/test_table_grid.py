@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from cktat.evaluation.statistics import wilson
-from cktat.paper.tables.declared import TABLES, Row, Table
-from cktat.paper.tables.fill import How, TableGrid, paper_of
-from cktat.paper.tables.filled import Filled
+from cktat.paper.tables.declared import TABLES, Table, TableRow
+from cktat.paper.tables.measured_table import MeasuredTable
+from cktat.paper.tables.table_grid import How, TableGrid, paper_of
 from cktat.runs.files import write_sealed
 
-ROWS = (Row("PGDAT", "pgd_at"), Row("TRADES", "trades"))
+ROWS = (TableRow("PGDAT", "pgd_at"), TableRow("TRADES", "trades"))
 TABLE = Table("4a", "Of a test", "digits", ROWS, ("pgd20", "aa"), against="TRADES")
 
 
@@ -60,7 +60,7 @@ def records_of(it: TableGrid, folder: Path) -> None:
         write_sealed(folder / f"{one.config.design}-{seed}.json", record)
 
 
-def filled(tiny: Any, folder: Path, **how: Any) -> Filled:
+def filled(tiny: Any, folder: Path, **how: Any) -> MeasuredTable:
     it = TableGrid([TABLE], How(tiny.options, seeds=2, store=folder / "store", records=folder / "records", **how))
     records_of(it, folder / "records")
     (table,) = it.fill()

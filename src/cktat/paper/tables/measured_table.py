@@ -10,7 +10,7 @@ from cktat.evaluation import ResultRow
 
 
 @dataclass(frozen=True)
-class Cell:
+class MeasuredCell:
     """What is known of one row under one column: one result of each seed, and why one is missing, if a run failed."""
 
     measured: tuple[ResultRow, ...] = ()
@@ -18,7 +18,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Filled:
+class MeasuredTable:
     """A table's rows x columns. A cell that is not in `cells` was not run.
 
     name: such as "4a". columns: names of attacks, "clean" first. paper: the paper's percentages where it has the cell.
@@ -31,7 +31,7 @@ class Filled:
     title: str
     rows: tuple[str, ...]
     columns: tuple[str, ...]
-    cells: Mapping[tuple[str, str], Cell]
+    cells: Mapping[tuple[str, str], MeasuredCell]
     paper: Mapping[tuple[str, str], float]
     weights: str = "best"
     setting: Mapping[str, str] = field(default_factory=dict)
@@ -51,4 +51,4 @@ class Filled:
         )
 
     def _measured(self, row: str, column: str) -> tuple[ResultRow, ...]:
-        return self.cells.get((row, column), Cell()).measured
+        return self.cells.get((row, column), MeasuredCell()).measured

@@ -12,8 +12,8 @@ import pytest
 from cktat.errors import CktatError
 from cktat.evaluation import ResultRow
 from cktat.paper.tables.declared import TABLES
-from cktat.paper.tables.filled import Cell, Filled
-from cktat.paper.tables.kept import TableFolder, TableKept, again, differing, settled, widened
+from cktat.paper.tables.measured_table import MeasuredCell, MeasuredTable
+from cktat.paper.tables.table_folder import TableFolder, TableKept, again, differing, settled, widened
 from cktat.paper.tables.text import csv_text, latex, markdown
 
 
@@ -30,12 +30,12 @@ def kept(**fields: Any) -> TableKept:
     return TableKept(**(usual | fields))
 
 
-def filled(cells: dict[tuple[str, str], tuple[int, int]]) -> Filled:
+def filled(cells: dict[tuple[str, str], tuple[int, int]]) -> MeasuredTable:
     """A table of cells of so many seeds and images."""
-    return Filled(
+    return MeasuredTable(
         "4a", "title", ("PGDAT", "TRADES"), ("clean", "aa"),
         {
-            place: Cell(tuple(result(seed, "10" * (images // 2), Path("file")) for seed in range(seeds)))
+            place: MeasuredCell(tuple(result(seed, "10" * (images // 2), Path("file")) for seed in range(seeds)))
             for place, (seeds, images) in cells.items()
         },
         {},
@@ -111,7 +111,7 @@ def test_a_file_that_is_no_table_is_not_written_over(tmp_path: Path) -> None:
 def test_known_failures_fill_cells_that_nothing_else_is_known_of() -> None:
     one = kept(failures={"TRADES": {"aa": "nan", "clean": "old"}, "gone": {"aa": "x"}})
     found = one.with_failures(filled(FULL))
-    assert found.cells["TRADES", "aa"] == Cell((), "nan")
+    assert found.cells["TRADES", "aa"] == MeasuredCell((), "nan")
     assert found.cells["TRADES", "clean"] == filled(FULL).cells["TRADES", "clean"]
     assert set(found.cells) == {*FULL, ("TRADES", "aa")}
 

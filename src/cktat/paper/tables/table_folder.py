@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cktat.errors import CktatError
-from cktat.paper.tables.declared import TABLES, Row, Table
-from cktat.paper.tables.filled import Cell, Filled
+from cktat.paper.tables.declared import TABLES, Table, TableRow
+from cktat.paper.tables.measured_table import MeasuredCell, MeasuredTable
 from cktat.runs import Kept, read_sealed, write_sealed
 
-Count = Annotated[int, Field(ge=1)]
+AtLeastOne = Annotated[int, Field(ge=1)]
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # JSON has lists only
 
 KIND = "what was asked for of a table"
@@ -35,22 +35,24 @@ class TableKept(Kept):
     rows: Names
     attacks: Names
     weights: Literal["best", "last"]
-    seeds: Count
+    seeds: AtLeastOne
     data: str
     model: str
     recipe: str
-    epochs: Count | None = None
-    batch_size: Count | None = None
+    epochs: AtLeastOne | None = None
+    batch_size: AtLeastOne | None = None
     lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    examples: Count | None = None
+    examples: AtLeastOne | None = None
     precision: Literal["fp32", "bf16"]
-    test_images: Count | None = None
-    aa_images: Count | None = None
+    test_images: AtLeastOne | None = None
+    aa_images: AtLeastOne | None = None
     failures: dict[str, dict[str, str]] = Field(default_factory=dict)
 
-    def with_failures(self, filled: Filled) -> Filled:
+    def with_failures(self, filled: MeasuredTable) -> MeasuredTable:
         """The same table, with what is known of cells that neither were measured nor failed anew."""
-        known = {(row, column): Cell((), why) for row, of in self.failures.items() for column, why in of.items()}
+        known = {
+            (row, column): MeasuredCell((), why) for row, of in self.failures.items() for column, why in of.items()
+        }
         places = {(row, column) for row in filled.rows for column in filled.columns}
         return replace(filled, cells={place: known[place] for place in known if place in places} | dict(filled.cells))
 
@@ -77,7 +79,7 @@ class TableFolder:
     def write(self, kept: TableKept) -> None:
         write_sealed(self.file(f"table-{kept.table}", "json"), kept.model_dump(mode="json"))
 
-    def lacking(self, filled: Filled) -> str:
+    def lacking(self, filled: MeasuredTable) -> str:
         """What the table here holds and `filled` does not, in words; "" for nothing.
 
         A cell holds less with fewer seeds or on fewer images. Raises CktatError if the file here is no such table."""
@@ -113,7 +115,7 @@ def settled(there: Mapping[str, TableKept], given: Mapping[str, Any], *, firm: b
 
     firm: whether what is given must be what is there. Raises CktatError if it is not, or if the tables there differ.
     """
-    found = dict(given)
+    options = dict(given)
     for name in (*SETTINGS, "attacks", "seeds"):
         values = {table: getattr(kept, name) for table, kept in there.items()}
         if not values:
@@ -122,10 +124,10 @@ def settled(there: Mapping[str, TableKept], given: Mapping[str, Any], *, firm: b
             if len(set(values.values())) > 1:
                 said = ", ".join(f"{value} in {table}" for table, value in values.items())
                 raise CktatError(f"the tables there differ in {_words(name)} ({said}); ask for one of them, or give it")
-            found[name] = next(iter(values.values()))
-    if firm and (different := differing(there, found)):
+            options[name] = next(iter(values.values()))
+    if firm and (different := differing(there, options)):
         raise CktatError(different)
-    return found
+    return options
 
 
 def differing(there: Mapping[str, TableKept], asked: Mapping[str, Any]) -> str:
@@ -153,7 +155,7 @@ def again(kept: TableKept) -> Table:
 
 def _of_rows(table: Table, labels: set[str]) -> Table:
     whole = TABLES[table.name]
-    ordered: Sequence[Row] = (*whole.rows, *whole.controls)
+    ordered: Sequence[TableRow] = (*whole.rows, *whole.controls)
     known = {row.label for row in ordered}
     return whole.only((*(row.label for row in ordered if row.label in labels), *sorted(labels - known)))
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 
 from cktat.errors import CktatError, unknown
 from cktat.evaluation import Paired, ResultRow, Spread, compare_pair, holm, spread
-from cktat.paper.tables.filled import Cell, Filled
+from cktat.paper.tables.measured_table import MeasuredCell, MeasuredTable
 
 SETTING_APART = ("test images", "seeds", "hardware", "versions", "commit")
 """What may differ between tables whose numbers are compared all the same (of the same images, cell by cell)."""
 
 
 @dataclass(frozen=True)
-class Entry:
+class ComparedCell:
     """One cell. paper and ours are percentages, None where there is none; images: tested; seeds: that were measured.
 
     against: compared with the same column of the named row, over the seeds that both have; corrected: its p after Holm's
@@ -51,14 +51,14 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedTable:
     """All entries of a table, and the reasons of its failures: footnote n is failures[n - 1]."""
 
-    filled: Filled
-    entries: dict[tuple[str, str], Entry]
+    filled: MeasuredTable
+    entries: dict[tuple[str, str], ComparedCell]
     failures: tuple[str, ...]
 
-    def row(self, row: str) -> list[Entry]:
+    def row(self, row: str) -> list[ComparedCell]:
         return [self.entries[row, column] for column in self.filled.columns]
 
     def seeds_of(self, row: str) -> int | None:
@@ -71,7 +71,7 @@ class Compared:
         return sum(entry.against is not None for entry in self.entries.values())
 
 
-def compared(filled: Filled) -> Compared:
+def compared(filled: MeasuredTable) -> ComparedTable:
     """Raises CktatError if the named row is not in the table, or its cells are not of the same images."""
     if filled.against is not None and filled.against not in filled.rows:
         raise unknown(f"row of table {filled.name}", filled.against, filled.rows)
@@ -81,13 +81,13 @@ def compared(filled: Filled) -> Compared:
     tested = [place for place in places if entries[place].against]
     corrected = holm([entries[place].against.p for place in tested])  # type: ignore[union-attr]
     entries |= {place: replace(entries[place], corrected=p) for place, p in zip(tested, corrected, strict=True)}
-    return Compared(filled, entries, failures)
+    return ComparedTable(filled, entries, failures)
 
 
 def pair(first: Sequence[ResultRow], second: Sequence[ResultRow]) -> Paired | None:
     """First less second over the seeds that both have; None if there is none. Raises CktatError for other images."""
-    theirs = {found.seed: found for found in second}
-    both = [(found, theirs[found.seed]) for found in first if found.seed in theirs]
+    by_seed = {result.seed: result for result in second}
+    both = [(result, by_seed[result.seed]) for result in first if result.seed in by_seed]
     if not both:
         return None
     for one, other in both:
@@ -98,36 +98,36 @@ def pair(first: Sequence[ResultRow], second: Sequence[ResultRow]) -> Paired | No
     return compare_pair([one.robust for one, _ in both], [other.robust for _, other in both])
 
 
-def comparable(one: Filled, other: Filled) -> bool:
+def comparable(one: MeasuredTable, other: MeasuredTable) -> bool:
     """Whether numbers of two tables are of one setting: what is the same for each is the same for both."""
     settings = [{k: v for k, v in f.setting.items() if k not in SETTING_APART} for f in (one, other)]
     return one is other or (settings[0] == settings[1] and one.weights == other.weights)
 
 
-def measured(filled: Filled) -> Iterator[tuple[str, str, ResultRow]]:
+def measured(filled: MeasuredTable) -> Iterator[tuple[str, str, ResultRow]]:
     """(row, column, result) of all results of a table, in its order."""
     for row in filled.rows:
         for column in filled.columns:
-            yield from ((row, column, found) for found in _cell(filled, (row, column)).measured)
+            yield from ((row, column, result) for result in _cell(filled, (row, column)).measured)
 
 
-def _cell(filled: Filled, place: tuple[str, str]) -> Cell:
-    return filled.cells.get(place, Cell())
+def _cell(filled: MeasuredTable, place: tuple[str, str]) -> MeasuredCell:
+    return filled.cells.get(place, MeasuredCell())
 
 
-def _entry(filled: Filled, place: tuple[str, str], failures: Sequence[str]) -> Entry:
+def _entry(filled: MeasuredTable, place: tuple[str, str], failures: Sequence[str]) -> ComparedCell:
     row, column = place
     cell = _cell(filled, place)
     against = None
     if filled.against is not None and row != filled.against:
         against = pair(cell.measured, _cell(filled, (filled.against, column)).measured)
-    return Entry(
+    return ComparedCell(
         row=row,
         column=column,
         paper=filled.paper.get(place),
-        ours=spread([100 * found.accuracy for found in cell.measured]),
+        ours=spread([100 * result.accuracy for result in cell.measured]),
         images=cell.measured[0].images if cell.measured else 0,
-        seeds=tuple(found.seed for found in cell.measured),
+        seeds=tuple(result.seed for result in cell.measured),
         against=against,
         corrected=None,
         failure=cell.failure,

@@ -13,8 +13,8 @@ from cktat.evaluation.table import eps_text
 from cktat.grid import Evidence, Grid, Measurement, configured, export
 from cktat.grid.tasks import Key
 from cktat.pages.text import commit_text
-from cktat.paper.tables.declared import Row, Table, model_of
-from cktat.paper.tables.filled import Cell, Filled
+from cktat.paper.tables.declared import Table, TableRow, model_of
+from cktat.paper.tables.measured_table import MeasuredCell, MeasuredTable
 from cktat.paper.tables.paper import paper_numbers, paper_tables
 from cktat.runs import RunFolder
 
@@ -69,12 +69,12 @@ class TableGrid:
         ]
         self.grid = Grid(*configured(asked), how.store, how.records)
 
-    def _options(self, table: Table, row: Row, seed: int) -> dict[str, Any]:
+    def _options(self, table: Table, row: TableRow, seed: int) -> dict[str, Any]:
         model = model_of(table, self.how.options.get("model") or "small")
         own = {"design": row.design, "set": dict(row.set), "seed": seed, "model": model}
         return {**self.how.options, **own, **row.options}
 
-    def fill(self, failures: Mapping[Key, str] | None = None) -> list[Filled]:
+    def fill(self, failures: Mapping[Key, str] | None = None) -> list[MeasuredTable]:
         """The tables as far as they are measured by now. failures: what the grid reported, shown in its cells."""
         evidence = self.grid.evidence()
         return [self._fill(table, evidence, failures or {}) for table in self.tables]
@@ -97,7 +97,7 @@ class TableGrid:
                     faults.append(str(error))
         return faults
 
-    def _fill(self, table: Table, evidence: Evidence, failures: Mapping[Key, str]) -> Filled:
+    def _fill(self, table: Table, evidence: Evidence, failures: Mapping[Key, str]) -> MeasuredTable:
         columns = (CLEAN, *self.how.attacks_of(table))
         where: dict[str, Measurement] = {}
         for measurement in self.how.measurements(table):
@@ -112,7 +112,7 @@ class TableGrid:
         identities = {
             row.label: [self._identity(table, row, seed) for seed in range(self.how.seeds)] for row in table.rows
         }
-        return Filled(
+        return MeasuredTable(
             table.name,
             table.title,
             tuple(row.label for row in table.rows),
@@ -131,12 +131,12 @@ class TableGrid:
     def _cell(
         self,
         table: Table,
-        row: Row,
+        row: TableRow,
         column: str,
         measurement: Measurement,
         evidence: Evidence,
         failures: Mapping[Key, str],
-    ) -> Cell:
+    ) -> MeasuredCell:
         measured, failed = [], []
         for seed in range(self.how.seeds):
             identity = self._identity(table, row, seed)
@@ -149,9 +149,9 @@ class TableGrid:
                 measured.append(found)
             elif failure:
                 failed.append(f"seed {seed}: {failure}")
-        return Cell(tuple(measured), "; ".join(failed))
+        return MeasuredCell(tuple(measured), "; ".join(failed))
 
-    def _identity(self, table: Table, row: Row, seed: int) -> str:
+    def _identity(self, table: Table, row: TableRow, seed: int) -> str:
         return self.grid.identities[_label(table, row, seed)]
 
     def _setting(self, table: Table, evidence: Evidence, where: Mapping[str, Measurement]) -> dict[str, str]:
@@ -191,7 +191,7 @@ def paper_of(table: Table, data: str) -> Mapping[tuple[str, str], float]:
     return paper_numbers(table.name) if data == table.data and table.name in paper_tables() else {}
 
 
-def _label(table: Table, row: Row, seed: int) -> str:
+def _label(table: Table, row: TableRow, seed: int) -> str:
     return f"{table.name} {row.label}, seed {seed}"
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from cktat.errors import CktatError
 from cktat.grid.tasks import Key
 from cktat.paper.tables.declared import Table
-from cktat.paper.tables.fill import How, TableGrid
-from cktat.paper.tables.filled import Filled
-from cktat.paper.tables.kept import SETTINGS, TableFolder, TableKept, again, widened
+from cktat.paper.tables.measured_table import MeasuredTable
 from cktat.paper.tables.page import write_page
+from cktat.paper.tables.table_folder import SETTINGS, TableFolder, TableKept, again, widened
+from cktat.paper.tables.table_grid import How, TableGrid
 from cktat.paper.tables.text import claims_markdown, csv_text, latex, markdown
 from cktat.runs import write_atomic
 
@@ -38,14 +38,14 @@ class Written:
         names = {table.name for table in tables}
         self.others = [_Part(again(kept), _how(kept, how), kept) for name, kept in there.items() if name not in names]
 
-    def filled(self, failures: Mapping[Key, str]) -> list[Filled]:
+    def filled(self, failures: Mapping[Key, str]) -> list[MeasuredTable]:
         """The tables that are written, as far as they are measured. Raises CktatError where one would hold less than the
         one in the folder."""
-        found = [part.filled(failures) for part in self.asked]
-        less = [said for one in found if not self.anew and (said := self.folder.lacking(one))]
+        tables = [part.filled(failures) for part in self.asked]
+        less = [said for one in tables if not self.anew and (said := self.folder.lacking(one))]
         if less:
             raise CktatError(f"{less[0]}: nothing is written over; give another --out, or --replace")
-        return found
+        return tables
 
     def write(self, failures: Mapping[Key, str]) -> Path:
         """Writes all files and returns the page. Raises as `filled` does, before anything is written."""
@@ -66,11 +66,11 @@ class _Part:
     def __init__(self, table: Table, how: How, before: TableKept | None) -> None:
         self.table, self.how, self.before, self.grid = table, how, before, TableGrid((table,), how)
 
-    def filled(self, failures: Mapping[Key, str]) -> Filled:
-        (found,) = self.grid.fill(failures)
-        return found if self.before is None else self.before.with_failures(found)
+    def filled(self, failures: Mapping[Key, str]) -> MeasuredTable:
+        (tables,) = self.grid.fill(failures)
+        return tables if self.before is None else self.before.with_failures(tables)
 
-    def kept(self, filled: Filled) -> TableKept:
+    def kept(self, filled: MeasuredTable) -> TableKept:
         how, failures = self.how, dict[str, dict[str, str]]()
         for (row, column), cell in filled.cells.items():
             if cell.failure:

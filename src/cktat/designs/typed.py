@@ -1,0 +1,80 @@
+"""DESIGNS as a type checker sees it: each name with the parameters of its design."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
+
+from cktat.designs.registry import Maker
+
+A = TypeVar("A", bound=Maker)
+B = TypeVar("B", bound=Maker)
+C = TypeVar("C", bound=Maker)
+D = TypeVar("D", bound=Maker)
+E = TypeVar("E", bound=Maker)
+F = TypeVar("F", bound=Maker)
+G = TypeVar("G", bound=Maker)
+H = TypeVar("H", bound=Maker)
+I = TypeVar("I", bound=Maker)
+J = TypeVar("J", bound=Maker)
+K = TypeVar("K", bound=Maker)
+L = TypeVar("L", bound=Maker)
+M = TypeVar("M", bound=Maker)
+
+
+class Designs(dict[str, Maker], Generic[A, B, C, D, E, F, G, H, I, J, K, L, M]):
+    """Name -> function of hyper-parameters that gives a design.
+
+    A type checker takes the parameters of a name off the function itself, so that they are written once. A design that is
+    missing in this list works all the same, without that.
+    """
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            standard: A,
+            pgd_at: B,
+            trades: C,
+            mart: D,
+            ard: E,
+            iad: F,
+            rslad: G,
+            ltd: H,
+            lbgat: I,
+            kd_at_auto: J,
+            hat: K,
+            generalist: L,
+            cktat: M,
+            **others: Maker,
+        ) -> None: ...
+
+        @overload
+        def __getitem__(self, name: Literal["standard"]) -> A: ...
+        @overload
+        def __getitem__(self, name: Literal["pgd_at"]) -> B: ...
+        @overload
+        def __getitem__(self, name: Literal["trades"]) -> C: ...
+        @overload
+        def __getitem__(self, name: Literal["mart"]) -> D: ...
+        @overload
+        def __getitem__(self, name: Literal["ard"]) -> E: ...
+        @overload
+        def __getitem__(self, name: Literal["iad"]) -> F: ...
+        @overload
+        def __getitem__(self, name: Literal["rslad"]) -> G: ...
+        @overload
+        def __getitem__(self, name: Literal["ltd"]) -> H: ...
+        @overload
+        def __getitem__(self, name: Literal["lbgat"]) -> I: ...
+        @overload
+        def __getitem__(self, name: Literal["kd_at_auto"]) -> J: ...
+        @overload
+        def __getitem__(self, name: Literal["hat"]) -> K: ...
+        @overload
+        def __getitem__(self, name: Literal["generalist"]) -> L: ...
+        @overload
+        def __getitem__(self, name: Literal["cktat"]) -> M: ...
+        @overload
+        def __getitem__(self, name: str) -> Maker: ...
+        def __getitem__(self, name: str) -> Any: ...
