@@ -13,7 +13,7 @@ import pytest
 
 from cktat.api import commands as api
 from cktat.api import importing
-from cktat.api.ways import Asked
+from cktat.api.ways import Described
 from cktat.cli import main
 
 
@@ -89,7 +89,7 @@ def test_every_option_of_evaluate_reaches_it(asked, monkeypatch) -> None:
     assert (positional[0], list(positional[1])) == ("FOUND", ["fgsm", "cw"])
     ((what, store, given, named_data),) = found
     assert (what, store.root) == ("RUN", Path("store"))
-    assert given == Asked("small", "auto", (0.5, 0.4, 0.3), (0.1, 0.2, 0.3), "ema", device="cpu")
+    assert given == Described("small", "auto", (0.5, 0.4, 0.3), (0.1, 0.2, 0.3), "ema", device="cpu")
     assert (named_data["data"], named_data["root"]) == ("here", "there")
     wanted = options | {"eps": pytest.approx(4 / 255), "doubts": False, "claimed": 56.5, "trust_code": True}
     assert {key: named[key] for key in wanted} == wanted

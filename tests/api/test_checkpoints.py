@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from cktat.api import Store
 from cktat.api.checkpoints import read_checkpoint, weights_in
 from cktat.api.importing import import_network
-from cktat.api.ways import Asked
+from cktat.api.ways import Described
 from cktat.models import build
 from cktat.runs import RunFolder
 
@@ -30,7 +30,9 @@ def small(classes: int = 3, seed: int = 1) -> nn.Module:
     return build("small", classes=classes, channels=1, mean=(0.0,), std=(1.0,), seed=seed).body
 
 
-def bring(path: Path | str, tiny: Any, tmp_path: Path, asked: Asked = Asked(), **options: Any) -> tuple[RunFolder, str]:
+def bring(
+    path: Path | str, tiny: Any, tmp_path: Path, asked: Described = Described(), **options: Any
+) -> tuple[RunFolder, str]:
     """Nothing is said of the architecture or of how images are wanted."""
     run, _ = import_network(path, Store(tmp_path / "store"), asked, data=tiny.data, **options)
     return run, run.read()["config"]["model"]
@@ -137,9 +139,9 @@ def test_of_two_networks_in_a_file_one_is_asked_for(form: str, one_line, tiny: A
     with one_line(rf"2 networks: .*{NAMES[form][0]} \(92 tensors\).*{NAMES[form][1]}.*say which with --part NAME"):
         bring(tmp_path / "w.pt", tiny, tmp_path)
     for name, weights in zip(NAMES[form], two, strict=True):
-        whole(weights, bring(tmp_path / "w.pt", tiny, tmp_path, Asked(part=name))[0])
+        whole(weights, bring(tmp_path / "w.pt", tiny, tmp_path, Described(part=name))[0])
     with one_line("unknown part of .*third"):
-        bring(tmp_path / "w.pt", tiny, tmp_path, Asked(part="third"))
+        bring(tmp_path / "w.pt", tiny, tmp_path, Described(part="third"))
 
 
 def test_a_list_of_weights_gets_a_recipe_that_works(one_line, tiny: Any, tmp_path: Path) -> None:
@@ -219,8 +221,8 @@ def test_another_number_of_classes_is_told_and_the_body_is_to_be_had(one_line, t
     with one_line(
         "cannot be tried: say with --model and --inputs which, small with raw inputs or small with the data's"
     ):
-        bring(tmp_path / "w.pt", tiny, tmp_path, Asked(new_head=True))
-    run, _ = bring(tmp_path / "w.pt", tiny, tmp_path, Asked(inputs="raw", new_head=True))
+        bring(tmp_path / "w.pt", tiny, tmp_path, Described(new_head=True))
+    run, _ = bring(tmp_path / "w.pt", tiny, tmp_path, Described(inputs="raw", new_head=True))
     loaded = run.load("best")[0]
     assert loaded["body.head.weight"].shape == (3, 64) and loaded["body.head.weight"].std() > 0
     whole(weights | {name: loaded[f"body.{name}"] for name in ("head.weight", "head.bias")}, run)

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from cktat.api import Store
 from cktat.api.importing import import_network
-from cktat.api.ways import Asked
+from cktat.api.ways import Described
 from cktat.errors import CktatError
 from cktat.evaluation import evaluate, load_subject
 from cktat.models import build
@@ -22,7 +22,7 @@ def network(tiny: Any) -> Any:
 
 
 def bring(path: Path, tiny: Any, store: Path, design: str | None = "standard", inputs: str = "data") -> tuple[Any, str]:
-    return import_network(path, Store(store), Asked(tiny.model, inputs), design=design, data=tiny.data)
+    return import_network(path, Store(store), Described(tiny.model, inputs), design=design, data=tiny.data)
 
 
 @pytest.mark.parametrize("wrapped", ["plain", "state_dict", "parallel", "safetensors"])

@@ -10,12 +10,12 @@ import torch
 
 from cktat.api import Store
 from cktat.api.importing import import_network
-from cktat.api.ways import Asked
+from cktat.api.ways import Described
 from cktat.models import build
 
 
 def bring(path: Path, tiny: Any, store: Path, inputs: str = "auto") -> tuple[Any, str]:
-    return import_network(path, Store(store), Asked(tiny.model, inputs), design="standard", data=tiny.data)
+    return import_network(path, Store(store), Described(tiny.model, inputs), design="standard", data=tiny.data)
 
 
 def test_weights_that_carry_a_mean_and_deviation_keep_theirs(tiny: Any, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 import cktat
 from cktat.api import Store
 from cktat.api.importing import import_network, run_of
-from cktat.api.ways import Asked
+from cktat.api.ways import Described
 from cktat.data import Dataset, load
 
 FUNCTIONS = """
@@ -93,7 +93,7 @@ def accuracy(weights: dict[str, torch.Tensor], data: Dataset, mean: float, std: 
 def bring(greys: Greys, tmp_path: Path):
     (tmp_path / "nets.py").write_text(FUNCTIONS.replace("FILE", str(tmp_path / "w.pt")))
 
-    def bring(asked: Asked, what: str = "w.pt", design: str | None = None) -> tuple[dict[str, Any], list[str], str]:
+    def bring(asked: Described, what: str = "w.pt", design: str | None = None) -> tuple[dict[str, Any], list[str], str]:
         said: list[str] = []
         run, name = import_network(
             tmp_path / what if ":" not in what else f"{tmp_path}/{what}",
@@ -116,7 +116,7 @@ def test_what_is_taken_is_right_most_often_and_all_is_said(
     mean, std = WAYS[wanted] or own
     weights = nearest(data, mean, std)
     torch.save(weights, tmp_path / "w.pt")
-    asked = Asked(f"{tmp_path}/nets.py:nothing", **({"mean": (mean,), "std": (std,)} if wanted == "given" else {}))
+    asked = Described(f"{tmp_path}/nets.py:nothing", **({"mean": (mean,), "std": (std,)} if wanted == "given" else {}))
     card, said, _ = bring(asked)
     assert (card["mean"][0], card["std"][0]) == (pytest.approx(mean), pytest.approx(std))
     shown = {words: float(number) for number, words in re.findall(r"([\d.]+) % \(([^)]+)\)", said[-1])}
@@ -130,7 +130,7 @@ def test_what_is_taken_is_right_most_often_and_all_is_said(
 
 def test_what_is_asked_for_is_taken_and_what_is_better_is_named(data: Dataset, bring: Any, tmp_path: Path) -> None:
     torch.save(nearest(data, data.mean[0], data.std[0]), tmp_path / "w.pt")
-    card, said, _ = bring(Asked(f"{tmp_path}/nets.py:nothing", inputs="raw"))
+    card, said, _ = bring(Described(f"{tmp_path}/nets.py:nothing", inputs="raw"))
     assert (card["mean"], card["std"]) == ([0.0], [1.0])
     assert said[-1].endswith("taken: raw inputs; right more often is: the data's mean and std")
 
@@ -140,7 +140,7 @@ def test_what_a_file_carries_is_taken_even_where_another_is_right_more_often(
 ) -> None:
     weights = nearest(data, 0.0, 1.0) | {"mean": torch.tensor([0.9]), "std": torch.tensor([0.01])}
     torch.save(weights, tmp_path / "w.pt")
-    card, said, _ = bring(Asked(f"{tmp_path}/nets.py:nothing"))
+    card, said, _ = bring(Described(f"{tmp_path}/nets.py:nothing"))
     assert (card["mean"], card["std"]) == ([pytest.approx(0.9)], [pytest.approx(0.01)])
     assert "taken: the mean and std in the file; right more often is: raw inputs" in said[-1]
 
@@ -149,18 +149,18 @@ def test_what_a_file_carries_is_taken_even_where_another_is_right_more_often(
 def test_a_function_gets_what_it_takes(function: str, data: Dataset, bring: Any, tmp_path: Path) -> None:
     weights = nearest(data, 0.0, 1.0)
     torch.save(weights, tmp_path / "w.pt")
-    card, _, _ = bring(Asked(f"{tmp_path}/nets.py:{function}"))
+    card, _, _ = bring(Described(f"{tmp_path}/nets.py:{function}"))
     assert card["model"] == f"{tmp_path}/nets.py:{function}"
 
 
 def test_a_function_that_has_its_weights_is_a_network_too(data: Dataset, bring: Any, tmp_path: Path, one_line) -> None:
     torch.save(nearest(data, 0.0, 1.0), tmp_path / "w.pt")
-    card, said, _ = bring(Asked(), "nets.py:kept")
+    card, said, _ = bring(Described(), "nets.py:kept")
     assert card["model"] == f"{tmp_path}/nets.py:kept" and "taken: raw inputs" in said[-1]
     with one_line("makes the network itself"):
-        bring(Asked("small"), "nets.py:kept")
+        bring(Described("small"), "nets.py:kept")
     with one_line(r"must return floating logits \[N, 3\]; for 2 images it returned \[2, 2\]"):
-        bring(Asked(), "nets.py:two_outputs")
+        bring(Described(), "nets.py:two_outputs")
 
 
 @pytest.mark.parametrize(
@@ -173,20 +173,20 @@ def test_a_function_that_has_its_weights_is_a_network_too(data: Dataset, bring: 
 )
 def test_what_contradicts_itself_is_refused(asked: dict[str, Any], said: str, one_line) -> None:
     with one_line(said):
-        Asked(**asked)
+        Described(**asked)
 
 
 def test_a_mean_of_another_number_of_channels_is_refused(data: Dataset, bring: Any, tmp_path: Path, one_line) -> None:
     torch.save(nearest(data, 0.0, 1.0), tmp_path / "w.pt")
     with one_line("mean has 3 numbers, and data .* 1 channels"):
-        bring(Asked(f"{tmp_path}/nets.py:nothing", mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0)))
+        bring(Described(f"{tmp_path}/nets.py:nothing", mean=(0.1, 0.2, 0.3), std=(1.0, 1.0, 1.0)))
 
 
 def test_only_a_teacher_must_be_said_how_it_was_trained(
     data: Dataset, bring: Any, runs: Any, tmp_path: Path, one_line
 ) -> None:
     torch.save(nearest(data, 0.0, 1.0), tmp_path / "w.pt")
-    asked = Asked(f"{tmp_path}/nets.py:nothing")
+    asked = Described(f"{tmp_path}/nets.py:nothing")
     _, _, unsaid = bring(asked)
     assert unsaid.startswith("imported@")
     with one_line(f"{unsaid} is a teacher here, and nobody said how it was trained; import it again with --as DESIGN"):
@@ -218,9 +218,9 @@ def test_evaluate_takes_what_import_takes_once_and_finds_it_again(
     assert clean.accuracy == pytest.approx(np.mean(scores.argmax(1) == data.test.labels.numpy()))
     assert attacked.accuracy <= clean.accuracy and attacked.images == len(data.test)
     (run,) = Store(store).runs()
-    assert run == run_of(tmp_path / "w.pt", Store(store), Asked(options["model"]), data=greys.file)
+    assert run == run_of(tmp_path / "w.pt", Store(store), Described(options["model"]), data=greys.file)
     (name,) = {run.path.name}
-    assert bring(Asked(options["model"]))[2].partition("@")[2] in name, "import finds it, too"
+    assert bring(Described(options["model"]))[2].partition("@")[2] in name, "import finds it, too"
     assert len(Store(store).runs()) == 1
     assert [one.robust for one in cktat.evaluate(name, ["fgsm"], store=store, show=False)] == [
         clean.robust, attacked.robust,
@@ -247,14 +247,14 @@ def test_test_images_alone_are_enough_to_judge_and_nothing_is_trained_on_them(
     )
     assert alone == whole and len(alone) == 2
     said: list[str] = []
-    run_of(tmp_path / "w.pt", Store(tmp_path / "other"), Asked(options["model"]), data=str(tmp_path / "alone.npz"),
+    run_of(tmp_path / "w.pt", Store(tmp_path / "other"), Described(options["model"]), data=str(tmp_path / "alone.npz"),
            say=said.append)  # fmt: skip
     assert re.search(r"of 30 test images it has right [\d.]+ % \(raw inputs\); taken: raw inputs$", said[-1])
     with one_line("hold test images alone, so that there is no mean and std"):
         run_of(
             tmp_path / "w.pt",
             Store(tmp_path / "other"),
-            Asked(options["model"], "data"),
+            Described(options["model"], "data"),
             data=str(tmp_path / "alone.npz"),
         )
     with one_line("hold test images alone: networks are judged on them, none is trained"):

@@ -16,7 +16,7 @@ from cktat.api.importing import run_of
 from cktat.api.progress import Meter, Shown, Silent, plain
 from cktat.api.runner import Runner
 from cktat.api.store import Store
-from cktat.api.ways import Asked
+from cktat.api.ways import Described
 from cktat.attacks import Ball, Mode
 from cktat.data import Dataset
 from cktat.errors import CktatError
@@ -121,7 +121,7 @@ def evaluate(
 
     run: a run's folder, its name in the store, or any other network: a file or folder of weights, or a `file.py:function` that
     returns a network. Such a one needs data, and is brought into the store first; model, inputs, mean, std and part are what
-    is to be said of it (see `cktat.api.ways.Asked`).
+    is to be said of it (see `cktat.api.ways.Described`).
     attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks, "aa-plus"
     for its longer version, "aa-rand" for the one against randomised networks.
     mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken. batch_size (250),
@@ -140,12 +140,12 @@ def evaluate(
     world, stop = World.here(), Stop()
     console = Console(quiet=not (show and world.first))
 
-    asked = Asked(
+    described = Described(
         model, inputs, None if mean is None else tuple(mean), None if std is None else tuple(std), part, device=device
     )
 
     def load() -> Subject:
-        there = run_of(run, Store(store), asked, say=partial(plain, console), data=data, root=root)
+        there = run_of(run, Store(store), described, say=partial(plain, console), data=data, root=root)
         folder = opened(there, store, out)
         on = world.device(str(device_of(device)))
         subject = load_subject(folder, weights, root, on, moved_to=data, trust_code=trust_code)

@@ -12,20 +12,21 @@ from cktat.api.checkpoints import Checkpoint, read_checkpoint, weights_in
 from cktat.api.configure import configure
 from cktat.api.records import card_of, located
 from cktat.api.store import UNSAID, Store
-from cktat.api.ways import Asked, Say, chosen, module_of, ways_of, ways_of_file
+from cktat.api.ways import Described, chosen, module_of, ways_of, ways_of_file
 from cktat.data import Dataset
 from cktat.designs import make
 from cktat.errors import CktatError
 from cktat.labels.walk import canonical
 from cktat.models import Normalised
 from cktat.runs import RunConfig, RunFolder, by_content, code_of, commit, digest, save_weights, versions
+from cktat.runs.processes import Say
 from cktat.usercode import is_file_function
 
 
 def import_network(
     what: str | Path,
     store: Store,
-    asked: Asked = Asked(),
+    described: Described = Described(),
     *,
     design: str | None = None,
     say: Say = lambda text: None,
@@ -37,7 +38,7 @@ def import_network(
         what: A file or a Hugging Face folder of weights (see `read_checkpoint`), a run, or `file.py:function`, which returns a
             network that has its weights.
         store: Where it goes.
-        asked: What is said of it, such as its architecture; nothing need be.
+        described: What is said of it, such as its architecture; nothing need be.
         design: How it was trained. None where nobody says it; such a network is judged and started from, and no teacher.
         say: Is told what was found, a line each.
         **options: data, root and others that name the data set.
@@ -58,7 +59,7 @@ def import_network(
         >>> run.config().model, name.partition("@")[0]
         ('small', 'standard')
     """
-    config, data = configure(design=design or "standard", model=asked.model, **options)
+    config, data = configure(design=design or "standard", model=described.model, **options)
     notes: list[str] = []
 
     def tell(text: str) -> None:
@@ -67,34 +68,42 @@ def import_network(
 
     source = None
     if is_file_function(str(what)):
-        if asked.model is not None:
+        if described.model is not None:
             raise CktatError(f"{what} makes the network itself; a model beside it is for weights in a file")
-        ways, label = ways_of(str(what), module_of(str(what), data), None, asked, data), str(what).rpartition(":")[2]
+        ways, label = (
+            ways_of(str(what), module_of(str(what), data), None, described, data),
+            str(what).rpartition(":")[2],
+        )
     else:
         path = Path(what).expanduser()
         path = store.open(what).weights("best") if store.has(what) else weights_in(path)
-        found = read_checkpoint(path, asked.part)
-        source = _source(found, asked, data)
+        found = read_checkpoint(path, described.part)
+        source = _source(found, described, data)
         if (before := _before(store, source, design)) is not None:
             for note in before.read().get("notes") or ():
                 say(note)
             return before, _name(before)
-        ways, label = ways_of_file(found, asked, data, tell), path.name
-    way = chosen(ways, asked, data, str(what), tell)
+        ways, label = ways_of_file(found, described, data, tell), path.name
+    way = chosen(ways, described, data, str(what), tell)
     config = config.model_copy(update={"design": design or UNSAID, "model": way.model})
     run = keep(way.module, config, data, store, imported=label, source=source, notes=notes)
     return run, _name(run)
 
 
 def run_of(
-    what: RunFolder | str | Path, store: Store, asked: Asked = Asked(), *, say: Say = lambda text: None, **options: Any
+    what: RunFolder | str | Path,
+    store: Store,
+    described: Described = Described(),
+    *,
+    say: Say = lambda text: None,
+    **options: Any,
 ) -> RunFolder:
     """The run that `what` is. A network that is no run is brought into the store first, once.
 
     Args:
         what: A run, by its folder or its name in the store; or what `import_network` takes.
         store: Where runs lie.
-        asked: What is said of a network that is no run.
+        described: What is said of a network that is no run.
         say: Is told what was found, when it was brought in and again when it is found there.
         **options: data (needed for what is no run) and root.
 
@@ -105,7 +114,7 @@ def run_of(
         return what
     try:
         is_run = store.has(what)
-        if is_run and replace(asked, device="auto") != Asked():
+        if is_run and replace(described, device="auto") != Described():
             raise CktatError(
                 f"{what} is a run, whose record says what it is; its model, inputs and part are not asked for"
             )
@@ -113,7 +122,7 @@ def run_of(
             return store.open(what)
         if options.get("data") is None:
             raise CktatError(f"{what} is no run, so that nothing says on which images it is to be judged; add --data")
-        return import_network(what, store, asked, say=say, **options)[0]
+        return import_network(what, store, described, say=say, **options)[0]
     except CktatError as error:
         error.shared = True  # all processes of an evaluation look at the same file
         raise
@@ -172,9 +181,9 @@ def _is_whole(folder: RunFolder, identity: str) -> bool:
         return False
 
 
-def _source(found: Checkpoint, asked: Asked, data: Dataset) -> str:
+def _source(found: Checkpoint, described: Described, data: Dataset) -> str:
     """The sum of what is in a file and of all that decides what is made of it."""
-    said = asdict(asked) | {"model": by_content(asked.model), "device": None}
+    said = asdict(described) | {"model": by_content(described.model), "device": None}
     content = [digest(found.weights), found.normal, said, data.content]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 

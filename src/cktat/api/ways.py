@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -15,16 +14,15 @@ from cktat.evaluation import flags
 from cktat.models import MODELS, Fit, Normalised, build, check, fit, require_types
 from cktat.models.layouts import UNUSED, Misfit, Normal
 from cktat.runs import device_of
+from cktat.runs.processes import Say
 
 INPUTS = ("auto", "raw", "data")
 TRIED = 256
 """Images by which it is seen how a network wants its images."""
 
-Say = Callable[[str], None]
-
 
 @dataclass(frozen=True)
-class Asked:
+class Described:
     """What a user says of a network; None is what nothing is said of.
 
     model: its architecture, a name or `file.py:function`. inputs: "raw" hands it images in [0, 1] as they are, "data"
@@ -64,21 +62,21 @@ class Way:
     open: bool
 
 
-def ways_of_file(found: Checkpoint, asked: Asked, data: Dataset, say: Say) -> list[Way]:
+def ways_of_file(found: Checkpoint, described: Described, data: Dataset, say: Say) -> list[Way]:
     """All ways to take what is in a file, none of which leaves a weight out. Raises CktatError if there is none."""
     named = f"{found.file}{f', {found.part},' if found.part else ''}"
     fits: dict[str, Fit] = {}
     heads: dict[str, str] = {}
-    for model in [*MODELS] if asked.model is None else [asked.model]:
+    for model in [*MODELS] if described.model is None else [described.model]:
         with torch.device("meta" if model in MODELS else "cpu"):  # names and shapes need no numbers
             module = module_of(model, data)
         heads[model] = _head(module)
-        without = heads[model] if asked.new_head else None
+        without = heads[model] if described.new_head else None
         fits[model] = fit(module.body.state_dict(), found.weights, data.channels, without=without)
     whole = [model for model in fits if not fits[model].misfit]
     if not whole:
         nearest = min(fits, key=lambda model: len(fits[model].misfit.names))
-        raise _none_fits(named, nearest, fits[nearest].misfit, heads[nearest], asked, data)
+        raise _none_fits(named, nearest, fits[nearest].misfit, heads[nearest], described, data)
     unused = [name for name in found.weights if UNUSED in name]
     but = f", but for {len(unused)} of {UNUSED.rstrip('.')}, which that network never calls" if unused else ""
     say(f"{named} holds {len(found.weights)} tensors, which are those of {' or '.join(whole)}{but}")
@@ -88,11 +86,11 @@ def ways_of_file(found: Checkpoint, asked: Asked, data: Dataset, say: Say) -> li
         filled = module.state_dict() | {f"body.{name}": value for name, value in one.weights.items()}
         require_types(module, filled, str(found.file))
         module.load_state_dict(filled)
-        ways += ways_of(model, module, one.normal or found.normal, asked, data, within=one.within)
+        ways += ways_of(model, module, one.normal or found.normal, described, data, within=one.within)
     return ways
 
 
-def _none_fits(named: str, nearest: str, misfit: Misfit, head: str, asked: Asked, data: Dataset) -> CktatError:
+def _none_fits(named: str, nearest: str, misfit: Misfit, head: str, described: Described, data: Dataset) -> CktatError:
     """The error for weights of no network that is known, which says how the nearest differs."""
     if head and misfit.shaped and all(name.startswith(f"{head}.") for name in misfit.names):
         outputs = misfit.shaped[0][1][0]
@@ -100,7 +98,7 @@ def _none_fits(named: str, nearest: str, misfit: Misfit, head: str, asked: Asked
             f"{named} is of architecture {nearest!r} with {outputs} outputs, and data {data.name!r} have "
             f"{len(data.classes)} classes; --new-head takes all but its last layer, to train from it"
         )
-    if asked.model is not None:
+    if described.model is not None:
         return CktatError(
             f"{named} is not of architecture {nearest!r}: {misfit}; give yours with --model file.py:function"
         )
@@ -111,27 +109,27 @@ def _none_fits(named: str, nearest: str, misfit: Misfit, head: str, asked: Asked
 
 
 def ways_of(
-    model: str, module: Normalised, carried: Normal | None, asked: Asked, data: Dataset, *, within: bool = False
+    model: str, module: Normalised, carried: Normal | None, described: Described, data: Dataset, *, within: bool = False
 ) -> list[Way]:
-    """The ways to hand images to a network; open are those that what was asked, or else what the file carries, leaves open."""
+    """The ways to hand images to a network; open are those that what was said, or else what the file carries, leaves open."""
     raw: Normal = ((0.0,) * data.channels, (1.0,) * data.channels)
     all_ = {
-        "given": ("--mean and --std", asked.normal),
+        "given": ("--mean and --std", described.normal),
         "carried": ("the mean and std in the file", carried),
         "raw": ("raw inputs", raw),
         "data": ("the data's mean and std", None if data.only_tests else (data.mean, data.std)),
     }
-    if asked.normal is not None:
-        for name, numbers in zip(("mean", "std"), asked.normal, strict=True):
+    if described.normal is not None:
+        for name, numbers in zip(("mean", "std"), described.normal, strict=True):
             if len(numbers) != data.channels:
                 raise CktatError(f"{name} has {len(numbers)} numbers, and data {data.name!r} {data.channels} channels")
         open_ = {"given"}
-    elif asked.inputs == "data" and data.only_tests:
+    elif described.inputs == "data" and data.only_tests:
         raise CktatError(
             f"data {data.name!r} hold test images alone, so that there is no mean and std of training images"
         )
-    elif asked.inputs != "auto":
-        open_ = {asked.inputs}
+    elif described.inputs != "auto":
+        open_ = {described.inputs}
     elif carried is not None:
         open_ = {"carried"}
     else:
@@ -143,13 +141,13 @@ def ways_of(
     ]
 
 
-def chosen(ways: list[Way], asked: Asked, data: Dataset, named: str, say: Say) -> Way:
+def chosen(ways: list[Way], described: Described, data: Dataset, named: str, say: Say) -> Way:
     """The way that is right most often on some held-out images (test images, where there are no others), of those that are
     open. Says what was seen."""
     for module in {way.model: way.module for way in ways}.values():
         check(module, (data.channels, *data.size), len(data.classes))
     open_ = [way for way in ways if way.open]
-    if asked.new_head:  # nothing can be tried
+    if described.new_head:  # nothing can be tried
         if len(open_) > 1:
             words = " or ".join(f"{way.model} with {way.how}" for way in open_)
             raise CktatError(
@@ -158,7 +156,7 @@ def chosen(ways: list[Way], asked: Asked, data: Dataset, named: str, say: Say) -
         return open_[0]
     part, kind = (data.test, "test") if data.only_tests else (data.held_out, "held-out")
     images = part.first(min(TRIED, len(part)))
-    device = device_of(asked.device)
+    device = device_of(described.device)
     right = {
         way: int(flags(way.module.to(device), images, None, eps=0.0, levels=data.levels, device=device).sum())
         for way in ways

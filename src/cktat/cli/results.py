@@ -48,7 +48,7 @@ def evaluate(
         Option(help="An accuracy under attack that is claimed, in percent: is it refuted?", metavar="PERCENT"),
     ] = None,
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
-    data: Annotated[str | None, Option(help="Of a network that is no run; or where a run's data set is now.")] = None,
+    data: Annotated[str | None, Option(help="Images of what is no run; or where a run's are.")] = None,
     root: RootOption = None,
     model: ModelOption = None,
     inputs: InputsOption = "auto",
@@ -72,16 +72,16 @@ def evaluate(
     from cktat.api import Store
     from cktat.api import commands as api
     from cktat.api.importing import run_of
-    from cktat.api.ways import Asked
+    from cktat.api.ways import Described
     from cktat.attacks import SCREENING
     from cktat.evaluation.table import unfinished
     from cktat.pages.text import text_table
     from cktat.runs import number
 
     wanted = names(attacks)
-    asked = Asked(model, inputs, per_channel("mean", mean), per_channel("std", std), part, device=device)
+    described = Described(model, inputs, per_channel("mean", mean), per_channel("std", std), part, device=device)
     place = None if root is None else str(root)
-    run = run_of(what, Store(store), asked, say=print, data=data, root=place)
+    run = run_of(what, Store(store), described, say=print, data=data, root=place)
     results = api.evaluate(
         run, wanted, weights=weights, test_images=test_images, eps=number("eps", eps), batch_size=batch_size, seed=seed,
         mode=mode, doubts=doubts, claimed=number("claimed", claimed), device=device, out=out,

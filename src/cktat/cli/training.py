@@ -197,10 +197,10 @@ def import_(
     """
     from cktat.api import Store
     from cktat.api.importing import import_network
-    from cktat.api.ways import Asked
+    from cktat.api.ways import Described
 
-    asked = Asked(model, inputs, per_channel("mean", mean), per_channel("std", std), part, new_head)
+    described = Described(model, inputs, per_channel("mean", mean), per_channel("std", std), part, new_head)
     options = dict(data=data, root=None if root is None else str(root))
-    run, name = import_network(what, Store(store), asked, design=as_, say=print, **options)
+    run, name = import_network(what, Store(store), described, design=as_, say=print, **options)
     teacher = f"--set teacher={name} or " if as_ else ""
     print(f"run: {run.path}\nuse it with {teacher}--set start={name}, or evaluate it")
