@@ -67,7 +67,7 @@ def evaluate(
     \b
     Example:
       cktat evaluate runs/trades-digits-small-s0-1a2b3c4d --attacks pgd20,cw
-      cktat evaluate resnet.pt --data cifar10 --attacks pgd100,aa-fast --claimed 56.0
+      cktat evaluate resnet.pt --data cifar10 --attacks aa-fast --claimed 56.0
     """
     from cktat.api import Store
     from cktat.api import commands as api
