@@ -472,10 +472,31 @@ def test_weights_of_another_shape_are_not_imported(refused, runs, tiny, tmp_path
     few = two_classes(tiny, tmp_path / "few.npz")
     runs.train("standard", tmp_path / "wide", epochs=1, model=f"{tiny.file}:wide")
     runs.train("standard", tmp_path / "few", epochs=1, data=str(few))
-    for name in ("wide", "few"):
+    for name, said in (("wide", "not of architecture"), ("few", "with 2 outputs, and data .* have 3 classes")):
         file = next((tmp_path / name).glob("*/best.safetensors"))
         words = ["import", file, "--as", "standard", "--data", tiny.data, "--model", tiny.model]
-        assert "not of architecture" in refused(*words)
+        assert re.search(said, refused(*words))
+
+
+def test_a_checkpoint_is_evaluated_without_an_import(cktat, refused, runs, tiny, tmp_path) -> None:
+    run = runs.train("standard", tmp_path / "runs", epochs=1)
+    weights = run.load("best")[0]
+    torch.save({"net": {f"module.{name}": w for name, w in weights.items()}, "acc": 93.5}, tmp_path / "ckpt.t7")
+    words = ["--attacks", "fgsm", "--no-doubts", "--device", "cpu"]
+    file = ["evaluate", "ckpt.t7", "--data", tiny.data, "--model", tiny.model, *words, "--eps", "0.1"]
+    done, of_run = cktat(*file), cktat("evaluate", run.path.name, *words)
+    assert (done.code, done.err) == (0, "")
+    assert "the mean and std in the file" in done.out
+
+    def measured(out: str) -> list[str]:
+        return re.findall(r"^(?:clean|fgsm): \d+/30", out, re.MULTILINE)
+
+    assert len(measured(done.out)) == 2 and measured(done.out) == measured(of_run.out)
+    (imported,) = (path.parent for path in (tmp_path / "runs").glob("imported-*/run.json"))
+    assert cktat("evaluate", imported.name, *words, "--eps", "0.1").code == 0
+    assert "add --data" in refused("evaluate", "ckpt.t7")
+    assert "no run at gone.t7" in refused("evaluate", "gone.t7", "--data", tiny.data)
+    assert "no architecture that has a name here" in refused("evaluate", "ckpt.t7", "--data", tiny.data)
 
 
 def test_data_that_changed_under_a_run_are_refused(refused, runs, tiny, tmp_path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -103,7 +104,7 @@ def network(tiny: Any, tmp_path: Path, cktat: Cktat) -> Callable[[float], RunFol
         words = ["import", "w.pt", "--as", "standard", "--data", tiny.data, "--model", "net.py:net", "--inputs", "raw"]
         done = cktat(*words)
         assert done.code == 0, done
-        return RunFolder(Path(done.out.splitlines()[0].removeprefix("run: ")))
+        return RunFolder(Path(re.search(r"^run: (.*)$", done.out, re.MULTILINE)[1]))
 
     return bring
 

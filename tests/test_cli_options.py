@@ -16,12 +16,18 @@ import typer
 import yaml
 
 from cktat.api import commands as api
+<<<<<<< HEAD
 from cktat.api import configure
 from cktat.cli import app, main
 from cktat.designs import DESIGNS
 from cktat.loggers import TensorBoard
 from cktat.runs import read_yaml
 from cktat.schema import OPTIONS, Recipe, RunConfig, Threat
+=======
+from cktat.api import importing
+from cktat.api.ways import Described
+from cktat.cli import main
+>>>>>>> nets
 
 
 @pytest.fixture
@@ -80,6 +86,8 @@ def test_the_command_line_wins_over_a_file_of_settings(asked, tmp_path: Path) ->
 
 def test_every_option_of_evaluate_reaches_it(asked, monkeypatch) -> None:
     opened: list[tuple[Any, ...]] = []
+    found: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(importing, "run_of", lambda *given, **options: found.append((*given, options)) or "FOUND")
     monkeypatch.setattr(api, "opened", lambda *given: opened.append(given) or SimpleNamespace(finished=True))
     options = {
         "weights": "last", "test_images": 9, "batch_size": 31, "seed": 5, "mode": "packed", "device": "cpu", "data": "here",
@@ -98,10 +106,16 @@ def test_every_option_of_evaluate_reaches_it(asked, monkeypatch) -> None:
         "56.5",
         "--trust-code",
         *words,
+        *["--model", "small", "--mean", "0.5,0.4,0.3", "--std", "0.1,0.2,0.3", "--part", "ema"],
     )
-    assert (positional[0], list(positional[1])) == ("RUN", ["fgsm", "cw"])
+    assert (positional[0], list(positional[1])) == ("FOUND", ["fgsm", "cw"])
+    ((what, store, given, named_data),) = found
+    assert (what, store.root) == ("RUN", Path("store"))
+    assert given == Described("small", "auto", (0.5, 0.4, 0.3), (0.1, 0.2, 0.3), "ema", device="cpu")
+    assert (named_data["data"], named_data["root"]) == ("here", "there")
     wanted = options | {"eps": pytest.approx(4 / 255), "doubts": False, "claimed": 56.5, "trust_code": True}
     assert {key: named[key] for key in wanted} == wanted
+<<<<<<< HEAD
     assert opened == [("RUN", Path("store"), Path("out"))], "whose numbers are printed"
 
 
@@ -292,3 +306,6 @@ def test_a_shell_completes_names(typed, completed, monkeypatch, capsys, tmp_path
     with pytest.raises(SystemExit) as end:
         main()
     assert not end.value.code and capsys.readouterr().out.split() == completed
+=======
+    assert opened == [("FOUND", Path("store"), Path("out"))], "whose numbers are printed"
+>>>>>>> nets

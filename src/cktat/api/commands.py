@@ -13,12 +13,21 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from cktat.api.configure import configure
+<<<<<<< HEAD
 from cktat.api.objects import judged, named, require_callbacks
 from cktat.api.progress import Meter, Shown, plain
 from cktat.api.run import Run
 from cktat.api.runner import Runner
 from cktat.api.store import Store
 from cktat.attacks import Ball, Mode, Norm
+=======
+from cktat.api.importing import run_of
+from cktat.api.progress import Meter, Shown, Silent, plain
+from cktat.api.runner import Runner
+from cktat.api.store import Store
+from cktat.api.ways import Described
+from cktat.attacks import Ball, Mode
+>>>>>>> nets
 from cktat.data import Dataset
 from cktat.errors import CktatError
 from cktat.evaluation import (
@@ -138,6 +147,11 @@ def evaluate(
     device: str = "auto",
     data: Any = None,
     root: str | None = None,
+    model: str | None = None,
+    inputs: str = "auto",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    part: str | None = None,
     out: str | Path | None = None,
     store: str | Path | None = None,
     show: bool = True,
@@ -148,6 +162,7 @@ def evaluate(
 ) -> list[Result]:
     """Measures a network on test images, clean and under attacks, and keeps what it finds.
 
+<<<<<<< HEAD
     Args:
         run: a run, by its folder or its name; or a network from images in [0, 1] to logits, an `nn.Module` or a function.
             A network is put into the store, under the content of its weights and of `data`.
@@ -175,6 +190,23 @@ def evaluate(
             (`cktat.evaluation.ClaimedAccuracy`). The lowest counts an image as broken if any result in the folder that is
             of these weights, radius and images says so.
         trust_code: let a `file.py:function` run that the run names and you have not named yourself, after you have read it.
+=======
+    run: a run's folder, its name in the store, or any other network: a file or folder of weights, or a `file.py:function` that
+    returns a network. Such a one needs data, and is brought into the store first; model, inputs, mean, std and part are what
+    is to be said of it (see `cktat.api.ways.Described`).
+    attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks, "aa-plus"
+    for its longer version, "aa-rand" for the one against randomised networks.
+    mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken. batch_size (250),
+    seed (0) and mode (exact) that are not given are those of results that are there.
+    data, root: where the run's data set lies now, if it has moved; its content must be the same. out: where a folder of
+    results named as the run goes, None for the run's own.
+    draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. doubts: examine
+    whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
+    it. claimed: an accuracy under attack in percent that somebody claims, held against the lowest found, written and said
+    (`cktat.evaluation.ClaimedAccuracy`). The lowest counts an image as broken if any result in the folder that is of these
+    weights, radius and images says so. trust_code: let a `file.py:function` run that the run names and you have not named
+    yourself, after you have read it. Under `torchrun` its processes share the images.
+>>>>>>> nets
 
     Returns:
         The results in order, the clean accuracy first.
@@ -194,7 +226,12 @@ def evaluate(
     world, stop = World.here(), Stop()
     console = Console(quiet=not (show and world.first))
 
+    described = Described(
+        model, inputs, None if mean is None else tuple(mean), None if std is None else tuple(std), part, device=device
+    )
+
     def load() -> Subject:
+<<<<<<< HEAD
         moved_to = data
         if isinstance(run, RunFolder | str | Path):
             if norm is not None:
@@ -207,6 +244,10 @@ def evaluate(
         else:
             there = judged(run, data, Store(store), norm=norm or "Linf", say=partial(plain, console))
             folder, moved_to = opened(there, store, out), None
+=======
+        there = run_of(run, Store(store), described, say=partial(plain, console), data=data, root=root)
+        folder = opened(there, store, out)
+>>>>>>> nets
         on = world.device(str(device_of(device)))
         subject = load_subject(folder, weights, root, on, moved_to=moved_to, trust_code=trust_code)
         Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written

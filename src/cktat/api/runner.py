@@ -84,6 +84,8 @@ class Runner:
         ensure: bool,
     ) -> tuple[RunFolder, str, RunConfig | None]:
         """The folder of a run, locked and begun; the run's identity; how it is to go on, None if it is finished."""
+        if data.only_tests:
+            raise CktatError(f"data {data.name!r} hold test images alone: networks are judged on them, none is trained")
         name = identity_of(config, data, design)
         folder = folder or self.store.place(config, name)
         if not folder.exists:  # all that can be wrong is found before anything is written

@@ -8,8 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
+<<<<<<< HEAD
 from cktat.cli.options import completing, takes_run_options
 from cktat.cli.output import RootOption, SizeOption, StoreOption, StrictOption, TrustOption, names, print_table
+=======
+from cktat.cli.output import (
+    InputsOption,
+    MeanOption,
+    ModelOption,
+    PartOption,
+    RootOption,
+    StdOption,
+    StoreOption,
+    TrustOption,
+    names,
+    per_channel,
+    print_table,
+)
+>>>>>>> nets
 from cktat.errors import CktatError, unknown
 from cktat.schema import OPTIONS
 from cktat.usercode import allow, is_file_function
@@ -157,11 +173,22 @@ def compare(
 
 
 def import_(
-    file: Annotated[Path, Argument(help="Weights: safetensors, or a state dict of torch.save.")],
-    as_: Annotated[str, Option("--as", help="The design it was trained by, such as standard.")],
-    data: Annotated[str, Option(help="The data it was trained on.")],
-    model: Annotated[str, Option(help="Its architecture: a name or file.py:function.")],
-    inputs: Annotated[str, Option(help="data: normalised by the data's mean and std; raw: images in [0, 1].")] = "data",
+    what: Annotated[
+        str,
+        Argument(metavar="FILE", help="Weights: safetensors, torch.save's, a Hugging Face folder, file.py:function."),
+    ],
+    data: Annotated[str, Option(help="The data it is for, as for train.")],
+    as_: Annotated[
+        str | None, Option("--as", help="The design it was trained by, such as standard: asked of a teacher.")
+    ] = None,
+    model: ModelOption = None,
+    inputs: InputsOption = "auto",
+    mean: MeanOption = None,
+    std: StdOption = None,
+    part: PartOption = None,
+    new_head: Annotated[
+        bool, Option("--new-head", help="All but the last layer, which is drawn anew: for other classes.")
+    ] = False,
     root: RootOption = None,
     size: SizeOption = None,
     strict: StrictOption = False,
@@ -169,16 +196,28 @@ def import_(
 ) -> None:
     """Bring in a network you have, as a teacher, a start, or to evaluate it.
 
+    A file.py:function is called with those of classes= and channels= that it takes, and returns an nn.Module.
+
     \b
     Example:
-      cktat import resnet.pt --as standard --data cifar10 --model resnet18
+      cktat import resnet.pt --data cifar10
+      cktat import resnet.pt --data cifar10 --as standard --inputs raw
     """
-    from cktat.api import Store, configure
+    from cktat.api import Store
     from cktat.api.importing import import_network
+    from cktat.api.ways import Described
 
+<<<<<<< HEAD
     place = None if root is None else str(root)
     config, loaded = configure(design=as_, model=model, data=data, root=place, size=size, strict=strict)
     for note in loaded.notes:
         print(f"data {data!r}: {note}")
     run, name = import_network(file, config, loaded, Store(store), inputs=inputs)
     print(f"run: {run.path}\nuse it with --set teacher={name} or --set start={name}, or evaluate it")
+=======
+    described = Described(model, inputs, per_channel("mean", mean), per_channel("std", std), part, new_head)
+    options = dict(data=data, root=None if root is None else str(root))
+    run, name = import_network(what, Store(store), described, design=as_, say=print, **options)
+    teacher = f"--set teacher={name} or " if as_ else ""
+    print(f"run: {run.path}\nuse it with {teacher}--set start={name}, or evaluate it")
+>>>>>>> nets
