@@ -16,18 +16,13 @@ import typer
 import yaml
 
 from cktat.api import commands as api
-<<<<<<< HEAD
-from cktat.api import configure
+from cktat.api import configure, importing
+from cktat.api.ways import Described
 from cktat.cli import app, main
 from cktat.designs import DESIGNS
 from cktat.loggers import TensorBoard
 from cktat.runs import read_yaml
 from cktat.schema import OPTIONS, Recipe, RunConfig, Threat
-=======
-from cktat.api import importing
-from cktat.api.ways import Described
-from cktat.cli import main
->>>>>>> nets
 
 
 @pytest.fixture
@@ -115,8 +110,7 @@ def test_every_option_of_evaluate_reaches_it(asked, monkeypatch) -> None:
     assert (named_data["data"], named_data["root"]) == ("here", "there")
     wanted = options | {"eps": pytest.approx(4 / 255), "doubts": False, "claimed": 56.5, "trust_code": True}
     assert {key: named[key] for key in wanted} == wanted
-<<<<<<< HEAD
-    assert opened == [("RUN", Path("store"), Path("out"))], "whose numbers are printed"
+    assert opened == [("FOUND", Path("store"), Path("out"))], "whose numbers are printed"
 
 
 # --- the options of a run
@@ -306,6 +300,3 @@ def test_a_shell_completes_names(typed, completed, monkeypatch, capsys, tmp_path
     with pytest.raises(SystemExit) as end:
         main()
     assert not end.value.code and capsys.readouterr().out.split() == completed
-=======
-    assert opened == [("FOUND", Path("store"), Path("out"))], "whose numbers are printed"
->>>>>>> nets

@@ -13,21 +13,14 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from cktat.api.configure import configure
-<<<<<<< HEAD
+from cktat.api.importing import run_of
 from cktat.api.objects import judged, named, require_callbacks
 from cktat.api.progress import Meter, Shown, plain
 from cktat.api.run import Run
 from cktat.api.runner import Runner
 from cktat.api.store import Store
-from cktat.attacks import Ball, Mode, Norm
-=======
-from cktat.api.importing import run_of
-from cktat.api.progress import Meter, Shown, Silent, plain
-from cktat.api.runner import Runner
-from cktat.api.store import Store
 from cktat.api.ways import Described
-from cktat.attacks import Ball, Mode
->>>>>>> nets
+from cktat.attacks import Ball, Mode, Norm
 from cktat.data import Dataset
 from cktat.errors import CktatError
 from cktat.evaluation import (
@@ -147,6 +140,8 @@ def evaluate(
     device: str = "auto",
     data: Any = None,
     root: str | None = None,
+    size: str | int | None = None,
+    strict: bool | None = None,
     model: str | None = None,
     inputs: str = "auto",
     mean: Sequence[float] | None = None,
@@ -162,16 +157,16 @@ def evaluate(
 ) -> list[Result]:
     """Measures a network on test images, clean and under attacks, and keeps what it finds.
 
-<<<<<<< HEAD
     Args:
-        run: a run, by its folder or its name; or a network from images in [0, 1] to logits, an `nn.Module` or a function.
-            A network is put into the store, under the content of its weights and of `data`.
+        run: a run, by its folder or its name; a network from images in [0, 1] to logits, an `nn.Module` or a function; or
+            what holds one: a file or folder of weights, or a `file.py:function` that returns one. A network is put into the
+            store, under the content of its weights and of `data`.
         attacks: names such as "pgd20", "cw"; "aa" is AutoAttack, "aa-fast" a screening by its first two attacks, "aa-plus" its
             longer version, "aa-rand" the one against randomised networks.
         weights: "best" or "last".
         test_images: only the first so many test images.
         eps: radius as a share of the pixel range; None is the one the run was trained for, 8/255 for most data.
-        norm: of a network in memory, "Linf" or "L2"; None is "Linf". A run has its own.
+        norm: of a network that is no run, "Linf" or "L2"; None is "Linf". A run has its own.
         batch_size: images at a time (250).
         seed: of what attacks draw (0).
         mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken. What is not
@@ -180,6 +175,13 @@ def evaluate(
         data: of a run, where its data set lies now, if it has moved; its content must be the same. Of a network, its test
             images: whatever `cktat.train` takes as data.
         root: where downloaded data sets lie.
+        size: what image files are scaled and cut to, such as 64 or "48x64".
+        strict: refuse images that would have to be converted or turned.
+        model: of weights in a file, the architecture, where they do not show it: a name or `file.py:function`.
+        inputs: how such a network wants its images, see `cktat.api.ways.Described`.
+        mean: of its normalisation, per channel.
+        std: of its normalisation, per channel.
+        part: which of several networks in a file.
         out: where a folder of results named as the run goes; None is the run's own.
         store: where runs lie; None is CKTAT_STORE or ./runs.
         show: print progress.
@@ -190,23 +192,6 @@ def evaluate(
             (`cktat.evaluation.ClaimedAccuracy`). The lowest counts an image as broken if any result in the folder that is
             of these weights, radius and images says so.
         trust_code: let a `file.py:function` run that the run names and you have not named yourself, after you have read it.
-=======
-    run: a run's folder, its name in the store, or any other network: a file or folder of weights, or a `file.py:function` that
-    returns a network. Such a one needs data, and is brought into the store first; model, inputs, mean, std and part are what
-    is to be said of it (see `cktat.api.ways.Described`).
-    attacks: names such as pgd20, cw, and "aa" for AutoAttack, "aa-fast" for a screening by its first two attacks, "aa-plus"
-    for its longer version, "aa-rand" for the one against randomised networks.
-    mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken. batch_size (250),
-    seed (0) and mode (exact) that are not given are those of results that are there.
-    data, root: where the run's data set lies now, if it has moved; its content must be the same. out: where a folder of
-    results named as the run goes, None for the run's own.
-    draw: leave beside them what the report draws, accuracy at several radii and some adversarial images. doubts: examine
-    whether these numbers can be believed, write the verdict beside them (`cktat.evaluation.verdict_of` reads it) and say
-    it. claimed: an accuracy under attack in percent that somebody claims, held against the lowest found, written and said
-    (`cktat.evaluation.ClaimedAccuracy`). The lowest counts an image as broken if any result in the folder that is of these
-    weights, radius and images says so. trust_code: let a `file.py:function` run that the run names and you have not named
-    yourself, after you have read it. Under `torchrun` its processes share the images.
->>>>>>> nets
 
     Returns:
         The results in order, the clean accuracy first.
@@ -231,25 +216,16 @@ def evaluate(
     )
 
     def load() -> Subject:
-<<<<<<< HEAD
-        moved_to = data
+        say = partial(plain, console)
+        spec = data if isinstance(data, str | None) else named({"data": data}, say)["data"]
+        about: dict[str, Any] = {"data": spec, "root": root, "size": size, "strict": strict, "norm": norm}
         if isinstance(run, RunFolder | str | Path):
-            if norm is not None:
-                raise CktatError(
-                    "norm= is for a network in memory; a run is evaluated in the norm that it was trained for"
-                )
-            folder: RunFolder = opened(run, store, out)
-            if not isinstance(data, str | None):
-                moved_to = named({"data": data}, partial(plain, console))["data"]
+            there = run_of(run, Store(store), described, say=say, **about)
         else:
-            there = judged(run, data, Store(store), norm=norm or "Linf", say=partial(plain, console))
-            folder, moved_to = opened(there, store, out), None
-=======
-        there = run_of(run, Store(store), described, say=partial(plain, console), data=data, root=root)
+            there = judged(run, Store(store), say=say, **about)
         folder = opened(there, store, out)
->>>>>>> nets
         on = world.device(str(device_of(device)))
-        subject = load_subject(folder, weights, root, on, moved_to=moved_to, trust_code=trust_code)
+        subject = load_subject(folder, weights, root, on, moved_to=spec, trust_code=trust_code)
         Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
         if claimed is not None:
             check_claimed(claimed)

@@ -110,14 +110,14 @@ def run_of(
     Raises:
         CktatError: There is neither a run nor a network of that name.
     """
-    if isinstance(what, RunFolder):
-        return what
     try:
-        is_run = store.has(what)
-        if is_run and replace(described, device="auto") != Described():
+        is_run = isinstance(what, RunFolder) or store.has(what)
+        if is_run and (replace(described, device="auto") != Described() or options.get("norm") is not None):
             raise CktatError(
-                f"{what} is a run, whose record says what it is; its model, inputs and part are not asked for"
+                f"{what} is a run, whose record says what it is; its model, inputs, part and norm are not asked for"
             )
+        if isinstance(what, RunFolder):
+            return what
         if is_run or not (is_file_function(str(what)) or Path(what).expanduser().exists()):
             return store.open(what)
         if options.get("data") is None:

@@ -7,35 +7,34 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
-<<<<<<< HEAD
 from cktat.cli.options import completing
-from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
-=======
 from cktat.cli.output import (
     InputsOption,
     MeanOption,
     ModelOption,
     PartOption,
     RootOption,
+    SizeOption,
     StdOption,
     StoreOption,
+    StrictOption,
     TrustOption,
     names,
     per_channel,
     print_table,
 )
->>>>>>> nets
 from cktat.errors import CktatError
 
 
 def evaluate(
-<<<<<<< HEAD
-    run: Annotated[str, Argument(help="A run folder, or its name in the store.", autocompletion=completing("run"))],
-=======
     what: Annotated[
-        str, Argument(metavar="WHAT", help="A run, by folder or name; or any network, as for import, with --data.")
+        str,
+        Argument(
+            metavar="WHAT",
+            help="A run, by folder or name; or any network, as for import, with --data.",
+            autocompletion=completing("run"),
+        ),
     ],
->>>>>>> nets
     attacks: Annotated[
         str,
         Option(
@@ -61,6 +60,11 @@ def evaluate(
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
     data: Annotated[str | None, Option(help="Images of what is no run; or where a run's are.")] = None,
     root: RootOption = None,
+    size: SizeOption = None,
+    strict: StrictOption = False,
+    norm: Annotated[
+        Literal["Linf", "L2"] | None, Option(help="Of a network that is no run (default: Linf); a run has its own.")
+    ] = None,
     model: ModelOption = None,
     inputs: InputsOption = "auto",
     mean: MeanOption = None,
@@ -92,7 +96,8 @@ def evaluate(
     wanted = names(attacks)
     described = Described(model, inputs, per_channel("mean", mean), per_channel("std", std), part, device=device)
     place = None if root is None else str(root)
-    run = run_of(what, Store(store), described, say=print, data=data, root=place)
+    about = {"data": data, "root": place, "size": size, "strict": strict or None, "norm": norm}
+    run = run_of(what, Store(store), described, say=print, **about)
     results = api.evaluate(
         run, wanted, weights=weights, test_images=test_images, eps=number("eps", eps), batch_size=batch_size, seed=seed,
         mode=mode, doubts=doubts, claimed=number("claimed", claimed), device=device, out=out,

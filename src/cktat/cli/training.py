@@ -8,24 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Argument, Option
 
-<<<<<<< HEAD
 from cktat.cli.options import completing, takes_run_options
-from cktat.cli.output import RootOption, SizeOption, StoreOption, StrictOption, TrustOption, names, print_table
-=======
 from cktat.cli.output import (
     InputsOption,
     MeanOption,
     ModelOption,
     PartOption,
     RootOption,
+    SizeOption,
     StdOption,
     StoreOption,
+    StrictOption,
     TrustOption,
     names,
     per_channel,
     print_table,
 )
->>>>>>> nets
 from cktat.errors import CktatError, unknown
 from cktat.schema import OPTIONS
 from cktat.usercode import allow, is_file_function
@@ -207,17 +205,8 @@ def import_(
     from cktat.api.importing import import_network
     from cktat.api.ways import Described
 
-<<<<<<< HEAD
-    place = None if root is None else str(root)
-    config, loaded = configure(design=as_, model=model, data=data, root=place, size=size, strict=strict)
-    for note in loaded.notes:
-        print(f"data {data!r}: {note}")
-    run, name = import_network(file, config, loaded, Store(store), inputs=inputs)
-    print(f"run: {run.path}\nuse it with --set teacher={name} or --set start={name}, or evaluate it")
-=======
     described = Described(model, inputs, per_channel("mean", mean), per_channel("std", std), part, new_head)
-    options = dict(data=data, root=None if root is None else str(root))
+    options = {"data": data, "root": None if root is None else str(root), "size": size, "strict": strict or None}
     run, name = import_network(what, Store(store), described, design=as_, say=print, **options)
     teacher = f"--set teacher={name} or " if as_ else ""
     print(f"run: {run.path}\nuse it with {teacher}--set start={name}, or evaluate it")
->>>>>>> nets

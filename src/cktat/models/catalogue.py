@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import copy
-=======
->>>>>>> nets
 import inspect
 from collections.abc import Callable, Sequence
 
@@ -49,19 +46,11 @@ def build(
 ) -> Normalised:
     """The network `name` of `MODELS`, or the one a user's `file.py:function` returns, with its normalisation inside.
 
-<<<<<<< HEAD
-    Instead of a name, a module (of which a copy is taken) or a function. A function is called as function(classes=,
-    channels=) and returns an nn.Module from normalised images [N, C, H, W] to logits [N, classes]; `check` says whether it
-    does once the image size is known. With `seed` the initial weights are drawn on the CPU under that seed, and the global
-    generator stays where it was. Raises CktatError for an unknown name, a function that fails, fewer than 2 classes, no
-    channel, or a `mean` or `std` that does not fit the channels.
-=======
-    The function is called with those of classes= and channels= (or num_classes=, in_channels=) that it takes, and returns an
-    nn.Module from normalised images [N, C, H, W] to logits [N, classes]; `check` says whether it does once the image size
-    is known. With `seed` the initial weights are drawn on the CPU under that seed, and the global generator stays where it
-    was. Raises CktatError for an unknown name, a function that fails, fewer than 2 classes, no channel, or a `mean` or `std`
-    that does not fit the channels.
->>>>>>> nets
+    Instead of a name, a module (of which a copy is taken) or a function. A function is called with those of classes= and
+    channels= (or num_classes=, in_channels=) that it takes, and returns an nn.Module from normalised images [N, C, H, W] to
+    logits [N, classes]; `check` says whether it does once the image size is known. With `seed` the initial weights are drawn
+    on the CPU under that seed, and the global generator stays where it was. Raises CktatError for an unknown name, a function
+    that fails, fewer than 2 classes, no channel, or a `mean` or `std` that does not fit the channels.
     """
     if classes < 2:
         raise CktatError(f"model {name!r} needs at least 2 classes, not {classes}")
@@ -86,15 +75,11 @@ def _body(name: str | Body, classes: int, channels: int) -> nn.Module:
         if name not in MODELS:
             raise unknown("model", name, MODELS, hint="or your own, as file.py:function")
         return MODELS[name](classes=classes, channels=channels)
-<<<<<<< HEAD
-    return _checked(load_file_function(name, "model")(classes=classes, channels=channels), name)
+    function = load_file_function(name, "model")
+    return _checked(function(**fitting(function, classes=classes, channels=channels)), name)
 
 
 def _checked(body: object, name: str) -> nn.Module:
-=======
-    function = load_file_function(name, "model")
-    body = function(**fitting(function, classes=classes, channels=channels))
->>>>>>> nets
     if not isinstance(body, nn.Module):
         raise CktatError(f"model {name!r} must return an nn.Module, not a {type(body).__name__}")
     for part, weight in (*body.named_parameters(), *body.named_buffers()):
@@ -109,17 +94,6 @@ def _checked(body: object, name: str) -> nn.Module:
     return body
 
 
-<<<<<<< HEAD
-def fitting(function: Callable[..., object], **known: object) -> dict[str, object]:
-    """Those of the arguments that a function takes by name."""
-    try:
-        takes = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # some built-in ones do not tell
-        return known
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes):
-        return known
-    return {name: value for name, value in known.items() if name in [parameter.name for parameter in takes]}
-=======
 ALSO = {"num_classes": "classes", "in_channels": "channels"}
 """What other people call these."""
 
@@ -133,4 +107,3 @@ def fitting(function: Callable[..., object], **known: object) -> dict[str, objec
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
         return known
     return {name: known[ALSO.get(name, name)] for name in takes if ALSO.get(name, name) in known}
->>>>>>> nets
