@@ -17,9 +17,7 @@ StoreOption = Annotated[Path | None, Option(help="Where runs lie (default: CKTAT
 RootOption = Annotated[Path | None, Option(help="Where data sets lie (default: CKTAT_DATA).", metavar="DIR")]
 
 DATA = "digits, cifar10, cifar100, FILE.npz, FILE.csv, a folder of images, file.py:function."
-SizeOption = Annotated[
-    str | None, Option(help="Scale and cut image files to 64 x 64 or height x width: 64, 48x64.", metavar="SIZE")
-]
+SizeOption = Annotated[str | None, Option(help="Scale and cut image files: 64, or HEIGHTxWIDTH.", metavar="SIZE")]
 StrictOption = Annotated[bool, Option("--strict", help="Refuse images that would have to be converted or turned.")]
 TrustOption = Annotated[
     bool,
