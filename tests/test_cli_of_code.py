@@ -355,7 +355,7 @@ def test_what_a_run_in_the_store_names_runs_in_a_grid_where_it_is_trusted(comman
         del words[at : at + 2]
     assert cktat(*words).code == 0
     (run,) = Store(tmp_path / "runs").runs()
-    shutil.rmtree(run.results)
+    shutil.rmtree(run.results_path)
     (tmp_path / "theirs.py").write_text(Path(tiny.file).read_text() + "# another text\n")
     spec = f"{tmp_path}/theirs.py:net"
     for pick in ("best", "last"):

@@ -96,6 +96,8 @@ def train(
         >>> run = cktat.train("trades", data="digits", epochs=1, show=False, ensure=True)
         >>> network = run.model("best")
     """
+    if isinstance(design, Design) and options.get("set"):
+        raise CktatError(f"design {design.name!r} is made already; set= goes with a design's name")
     world, stop = World.here(), Stop(None if stop_after is None else seconds(stop_after))
     show = show and world.first
     console = Console(quiet=not show, stderr=False)
@@ -204,7 +206,7 @@ def evaluate(
     Example:
         >>> import cktat
         >>> run = cktat.train("pgd_at", data="digits", epochs=1, show=False, ensure=True)
-        >>> clean, attacked = cktat.evaluate(run, ["pgd20"], examples=50, show=False)
+        >>> clean, attacked = cktat.evaluate(run, ["pgd20"], test_images=50, show=False)
         >>> attacked.accuracy <= clean.accuracy
         True
     """
@@ -233,7 +235,7 @@ def evaluate(
                 raise CktatError("a claimed accuracy is held against attacks; name at least one")
         return subject
 
-    size, drawn_with = batch_size or BATCH_SIZE, seed or 0  # of what is no result
+    at_once, drawn_with = batch_size or BATCH_SIZE, seed or 0  # of what is no result
     with Meter(console) as meter:
         with _prepared(load, world, stop) as subject:
             for note in subject.data.notes:
@@ -247,11 +249,11 @@ def evaluate(
         if doubts:
             meter.say(
                 doubts_of(
-                    subject, test_images=test_images, eps=eps, batch_size=size, seed=drawn_with, world=world
+                    subject, test_images=test_images, eps=eps, batch_size=at_once, seed=drawn_with, world=world
                 ).text()
             )
         if draw:
-            for_report(subject, batch_size=size, seed=drawn_with, world=world)
+            for_report(subject, batch_size=at_once, seed=drawn_with, world=world)
     return results
 
 

@@ -25,7 +25,7 @@ from cktat.cli.output import (
     print_table,
 )
 from cktat.errors import CktatError, unknown
-from cktat.schema import OPTIONS
+from cktat.schema import OPTIONS, RunConfig
 from cktat.usercode import allow, is_file_function
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def _with_file(design: str, given: Mapping[str, Any], path: Path, trust_code: bo
     for key, value in there.items():
         if key not in OPTIONS:
             raise unknown(f"key in {path}", key, OPTIONS)
+        if OPTIONS[key].part is RunConfig and not OPTIONS[key].many:
+            OPTIONS[key].require_kind(value)
         if OPTIONS[key].many and not isinstance(value, dict):
             raise CktatError(f"{path}: {key} must hold names and values, such as tau: 3")
     if there.pop("design", design) != design:

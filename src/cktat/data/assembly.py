@@ -25,8 +25,9 @@ def assembled(
 ) -> Dataset:
     """The data set of a user's images. It holds the arrays themselves: those that are mapped from disk stay there.
 
-    Of test images alone the other parts are empty. mean and std are those of the training images, the radius is 8/255, and there is no augmentation: whether a flip keeps
-    the class cannot be guessed (a function that returns a Dataset may ask for it).
+    Of test images alone the other parts are empty. mean and std are those of the training images, the radius is 8/255, and
+    there is no augmentation: whether a flip keeps the class cannot be guessed (a function that returns a Dataset may ask for
+    it).
 
     Args:
         name: What loads it.
