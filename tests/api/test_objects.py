@@ -357,7 +357,7 @@ def test_a_network_in_l2(data) -> None:
     (_, found) = cktat.evaluate(Net(), ["pgd20"], data=data, norm="L2", eps=0.5, show=False, draw=False, doubts=False)
     assert found.protocol["norm"] == "L2" and found.protocol["eps"] == 0.5
     run = cktat.train("pgd_at", **options(data, epochs=1))
-    with pytest.raises(CktatError, match="norm= is for a network in memory"):
+    with pytest.raises(CktatError, match="is a run, whose record says what it is"):
         cktat.evaluate(run, ["pgd20"], norm="L2", show=False)
 
 

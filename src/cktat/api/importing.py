@@ -10,7 +10,7 @@ from typing import Any
 
 from cktat.api.checkpoints import Checkpoint, read_checkpoint, weights_in
 from cktat.api.configure import configure
-from cktat.api.records import card_of, located
+from cktat.api.records import card_of, located, notes_of
 from cktat.api.store import UNSAID, Store
 from cktat.api.ways import Described, chosen, module_of, ways_of, ways_of_file
 from cktat.data import Dataset
@@ -66,6 +66,8 @@ def import_network(
         notes.append(text)
         say(text)
 
+    for note in data.notes:
+        say(f"data {data.name!r}: {note}")
     source = None
     if is_file_function(str(what)):
         if described.model is not None:
@@ -114,7 +116,7 @@ def run_of(
         is_run = isinstance(what, RunFolder) or store.has(what)
         if is_run and (replace(described, device="auto") != Described() or options.get("norm") is not None):
             raise CktatError(
-                f"{what} is a run, whose record says what it is; its model, inputs, part and norm are not asked for"
+                f"{what.path if isinstance(what, RunFolder) else what} is a run, whose record says what it is; its model, inputs, part and norm are not asked for"
             )
         if isinstance(what, RunFolder):
             return what
@@ -155,7 +157,8 @@ def keep(
         design={"name": card["design"], "declared": declared},
         config=located(config).model_dump(mode="json"),
         code=code,
-        data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train) or None},
+        data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train) or None}
+        | notes_of(data),
         source=source,
         commit=commit(),
         versions=versions(),

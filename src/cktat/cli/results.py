@@ -134,9 +134,9 @@ def report(
     Example:
       cktat report RUN RUN --out comparison.html
     """
-    from cktat.api import commands as api
+    from cktat.api import reading
 
-    print(f"page: {api.report(runs, out, results=results, store=store)}")
+    print(f"page: {reading.report(runs, out, results=results, store=store)}")
 
 
 def runs(store: StoreOption = None) -> None:

@@ -8,7 +8,7 @@ meet the last place of their class.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,11 @@ def tenth(labels: npt.NDArray[np.int64], most: int = 2000) -> npt.NDArray[np.int
     return np.maximum(1, sizes * most // whole)
 
 
+def parts_of(given: Iterable[str]) -> tuple[str, ...]:
+    """The parts that images of the parts `given` are divided into: all three, or test images alone."""
+    return ("test",) if set(given) == {"test"} else PARTS
+
+
 def divided(
     name: str,
     images: Mapping[str, npt.NDArray[np.uint8]],
@@ -73,7 +78,7 @@ def divided(
     Raises:
         CktatError: A class has too few images for that.
     """
-    if set(images) == {"test"}:
+    if parts_of(images) == ("test",):
         return {"test": ("test", None)}, []
     source = WHOLE if WHOLE in images else "train"
     least = 3 if source == WHOLE else 1 if "held_out" in images else 2
