@@ -490,7 +490,8 @@ def test_a_network_that_fails_later_is_one_line_and_its_run_goes_on(cktat, tiny,
     monkeypatch.setenv("BROKEN", "1")
     done = cktat(*words)
     assert done.code == 2 and done.err == (
-        "cktat: the model failed on float32 images [12, 1, 6, 6]: ZeroDivisionError: division by zero (mine.py, line 15, in forward)\n"
+        "cktat: the model failed on float32 images [12, 1, 6, 6]: ZeroDivisionError: division by zero (mine.py, line 15, in "
+        "forward)\n"
     )
     monkeypatch.delenv("BROKEN")
     assert cktat(*words, "--resume").code == 0

@@ -115,8 +115,9 @@ def run_of(
     try:
         is_run = isinstance(what, RunFolder) or store.has(what)
         if is_run and (replace(described, device="auto") != Described() or options.get("norm") is not None):
+            named = what.path if isinstance(what, RunFolder) else what
             raise CktatError(
-                f"{what.path if isinstance(what, RunFolder) else what} is a run, whose record says what it is; its model, inputs, part and norm are not asked for"
+                f"{named} is a run, whose record says what it is; its model, inputs, part and norm are not asked for"
             )
         if isinstance(what, RunFolder):
             return what
