@@ -17,7 +17,7 @@ def kd_swa(
 ) -> Design:
     """(1 - a - b) CE(S(x'), y) + a tau^2 KL(C^tau(x') || S^tau(x')) + b tau^2 KL(T^tau(x') || S^tau(x')), C a clean and T a
     robust network of S's own kind, x' by CE from a uniform start; what is deployed is the mean of S's weights since 55 of 200
-    epochs (Chen et al., ICLR 2021, Eqs. 3 and 4; BibTeX chen2021robust).
+    epochs (Chen et al., ICLR 2021; BibTeX chen2021robust).
 
     Source: VITA-Group/Alleviate-Robust-Overfitting utils.py L236-266 (soft cross-entropy times tau^2), L423-462 (attack, loss,
     teachers in eval mode), main_adv.py L57-68 (constants), L231-236 and utils.py L268-271 (average).
