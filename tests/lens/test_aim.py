@@ -94,7 +94,7 @@ def test_at_the_aim_the_terms_have_no_gradient(design: Design) -> None:
 
 def test_every_design_has_an_aim_at_its_adversarial_image() -> None:
     with pytest.raises(
-        CktatError, match="the aim of the term .* is not known"
+        CktatError, match=r"the aim of the term .* is not known"
     ):  # of pairs of logits, in no closed form
         aim(DESIGNS["ikl"](), outputs(DESIGNS["ikl"]()))
     for name in DESIGNS.keys() - {"ikl"}:
