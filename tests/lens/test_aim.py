@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cktat.designs import DESIGNS, ard, cktat, generalist, hat, iad, kd_at_auto, lbgat, mart, pgd_at, standard, trades
+from cktat.errors import CktatError
 from cktat.labels import Adversarial, Design, Learner, Outputs, Term, adversarial, clean, mse, y
 from cktat.lens.aim import aim, pulled
 
@@ -92,7 +93,11 @@ def test_at_the_aim_the_terms_have_no_gradient(design: Design) -> None:
 
 
 def test_every_design_has_an_aim_at_its_adversarial_image() -> None:
-    for name in DESIGNS:
+    with pytest.raises(
+        CktatError, match=r"the aim of the term .* is not known"
+    ):  # of pairs of logits, in no closed form
+        aim(DESIGNS["ikl"](), outputs(DESIGNS["ikl"]()))
+    for name in DESIGNS.keys() - {"ikl"}:
         design = DESIGNS[name]()
         design = design.settle(**dict.fromkeys(design.open, 0.5))
         found = aim(design, outputs(design))

@@ -155,9 +155,10 @@ def test_every_design_of_the_package_can_be_looked_at(tmp_path: Path, runs: Any)
     setting = LensSetting(
         {**runs.tiny.options, "epochs": 1}, images=6, attacks=("pgd2",), store=str(tmp_path / "store")
     )
-    entries = [DesignEntry.read(name) for name in DESIGNS]
+    names = [name for name in DESIGNS if name != "ikl"]  # its aim is not known, see test_aim.py
+    entries = [DesignEntry.read(name) for name in names]
     records = looked_at(entries, 1, setting, tmp_path / "out", jobs=1, say=lambda text: None)
-    assert [record["design"] for record in records] == list(DESIGNS)
+    assert [record["design"] for record in records] == names
     for record in records:
         seen = record["seen"]
         assert len(seen["curve"]) == 1 and seen["area"] is not None, record["design"]

@@ -15,7 +15,7 @@ from cktat.training import Begun, Callback
 CURVE = "the curve of what a student has left"
 
 
-class CurveKept(Kept):
+class LensCurveKept(Kept):
     """A curve in out/curves."""
 
     identity: str
@@ -49,7 +49,7 @@ def curve(out: Path, run: RunFolder) -> list[float]:
     path = _file(out, run)
     if not path.exists():
         return []
-    kept = read_sealed(path, CurveKept, CURVE)
+    kept = read_sealed(path, LensCurveKept, CURVE)
     return list(kept["left"]) if kept["identity"] == run.read()["identity"] else []
 
 

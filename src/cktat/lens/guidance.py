@@ -64,7 +64,7 @@ def guidance(log_p: Tensor, truth: Tensor) -> Guidance:
     Example:
         >>> import torch
         >>> found = guidance(torch.tensor([[0.5, 0.5], [0.8, 0.2]]).log(), torch.tensor([0, 0]))
-        >>> [round(value, 4) for value in found.kl.tolist()], found.brier.tolist()[0]
+        >>> [round(value, 4) for value in found.kl.tolist()], round(found.brier.tolist()[0], 4)
         ([0.6931, 0.2231], 0.5)
     """
     log_p = log_p.detach().double().cpu()

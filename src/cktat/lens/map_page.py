@@ -19,12 +19,12 @@ from cktat.pages.sections import Section, write_page
 from cktat.pages.text import mean_sd, number
 from cktat.runs import write_json
 
-Record = dict[str, Any]
+MapRecord = dict[str, Any]
 COLUMNS = (
     "design", "n", "guidance KL", "Brier", "agrees %", "difficulty", "left, nats", "to learn, nats", "area", "conflict",
     "jumps %", "clean %",
 )  # fmt: skip
-AXES: dict[str, Callable[[Record], float | None]] = {
+AXES: dict[str, Callable[[MapRecord], float | None]] = {
     "guidance KL": lambda seen: _number(seen["guidance"]["kl"]),
     "guidance Brier": lambda seen: _number(seen["guidance"]["brier"]),
     "difficulty": lambda seen: _number(seen["difficulty"]["relative"]),
@@ -38,7 +38,7 @@ class Placed:
     """A design on the map: its runs, and the mean over them of a number."""
 
     name: str
-    seen: tuple[Record, ...]
+    seen: tuple[MapRecord, ...]
 
     @property
     def adversarial(self) -> bool:
@@ -46,15 +46,15 @@ class Placed:
         entry = DesignEntry.read(self.name)
         return make(entry.design, **entry.set).adversarial
 
-    def values(self, of: Callable[[Record], float | None]) -> list[float]:
+    def values(self, of: Callable[[MapRecord], float | None]) -> list[float]:
         return [value for one in self.seen if (value := of(one)) is not None]
 
-    def mean(self, of: Callable[[Record], float | None]) -> float | None:
+    def mean(self, of: Callable[[MapRecord], float | None]) -> float | None:
         found = self.values(of)
         return fmean(found) if found else None
 
 
-def placed(records: Sequence[Record]) -> list[Placed]:
+def placed(records: Sequence[MapRecord]) -> list[Placed]:
     """The designs in the order in which they come, each with its runs."""
     names = dict.fromkeys(record["design"] for record in records)
     return [Placed(name, tuple(r["seen"] for r in records if r["design"] == name)) for name in names]
@@ -92,7 +92,9 @@ def foretelling(designs: Sequence[Placed]) -> dict[tuple[str, str], float]:
     return found
 
 
-def map_page(records: Sequence[Record], data: Dataset, out: Path, *, truth: str) -> tuple[list[tuple[str, ...]], Path]:
+def map_page(
+    records: Sequence[MapRecord], data: Dataset, out: Path, *, truth: str
+) -> tuple[list[tuple[str, ...]], Path]:
     """Writes out/map.json and out/map.html; returns the table's rows, under COLUMNS and the attacks, and the page's path.
 
     Args:
@@ -180,7 +182,7 @@ def _sections(
 
 
 def _drawing(
-    file: str, title: str, x: str, along: Callable[[Record], float | None], up: Callable[[Record], float | None],
+    file: str, title: str, x: str, along: Callable[[MapRecord], float | None], up: Callable[[MapRecord], float | None],
     designs: Sequence[Placed],
 ) -> tuple[str, str, Any]:  # fmt: skip
     points = []
@@ -194,7 +196,7 @@ def _drawing(
 
 
 def _row(design: Placed, attacks: Sequence[str]) -> tuple[str, ...]:
-    def cell(of: Callable[[Record], float | None], digits: int = 3, scale: float = 1) -> str:
+    def cell(of: Callable[[MapRecord], float | None], digits: int = 3, scale: float = 1) -> str:
         values = [scale * value for value in design.values(of)]
         return "∞" if any(map(math.isinf, values)) else mean_sd(spread(values), digits)
 
@@ -244,7 +246,7 @@ def _attacks(designs: Sequence[Placed]) -> list[str]:
     return list(designs[0].seen[0]["accuracy"])
 
 
-def _accuracy(attack: str) -> Callable[[Record], float | None]:
+def _accuracy(attack: str) -> Callable[[MapRecord], float | None]:
     return lambda seen: seen["accuracy"].get(attack)
 
 

@@ -15,7 +15,22 @@ from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.evaluation import Subject
 from cktat.evaluation.measure import true_fp32
-from cktat.labels import Cell, Frozen, Label, Mixture, Moment, Output, Outputs, clean, mix, top, uniform, value, y
+from cktat.labels import (
+    Cell,
+    Frozen,
+    Label,
+    Mixture,
+    Moment,
+    Output,
+    Outputs,
+    Trust,
+    clean,
+    mix,
+    top,
+    uniform,
+    value,
+    y,
+)
 from cktat.lens.guidance import Guidance, finite, guidance
 
 TAUS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
@@ -128,7 +143,9 @@ def _tempered(label: Label) -> tuple[float | None, float | None]:
     moment = Moment()
     if isinstance(label, Mixture):
         tau, _ = _tempered(label.soft)
-        return (None, None) if tau is None else (tau, value(label.share, moment))
+        if tau is None or isinstance(label.share, Trust):  # a share that differs from image to image is none to plot
+            return (None, None)
+        return (tau, value(label.share, moment))
     return (value(label.tau, moment), 1.0) if isinstance(label, Output) else (None, None)
 
 
