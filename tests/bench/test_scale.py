@@ -8,7 +8,8 @@ import pytest
 
 from cktat.bench import scale as scaled
 from cktat.bench.scale import scale
-from cktat.bench.steps import flops, network_of, random_images, training_of
+from cktat.bench.steps import network_of, random_images, training_of
+from cktat.bench.trace import flops
 from cktat.designs import DESIGNS
 from cktat.grid.cost import of_step
 
