@@ -90,6 +90,10 @@ class Tiny:
         return [part for key, value in self.options.items() for part in (f"--{key.replace('_', '-')}", str(value))]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--device", help="what tests/device run on: pretend, or cuda")
+
+
 @pytest.fixture(autouse=True, scope="session")
 def nothing_named_before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What tests name as a user's code, and images that they decode, are kept in folders of theirs."""

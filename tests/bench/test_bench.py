@@ -7,7 +7,8 @@ import torch
 
 from cktat.bench.pieces import network_of, random_images, training_of
 from cktat.bench.plain import PLAIN
-from cktat.bench.steps import bench, flops
+from cktat.bench.steps import bench
+from cktat.bench.trace import Counts, counted, flops
 from cktat.data import Batch
 
 
@@ -51,12 +52,24 @@ def test_flops_are_two_per_multiply_add_forward_and_backward() -> None:
     assert flops(lambda: torch.autograd.grad(layer(x).sum(), x)) >= 2 * 2 * 3 * 7 * 5
 
 
+def test_views_and_empty_tensors_launch_nothing_and_bytes_are_those_read_and_written() -> None:
+    x = torch.ones(4, 8)
+    assert counted(lambda: x.view(8, 4).t()[1:].unsqueeze(0)) == Counts(0, 0, 0)
+    assert counted(lambda: torch.empty(4)) == Counts(0, 0, 0)
+    assert counted(lambda: x.add_(x)) == Counts(0, 1, 3 * 4 * 8 * 4)
+    assert counted(lambda: x.to(torch.bfloat16)) == Counts(0, 1, 4 * 8 * (4 + 2))
+    assert counted(lambda: torch.cat([x, x])) == Counts(0, 1, 4 * 4 * 8 * 4)
+
+
 def test_the_record_holds_what_the_table_shows() -> None:
     record: dict[str, Any] = bench(("trades",), model="small", batch_size=4, trials=1, attacks=("fgsm",))
     rows = {row["name"]: row for row in record["rows"]}
     assert {"trades, attack", "trades, update", "trades, plain step", "fgsm, evaluation", "data path"} <= set(rows)
     for row in rows.values():
         assert row["seconds"] > 0 and len(row["trials"]) == 1
+    attack = rows["trades, attack"]
+    assert rows["trades, step"]["kernels"] == attack["kernels"] + rows["trades, update"]["kernels"]
+    assert rows["trades, step"]["gbytes"] > attack["gbytes"] > 0 and rows["data path"]["kernels"] is None
     plain, ours = rows["trades, plain step"], rows["trades, attack"]["seconds"] + rows["trades, update"]["seconds"]
     assert record["plain_over_ours"]["trades"] == pytest.approx(plain["seconds"] / ours)
     # TRADES: a clean target once, then ten times forward and backward to the input

@@ -10,7 +10,7 @@ import torch
 
 from cktat.api.configure import configure
 from cktat.attacks import autoattack
-from cktat.bench.steps import flops
+from cktat.bench.trace import flops
 from cktat.data import load
 from cktat.designs import DESIGNS, make
 from cktat.grid import Grid, Measurement, configured

@@ -11,6 +11,7 @@ import torch
 
 from cktat.api.configure import configure
 from cktat.bench.plain import PLAIN
+from cktat.bench.trace import Counts
 from cktat.data import Batch, Dataset, Split
 from cktat.designs import make
 from cktat.labels import Frozen, Learner, Network
@@ -25,13 +26,12 @@ CLASSES = 10
 
 @dataclass
 class Piece:
-    """Something timed: `work` does it once on `images` images with `flops` floating-point operations (2 per
-    multiply-add; None where they are not counted)."""
+    """Something timed: `work` does it once on `images` images. counts: what it asks for, None where that is not counted."""
 
     name: str
     work: Callable[[], object]
     images: int
-    flops: float | None = None
+    counts: Counts | None = None
     precision: str = ""
     seconds: list[float] = field(default_factory=list)
 

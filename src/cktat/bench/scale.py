@@ -15,7 +15,8 @@ from typing import Any
 import torch
 
 from cktat.bench.pieces import Piece, network_of, random_images, training_of
-from cktat.bench.steps import flops, in_turns, timed
+from cktat.bench.steps import in_turns, timed
+from cktat.bench.trace import Counts, counted, flops
 from cktat.data import Batch
 from cktat.runs import World, commit, device_of, hardware, versions
 from cktat.training import Training
@@ -61,7 +62,7 @@ def scale(
             **options,
         )
         batch = next(training.batches.epoch(0))
-        cost = flops(lambda: training.update(batch, *training.attack(batch))) * batches * epochs
+        cost = counted(lambda: training.update(batch, *training.attack(batch))) * (batches * epochs)
         found = training.config.precision
         work = _repeated(training)
         return Piece(f"{axis}: {value}", work, batch_size * batches * epochs, cost, found)
@@ -73,7 +74,7 @@ def scale(
         *(step("network", f"{name}, batch {size}", name, size) for name, size in MODELS.items()),
     ]
     in_turns(pieces, trials, where, say)
-    rows = [_row(piece.name, piece.seconds, piece.images, piece.flops) for piece in pieces]
+    rows = [_row(piece.name, piece.seconds, piece.images, piece.counts) for piece in pieces]
     if where.type == "cpu":
         for processes, seconds in _processes(design, model, batch_size, precision, trials):
             rows.append(_row(f"processes: {processes}", seconds, batch_size, None))
@@ -102,15 +103,17 @@ def _repeated(training: Training) -> Callable[[], None]:
     return work
 
 
-def _row(name: str, seconds: list[float], images: int, cost: float | None) -> dict[str, Any]:
+def _row(name: str, seconds: list[float], images: int, cost: Counts | None) -> dict[str, Any]:
     median = statistics.median(seconds)
     return {
         "name": name,
         "seconds": median,
         "trials": seconds,
         "images_per_second": images / median,
-        "gflop": cost and cost / 1e9,
-        "gflop_per_second": cost and cost / median / 1e9,
+        "gflop": cost and cost.flops / 1e9,
+        "gflop_per_second": cost and cost.flops / median / 1e9,
+        "kernels": cost and cost.kernels,
+        "gbytes": cost and cost.bytes / 1e9,
     }
 
 

@@ -13,12 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 from cktat.attacks import named
 from cktat.bench.pieces import Piece, loop_of_a_user, plain_step, random_images, training_of
 from cktat.bench.plain import PLAIN
+from cktat.bench.trace import counted
 from cktat.data import Batch, Batches
 from cktat.runs import commit, device_of, hardware, versions
 from cktat.runs.provenance import has_bf16
@@ -39,7 +38,8 @@ def bench(
     """Times the attack and the update of one training step per design, plain steps, evaluation attacks, the data path and
     the machine's ceiling, in `trials` turns after one that does not count. Random images of CIFAR's shape.
 
-    Returns a record of JSON values: medians in seconds, images per second, share of the ceiling, ratios to the plain step.
+    Returns a record of JSON values: medians in seconds, images per second, share of the ceiling, kernels launched and bytes
+    moved (counted, see `trace.Counts`), ratios to the plain step.
     """
     where = device_of(device)
     data = random_images(batch_size * 2)
@@ -66,8 +66,8 @@ def bench(
 
 def _steps(name: str, training: Training, batch: Batch) -> list[Piece]:
     views, known = training.attack(batch)
-    attack = flops(lambda: training.attack(batch))
-    update = flops(lambda: training.update(batch, views, known))
+    attack = counted(lambda: training.attack(batch))
+    update = counted(lambda: training.update(batch, views, known))
     images, precision = len(batch.y), training.config.precision
 
     def next_attack() -> None:  # of the next step, as in a training, where its starts may be drawn ahead
@@ -96,35 +96,12 @@ def in_turns(pieces: Sequence[Piece], trials: int, where: torch.device, say: Cal
         say(f"turn {trial + 1} of {trials + 1}")
 
 
-def flops(work: Callable[[], object]) -> float:
-    """Floating-point operations of the matrix products and convolutions in `work`, forward and backward.
-
-    PyTorch's own FlopCounterMode follows modules with hooks that do not allow `autograd.grad`, so its formulas are summed
-    here without them.
-    """
-    counter = _Flops()
-    with counter:
-        work()
-    return counter.total
-
-
-class _Flops(TorchDispatchMode):
-    total = 0.0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        formula = flop_registry.get(func._overloadpacket)
-        if formula is not None:
-            self.total += formula(*args, **(kwargs or {}), out_val=out)
-        return out
-
-
 def _ceiling(device: torch.device) -> list[Piece]:
     size = 8192 if device.type == "cuda" else 2048
     pieces = []
     for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16))[: 1 + has_bf16(device)]:
         a = torch.randn(size, size, device=device).to(dtype)
-        pieces.append(Piece(f"matrix product, {name}", lambda a=a: a @ a, 0, 2.0 * size**3, name))  # type: ignore[misc]
+        pieces.append(Piece(f"matrix product, {name}", lambda a=a: a @ a, 0, counted(lambda a=a: a @ a), name))  # type: ignore[misc]
     return pieces
 
 
@@ -150,10 +127,11 @@ def _record(
 ) -> dict[str, Any]:
     by_name = {piece.name: piece for piece in pieces}
     ceiling = [piece for piece in pieces if piece.name.startswith("matrix product")]
-    best = {piece.precision: (piece.flops or 0.0) / piece.median for piece in ceiling}
+    best = {piece.precision: piece.counts.flops / piece.median for piece in ceiling if piece.counts}
     rows = []
     for piece in pieces:
-        rate = piece.flops / piece.median if piece.flops else None
+        counts = piece.counts
+        rate = counts.flops / piece.median if counts and counts.flops else None
         rows.append(
             {
                 "name": piece.name,
@@ -161,6 +139,8 @@ def _record(
                 "trials": piece.seconds,
                 "images_per_second": piece.images / piece.median if piece.images else None,
                 "gflop_per_second": rate and rate / 1e9,
+                "kernels": counts and counts.kernels,
+                "gbytes": counts and counts.bytes / 1e9,
                 "share_of_ceiling": rate / best[piece.precision] if rate and piece.precision in best else None,
             }
         )

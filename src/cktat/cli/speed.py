@@ -54,7 +54,11 @@ def bench(
         precision=precision,
         say=lambda text: print(text, flush=True),
     )
-    print_table(("what", "ms", "images/s", "GFLOP/s", "of ceiling"), [_cells(row) for row in record["rows"]], markdown)
+    print_table(
+        ("what", "ms", "images/s", "GFLOP/s", "of ceiling", "kernels", "GB"),
+        [_cells(row) for row in record["rows"]],
+        markdown,
+    )
     print()
     for design, ratio in record["loop_of_your_own_over_ours"].items():
         print(f"{design}: the loss in a loop of your own takes {ratio:.3f} times the time of the package's own step")
@@ -123,4 +127,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         text(row["images_per_second"], ",.0f"),
         text(row["gflop_per_second"], ",.0f"),
         text(row["share_of_ceiling"], ".0%"),
+        text(row["kernels"], ",d"),
+        text(row["gbytes"], ".2f"),
     )

@@ -47,7 +47,7 @@ def best_point(logits: Tensor, last: Tensor, y: Tensor, *, shared: bool) -> tupl
 
     Source: the authors' calibration script, NLL(T, s) = -mean log(s p_y + (1 - s) q_y + 1e-8).
     """
-    shares = SHARES if shared else torch.ones(1, dtype=torch.float64)
+    shares = (SHARES if shared else torch.ones(1, dtype=torch.float64)).to(logits.device)
     best = (math.inf, 1.0, 1.0)
     index = y.unsqueeze(1)
     for temperature in TEMPERATURES.tolist():

@@ -71,17 +71,21 @@ class Team:
     @torch.no_grad()
     def follow(self, moment: Moment) -> None:
         """Moves the averages after a step, in the order in which they follow each other, and copies them back."""
+        if not self.design.averages:
+            return
+        # once for all names: a state dict of every name made a step wait for Python
+        states = {network: module.state_dict() for network, module in self.modules.items()}
         for average in self.design.averages:
             decay = value(average.decay, moment)
-            module = self.modules[average]
-            constant = NORMALISATION if isinstance(module, Normalised) else ()
-            for name, kept in module.state_dict().items():
+            constant = NORMALISATION if isinstance(self.modules[average], Normalised) else ()
+            for name, kept in states[average].items():
                 if name in constant:
                     continue
-                kept.copy_(decay * kept + (1 - decay) * self._followed(average, name, moment))  # casts counters down
+                found = self._followed(average, name, moment, states)
+                kept.copy_(decay * kept + (1 - decay) * found)  # casts counters down
             if average.copied_back_to and value(average.when, moment):
                 for learner in average.copied_back_to:
-                    self.modules[learner].load_state_dict(self.modules[average].state_dict())
+                    self.modules[learner].load_state_dict(states[average])
 
     def require_device(self, x: Tensor) -> None:
         """Moves teachers and averages to the device of the images x. Raises CktatError for a learner that is elsewhere."""
@@ -92,14 +96,14 @@ class Team:
             if on != x.device or (isinstance(module, Normalised) and module.mean.device != x.device):
                 module.to(x.device)
 
-    def _followed(self, average: Average, name: str, moment: Moment) -> Tensor:
+    @staticmethod
+    def _followed(average: Average, name: str, moment: Moment, states: Mapping[Network, StateDict]) -> Tensor:
         of = average.of
         if isinstance(of, NetworkMix):
             share = value(of.share, moment)
-            a, b = (self.modules[n].state_dict()[name] for n in (of.a, of.b))
-            return share * a + (1 - share) * b
+            return share * states[of.a][name] + (1 - share) * states[of.b][name]
         assert of is not None
-        return self.modules[of].state_dict()[name]
+        return states[of][name]
 
     @property
     def changing(self) -> dict[str, nn.Module]:
