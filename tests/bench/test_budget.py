@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from cktat.bench.pieces import CLASSES, random_images, training_of
 from cktat.bench.trace import Counts, counted
 from cktat.data import Batch
-from cktat.designs import DESIGNS
+from cktat.designs import DESIGNS, LATER
 from cktat.labels import Adversarial, Cell, Network, Output, View
 from cktat.labels.walk import walk
 from cktat.training import Training
@@ -30,6 +30,9 @@ UPDATE = {
 """Of one update, beyond the passes of its cells: kernels, and bytes in sizes of the learners' weights. The optimiser reads
 weights and gradients and writes weights (3); a second pass of a network adds its gradients to the first's (3 more).
 Generalist's averages move number by number, as they were averaged first."""
+
+OF_THE_PAPER = [name for name in DESIGNS if name not in LATER]
+"""Later designs search other views, or move their labels with x'; they have no budget yet."""
 
 
 def steps_of(name: str, steps: int) -> tuple[Training, Batch]:
@@ -51,7 +54,7 @@ def update_pass(module: nn.Module, x: Tensor, trains: bool) -> Counts:
         return counted(lambda: module(x).backward(torch.ones(N, CLASSES)) if trains else module(x))
 
 
-@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("name", OF_THE_PAPER)
 def test_a_step_of_the_attack_stays_in_its_budget(name: str) -> None:
     costs = []
     for steps in (1, 2):
@@ -66,7 +69,7 @@ def test_a_step_of_the_attack_stays_in_its_budget(name: str) -> None:
     assert own.flops == 0, "no pass more than one"
 
 
-@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("name", OF_THE_PAPER)
 def test_what_comes_before_the_steps_is_one_pass_per_label(name: str) -> None:
     """The label of the inner problem is worked out once; its passes are of cells on the clean images."""
     costs = []
@@ -86,7 +89,7 @@ def test_what_comes_before_the_steps_is_one_pass_per_label(name: str) -> None:
     assert own.kernels <= 15 and own.bytes <= 24 * batch.x.nbytes
 
 
-@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("name", OF_THE_PAPER)
 def test_an_update_stays_in_its_budget(name: str) -> None:
     training, batch = steps_of(name, 1)
     views, known = training.attack(batch)
