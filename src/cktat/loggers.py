@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -137,7 +138,8 @@ class WandB(Logger):
 
 
 class MLflow(Logger):
-    """A run of MLflow, where MLFLOW_TRACKING_URI says, or what `mlflow.set_tracking_uri` was given.
+    """A run of MLflow, where MLFLOW_TRACKING_URI says, or what `mlflow.set_tracking_uri` was given. In names of terms it has
+    an underscore for each character that MLflow does not take.
 
     Args:
         experiment: its name there.
@@ -165,7 +167,8 @@ class MLflow(Logger):
 
     def write(self, values: Mapping[str, float], step: int) -> None:
         for name, value in values.items():
-            self.client.log_metric(self.id, name, value, step=step)
+            # MLflow takes no brackets or apostrophes, which the names of terms have
+            self.client.log_metric(self.id, re.sub(r"[^\w\-. :/]", "_", name), value, step=step)
 
     def close(self) -> None:
         self.client.set_terminated(self.id)
