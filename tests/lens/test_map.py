@@ -20,6 +20,7 @@ from cktat.grid.comparison import DesignEntry
 from cktat.labels import Average
 from cktat.lens.design_map import LensSetting, LensTask, looked_at
 from cktat.lens.follow import Follow, area, curve
+from cktat.lens.map_page import Placed, foretelling, relations
 from cktat.lens.measured import labelling, measured
 from cktat.lens.taught import Taught
 from cktat.runs import Stop
@@ -139,6 +140,23 @@ def test_the_command_places_designs_and_goes_on(
     monkeypatch.setattr(Training, "step", refuse)
     again = CliRunner().invoke(lens_app, words)
     assert again.exit_code == 0 and again.output.count("is there") == 4
+
+
+def test_a_design_whose_label_is_at_x_is_in_no_relation() -> None:
+    def seen(hard: float, reached: float) -> dict[str, Any]:
+        guide = {"kl": None, "brier": hard, "agrees": 1.0}
+        return {"guidance": guide, "difficulty": {"relative": hard}, "area": None, "accuracy": {"clean": reached}}
+
+    names = ("pgd_at", "trades", "mart", "ard", "iad")
+    designs = [Placed(name, (seen(place, -place),)) for place, name in enumerate(names)]
+    found = relations([*designs, Placed("standard", (seen(0.0, -9.0),))])
+    assert {axis: (one.rho, one.n) for (axis, _), one in found.items() if axis != "guidance KL"} == {
+        "guidance Brier": (-1.0, 5),
+        "difficulty": (-1.0, 5),
+    }
+    assert found["guidance KL", "clean"].rho is None  # infinite for all
+    assert foretelling(designs)["difficulty", "clean"] == pytest.approx(1.0)
+    assert relations([Placed("standard", (seen(0.0, 1.0),))]) == {}
 
 
 WRONG = [(("trdes",), "did you mean 'trades'"), (("trades", "--attacks", "pgf"), "unknown attack")]
