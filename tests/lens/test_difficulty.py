@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cktat.designs import cktat, standard, trades
+from cktat.designs import cktat, ikl, standard, trades
 from cktat.labels import Design, Learner, Outputs, Term, adversarial, clean, top, uniform, y
 from cktat.lens.difficulty import difficulty, left_over
 from cktat.lens.jumps import nearest_jump
@@ -120,6 +121,22 @@ def test_a_teacher_that_says_what_the_student_says_pulls_at_nothing() -> None:
     design = cktat(tau=1.0, beta=0.0)
     found = pulls(design, *given(design, x, x, torch.tensor([0, 1, 0, 1]), torch.rand(2, 3, dtype=torch.float64)))
     assert found.sizes["guide"] == pytest.approx(0.0, abs=1e-12) and found.conflict is None
+
+
+def test_class_means_are_those_that_the_training_has() -> None:
+    draws = torch.Generator().manual_seed(1)
+    x, moved = (torch.rand(4, 1, 1, 3, dtype=torch.float64, generator=draws) for _ in range(2))
+    design, weight = ikl(alpha=0.0), torch.randn(2, 3, dtype=torch.float64, generator=draws)
+    (means,) = (cell for cell in design.cells if cell.network in design.class_means)
+    classes = torch.tensor([0, 1, 0, 1])
+
+    def size(mean: tuple[float, float]) -> float:
+        modules, views, at = given(design, x, moved, classes, weight)
+        logits = torch.tensor([mean], dtype=torch.float64).log().expand(4, 2)
+        return pulls(design, modules, views, dataclasses.replace(at, logits={means: logits})).sizes["pairs"]
+
+    # w1 w2 (d1 - d2)^2 / 2 of two classes: as strong as the product of their means
+    assert size((0.9, 0.1)) / size((0.5, 0.5)) == pytest.approx(0.09 / 0.25)
 
 
 @pytest.mark.parametrize(("norm", "order"), [("Linf", 1), ("L2", 2)])

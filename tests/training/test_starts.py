@@ -9,7 +9,7 @@ import torch
 
 from cktat.attacks import Ball
 from cktat.designs import make
-from cktat.labels import Adversarial, Design, Learner, Term, adversarial, gaussian, y
+from cktat.labels import Adversarial, Design, Learner, Term, adversarial, gaussian, inverse, y
 from cktat.training import starts
 from cktat.training.starts import Starts, begin, draw
 
@@ -32,6 +32,16 @@ def test_a_uniform_start_is_clipped_and_a_gaussian_one_is_not() -> None:
     uniform, normal = found.values()
     assert torch.equal(uniform, ball.uniform(x, again)) and float(uniform.min()) == 0
     assert torch.equal(normal, 0.001 * torch.randn(x.shape, generator=again)) and float(normal.min()) < 0
+
+
+@pytest.mark.parametrize("norm", ["Linf", "L2"])
+@pytest.mark.parametrize("reach", [1.0, 0.25])
+def test_an_inverse_view_begins_in_its_own_ball(reach: float, norm: str) -> None:
+    ball, draws = Ball(0.4, norm=norm), torch.Generator().manual_seed(0)
+    design = Design("near", (Term(S(inverse(S, y, reach)), y),))
+    (change,) = draw(design, ball, (64, 1, 5, 5), torch.float32, draws).values()
+    lengths = ball.distance(change, torch.zeros_like(change))
+    assert 0.9 * reach * 0.4 < float(lengths.max()) <= reach * 0.4 + 1e-6
 
 
 @pytest.mark.parametrize("norm", ["Linf", "L2"])

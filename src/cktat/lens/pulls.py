@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cktat.attacks import answer
-from cktat.labels import Cell, Design, Learner, Network, Outputs, View
+from cktat.labels import Cell, ClassMean, Design, Learner, Network, Outputs, View
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,14 @@ def pulls(design: Design, modules: Mapping[Network, nn.Module], views: Mapping[V
         design: a settled design.
         modules: its networks.
         views: images [N, C, H, W] by view.
-        at: y and the moment of training; its logits are not used.
+        at: y and the moment of training; of its logits those of class means are used, which no network gives.
     """
     learners = [network for network in design.networks if isinstance(network, Learner)]
     logits = {}
     for cell in design.cells:
         with torch.set_grad_enabled(cell.network.trains):
-            logits[cell] = answer(modules[cell.network], views[cell.view])
+            a_table = isinstance(cell.network, ClassMean)
+            logits[cell] = at.logits[cell] if a_table else answer(modules[cell.network], views[cell.view])
     with torch.enable_grad():
         outputs = Outputs(logits, at.y, at.classes, at.progress, at.epoch, at.epochs, at.step)
         losses = design.losses(outputs)

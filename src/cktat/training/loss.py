@@ -176,7 +176,6 @@ class AdversarialLoss:
         for mean, (logits, y) in self._said.items():
             self.team.class_means[mean].add(logits, y, value(mean.of.tau, at))
         self._said = {}
-        self._said = {}
         self._moment = Moment(at.progress, at.epoch, at.epochs, at.step + 1)
         self._followed_at = self.calls
 
