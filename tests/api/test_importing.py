@@ -21,8 +21,8 @@ def network(tiny: Any) -> Any:
 
 
 def bring(path: Path, tiny: Any, store: Path, design: str = "standard", inputs: str = "data") -> tuple[Any, str]:
-    config, data = configure(design=design, **tiny.options)
-    return import_network(path, config, data, Store(store), inputs=inputs)
+    config, data = configure(design=design, inputs=inputs, **tiny.options)
+    return import_network(path, config, data, Store(store))
 
 
 @pytest.mark.parametrize("wrapped", ["plain", "state_dict", "parallel", "safetensors"])

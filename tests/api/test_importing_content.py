@@ -14,8 +14,8 @@ from cktat.models import build
 
 
 def bring(path: Path, tiny: Any, store: Path, **options: Any) -> tuple[Any, str]:
-    config, data = configure(design="standard", **tiny.options)
-    return import_network(path, config, data, Store(store), **options)
+    config, data = configure(design="standard", **tiny.options, **options)
+    return import_network(path, config, data, Store(store))
 
 
 @pytest.mark.parametrize("inputs", ["data", "raw"])

@@ -21,25 +21,18 @@ from cktat.models import build, check, require_types
 from cktat.runs import RunConfig, RunFolder, by_content, code_of, commit, digest, looks_like, save_weights, versions
 from cktat.runs.files import load_tensors
 
-INPUTS = ("data", "raw")
 
-
-def import_network(
-    path: Path, config: RunConfig, data: Dataset, store: Store, *, inputs: str = "data"
-) -> tuple[RunFolder, str]:
+def import_network(path: Path, config: RunConfig, data: Dataset, store: Store) -> tuple[RunFolder, str]:
     """Puts the weights in `path` (safetensors, or a state dict of torch.save) into the store; returns folder and name.
 
     The name is `DESIGN@HASH`, DESIGN being how the network was trained (`config.design`) and HASH the sum of its weights, of
-    the text of a user's own architecture and of the data: what `--set teacher=` and `start=` take. inputs: "data"
-    normalises images by the data set's mean and std, "raw" hands them on as they are in [0, 1]; weights that carry a mean
-    and std keep theirs.
+    the text of a user's own architecture and of the data: what `--set teacher=` and `start=` take. The recipe's `inputs`
+    say what the network was trained on; weights that carry a mean and std keep theirs.
 
     Raises CktatError for a file that is no state dict, or one of another architecture. Runs no code from the file.
     """
-    if inputs not in INPUTS:
-        raise CktatError(f"inputs must be {' or '.join(INPUTS)}, not {inputs!r}")
     design = make(config.design)
-    mean, std = (data.mean, data.std) if inputs == "data" else ((0.0,) * data.channels, (1.0,) * data.channels)
+    mean, std = data.normalisation(config.recipe.inputs)
     module = build(config.model, classes=len(data.classes), channels=data.channels, mean=mean, std=std)
     _fill(module, _read(path), path, config.model)
     check(module, (data.channels, *data.size), len(data.classes))

@@ -127,8 +127,8 @@ def judged(
         text = hand_over(module, _content_of_network(module))
     else:
         text = hand_over_function(network, say, "the function that is evaluated", module)
-    config, dataset = configure(design="standard", data=spec, model=text, norm=norm)
-    whole = Normalised(module, (0.0,) * dataset.channels, (1.0,) * dataset.channels)
+    config, dataset = configure(design="standard", data=spec, model=text, norm=norm, inputs="raw")
+    whole = Normalised(module, *dataset.normalisation("raw"))
     check(whole, (dataset.channels, *dataset.size), len(dataset.classes))
     weights = {name: value.contiguous() for name, value in whole.state_dict().items()}
     name = hashlib.sha256(json.dumps([digest(weights), text, dataset.content, norm]).encode()).hexdigest()[:16]
@@ -137,7 +137,6 @@ def judged(
         return folder
     design = make("standard")
     card = card_of(config, dataset, design, name, {}) | {"epoch": None}
-    card |= {"mean": whole.mean.flatten().tolist(), "std": whole.std.flatten().tolist()}
     for pick in ("last", "best"):
         save_weights(folder.weights(pick), weights, card)
     folder.begin(

@@ -48,13 +48,14 @@ def located(config: RunConfig) -> RunConfig:
 def card_of(config: RunConfig, data: Dataset, design: Design, name: str, code: Mapping[str, str]) -> Card:
     """What the weights of a run are, for whoever finds the file. code: see `code_of`."""
     config = located(config)
+    mean, std = data.normalisation(config.recipe.inputs)
     return {
         "model": config.model,
         "classes": list(data.classes),
         "channels": data.channels,
         "size": list(data.size),
-        "mean": list(data.mean),
-        "std": list(data.std),
+        "mean": list(mean),
+        "std": list(std),
         "eps": config.threat.eps,
         "norm": config.threat.norm,
         "data": {"name": config.data, "fingerprint": data.fingerprint} | _notes(data),

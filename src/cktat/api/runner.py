@@ -232,11 +232,12 @@ class Runner:
         return given, inputs
 
     def _module(self, config: RunConfig, data: Dataset, model: str, number: int) -> Normalised:
+        mean, std = data.normalisation(config.recipe.inputs)
         return build(
             model,
             classes=len(data.classes),
             channels=data.channels,
-            mean=data.mean,
-            std=data.std,
+            mean=mean,
+            std=std,
             seed=derive(config.seed, "weights", number),
         )

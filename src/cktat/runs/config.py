@@ -13,7 +13,7 @@ from cktat.usercode import absolute, is_file_function, source_of
 NOT_IDENTITY = {"design", "set", "data", "root", "size", "strict", "threads", "device", "compile"}
 """Fields that are no part of a run's identity: design and data enter it by what they are, not by their names."""
 
-LATER = {"optimiser", "optimiser_args"}
+LATER = {"optimiser", "optimiser_args", "inputs"}
 """Fields of a recipe that came after the first runs: at their defaults they are no part of an identity."""
 
 

@@ -54,6 +54,9 @@ class Recipe(BaseModel):
     """Deploy a moving average of the weights with this decay, such as 0.995."""
     awp: NotNegative = 0.0
     """Adversarial weight perturbation, as a share of each layer's norm: 0 is none, 0.005 to 0.01 its authors' values."""
+    inputs: Literal["data", "raw"] = "data"
+    """What new networks get: images normalised by the data's mean and std, or raw ones in [0, 1]. A network whose weights
+    come from elsewhere keeps what it was trained with."""
     augment: Literal["data", "crop-flip", "none"] | Own = "data"
     """What is done to training images; data is the data set's own choice. A function of yours maps a batch (uint8
     [B, C, H, W]) to one of the same shape and type, and draws from PyTorch's generator."""
