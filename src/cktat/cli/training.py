@@ -177,9 +177,7 @@ def import_(
     from cktat.api.importing import import_network
 
     place = None if root is None else str(root)
-    config, loaded = configure(
-        design=as_, model=model, data=data, root=place, size=size, strict=strict, inputs=inputs
-    )
+    config, loaded = configure(design=as_, model=model, data=data, root=place, size=size, strict=strict, inputs=inputs)
     for note in loaded.notes:
         print(f"data {data!r}: {note}")
     run, name = import_network(file, config, loaded, Store(store))

@@ -123,6 +123,11 @@ class RunConfig(BaseModel):
     model: str
     """small, resnet18, preactresnet18, wrn34-10, file.py:function."""
     recipe: Recipe
+    teacher_recipe: Literal["same", "authors"] = "same"
+    """How the networks that the run needs are trained, its teachers and starts: by its own recipe, or each by its
+    authors' (what --recipe authors means where this is not given). They get the images that the run gets."""
+    teacher_epochs: Count | None = None
+    """Passes of those networks over the training images; as their recipe says if not given."""
     threat: Threat
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Everything random follows from it."""
