@@ -7,12 +7,24 @@ from cktat.labels.networks import Average, Frozen, Learner, NetworkMix, mix
 from cktat.labels.outputs import Cell, Label, Network, Output, Outputs, View
 from cktat.labels.scalars import Calibrated, Moment, Scalar, Schedule, from_progress, value
 from cktat.labels.terms import Confidence, Term, sure, unsure
-from cktat.labels.views import Adversarial, Extrapolated, Gaussian, adversarial, clean, extrapolated, gaussian, here
+from cktat.labels.views import (
+    Adversarial,
+    Again,
+    AttackMode,
+    Extrapolated,
+    Gaussian,
+    adversarial,
+    again,
+    clean,
+    extrapolated,
+    gaussian,
+    here,
+)
 
 __all__ = [
-    "Adversarial", "Average", "Calibrated", "Cell", "Confidence", "Design", "Distance", "Extrapolated", "Frozen",
-    "Gaussian", "HardLabel", "Held", "Label", "Learner", "Mixture", "Moment", "Network", "NetworkMix", "Output",
-    "Outputs", "Scalar", "Schedule", "Term", "Top", "TrueLabel", "Uniform", "View", "adversarial", "boosted", "clean",
-    "extrapolated", "from_progress", "gaussian", "held", "here", "kl", "kl_floored", "kl_per_class", "mix", "mse",
-    "sure", "top", "unsure", "uniform", "value", "y",
+    "Adversarial", "Again", "AttackMode", "Average", "Calibrated", "Cell", "Confidence", "Design", "Distance",
+    "Extrapolated", "Frozen", "Gaussian", "HardLabel", "Held", "Label", "Learner", "Mixture", "Moment", "Network",
+    "NetworkMix", "Output", "Outputs", "Scalar", "Schedule", "Term", "Top", "TrueLabel", "Uniform", "View",
+    "adversarial", "again", "boosted", "clean", "extrapolated", "from_progress", "gaussian", "held", "here", "kl",
+    "kl_floored", "kl_per_class", "mix", "mse", "sure", "top", "unsure", "uniform", "value", "y",
 ]  # fmt: skip
