@@ -117,7 +117,8 @@ def taken(path: Path, *names: str) -> dict[str, Any]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name in names:
             wanted.append(node)
     space: dict[str, Any] = {
-        "torch": torch, "nn": nn, "F": F, "np": np, "copy": copy, "time": SimpleNamespace(time=lambda: 0.0), "Variable": variable,
+        "torch": torch, "nn": nn, "F": F, "np": np, "copy": copy, "time": SimpleNamespace(time=lambda: 0.0),
+        "Variable": variable,
         "tqdm": lambda of, **_: Bar(of), "OrderedDict": OrderedDict, "print": lambda *_: None, "device": "cpu",
     }  # fmt: skip
     exec(compile(ast.Module(wanted, []), str(path), "exec"), space)
@@ -156,7 +157,8 @@ def of_function(file: str, name: str, beta: float) -> Callable[[Path, Scene], fl
 def lbgat(root: Path, at: Scene) -> float:
     at.other.train()
     loss = taken(root / "lbgat.py", "lbgat_loss")["lbgat_loss"](
-        at.student, at.other, at.x, at.y, still(at.student, at.other), step_size=STEP, epsilon=EPS, perturb_steps=STEPS, beta=6.0
+        at.student, at.other, at.x, at.y, still(at.student, at.other), step_size=STEP, epsilon=EPS, perturb_steps=STEPS,
+        beta=6.0,
     )  # fmt: skip
     loss.backward()
     return float(loss)
@@ -231,7 +233,8 @@ def generalist(root: Path, at: Scene) -> float:
     meter = SimpleNamespace(update=losses.append, mean=0.0)
     space |= {
         "train_loader": [(at.x, at.y)], "AverageMeter": lambda: meter, "args": SimpleNamespace(epochs=120),
-        "adjust_learning_rate": lambda epoch: 0.0, "adjust_beta": lambda epoch: 1.0, "torch_accuracy": lambda *_: [torch.zeros(1)],
+        "adjust_learning_rate": lambda epoch: 0.0, "adjust_beta": lambda epoch: 1.0,
+        "torch_accuracy": lambda *_: [torch.zeros(1)],
     }  # fmt: skip
     at.other.load_state_dict(at.student.state_dict())
     ema = [space["EMA"](model) for model in (at.student, at.other, at.student)]
