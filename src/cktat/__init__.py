@@ -17,7 +17,8 @@ from cktat.errors import CktatError
 
 if TYPE_CHECKING:
     from cktat import api, attacks, data, designs, evaluation, grid, labels, loggers, models, pages, runs, training
-    from cktat.api.commands import evaluate, report, results, train
+    from cktat.api.commands import evaluate, train
+    from cktat.api.reading import report, results
     from cktat.api.run import Run, load
     from cktat.training import AdversarialLoss, Callback
 
@@ -29,8 +30,8 @@ _OFFERED = {
     "Run": "cktat.api.run",
     "evaluate": "cktat.api.commands",
     "load": "cktat.api.run",
-    "report": "cktat.api.commands",
-    "results": "cktat.api.commands",
+    "report": "cktat.api.reading",
+    "results": "cktat.api.reading",
     "train": "cktat.api.commands",
 }
 """A name that is offered, and the module it is taken from. It also stands in the imports above and in `__all__` below, where

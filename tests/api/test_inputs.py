@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from cktat.api import Store, configure
 from cktat.api.importing import import_network
 from cktat.api.records import identity_of
 from cktat.api.run import Run
+from cktat.api.ways import Described
 from cktat.designs import make
 from cktat.errors import CktatError
 
@@ -69,8 +69,11 @@ def test_a_start_and_a_teacher_keep_their_function_whatever_the_run_gives_new_ne
     body = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
     torch.save(body.state_dict(), tmp_path / "w.pt")
     options: dict[str, Any] = tiny.options | {"model": f"{tmp_path / 'flat.py'}:flat"}
-    config, data = configure(design="standard", **options, inputs=given)
-    _, name = import_network(tmp_path / "w.pt", config, data, Store(tmp_path / "store"))
+    data = configure(**options)[1]
+    _, name = import_network(
+        tmp_path / "w.pt", Store(tmp_path / "store"), Described(options["model"], inputs=given), design="standard",
+        data=tiny.data,
+    )  # fmt: skip
     still = {"lr": 1e-30, "weight_decay": 0.0, "model": options["model"], "inputs": asked}
     run = Run.open(runs.train("cktat", tmp_path / "store", set={"teacher": name, "start": name}, **still))
     mean, std = data.normalisation(given)
@@ -81,12 +84,3 @@ def test_a_start_and_a_teacher_keep_their_function_whatever_the_run_gives_new_ne
     assert run.history()[0]["terms"]["guide"] > 0  # tau 5 of the very same function
     other = run.read()["inputs"]
     assert {one["run"][:8] for one in other.values()} == {name.rpartition("@")[2]}
-
-
-def test_an_import_says_in_its_settings_what_it_was_trained_on(tiny, tmp_path: Path) -> None:
-    from cktat.models import build
-
-    torch.save(build(tiny.model, classes=3, channels=1, mean=(0,), std=(1,)).body.state_dict(), tmp_path / "w.pt")
-    config, data = configure(design="standard", **tiny.options, inputs="raw")
-    run, _ = import_network(tmp_path / "w.pt", config, data, Store(tmp_path / "store"))
-    assert run.config().recipe.inputs == "raw"

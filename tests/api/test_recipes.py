@@ -65,6 +65,13 @@ TABLE = {
     "cktat": Row(  # a choice
         110, {1: 0.02, 2: 0.1, 100: 0.1, 101: 0.01, 105: 0.01, 106: 1e-3, 110: 1e-3}, 5e-4, inputs="data"
     ),
+    "adaad": Row(200, RICE, 5e-4, set={"per_class": True}, inputs="data"),
+    "adr": Row(200, RICE, 5e-4, nesterov=True, inputs="data"),
+    "kd_swa": Row(200, {1: 0.1, 50: 0.1, 51: 0.01, 150: 0.01, 151: 1e-3, 200: 1e-3}, 5e-4, inputs="data"),
+    "ikl": Row(200, {1: 0.2, 101: 0.1}, 5e-4, set={"alpha": 4.0}, inputs="data"),  # without AWP and its growing radius
+    "uiat": Row(200, RICE, 5e-4, inputs="data"),  # a choice, as logit pairing's
+    "label_smoothing": Row(110, {1: 0.1, 100: 0.1, 101: 0.01, 105: 0.01, 106: 1e-3, 110: 1e-3}, 5e-4, inputs="data"),
+    "alp": Row(200, RICE, 5e-4, inputs="data"),
 }  # fmt: skip
 
 # train_wideresnet.py drops from epoch 75 and 90 of its 90; Generalist's rate ends at a twentieth where its network is wide
@@ -107,6 +114,13 @@ def test_rslad_multiplies_by_ten_and_ard_takes_batches_of_256_on_a_hundred_class
     assert setting("authors", "rslad", hundred).set == {"scale": 10.0}
     assert setting("authors", "ard", hundred).recipe.batch_size == 256
     assert setting("authors", "iad", hundred).recipe.batch_size == 128
+
+
+def test_later_designs_have_other_constants_on_a_hundred_classes() -> None:
+    hundred = dataset(classes=100)
+    assert setting("authors", "adaad", hundred).set == {"per_class": False}
+    assert setting("authors", "adr", hundred).set == {"tau": 1.5, "last_tau": 1.0}
+    assert setting("authors", "ikl", hundred).set == {"alpha": 5.0}
 
 
 @pytest.mark.parametrize("design", DESIGNS)

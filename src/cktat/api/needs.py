@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cktat.api.recipes import RecipeSetting, setting_of_teacher
+from cktat.api.store import UNSAID
 from cktat.data import Dataset
 from cktat.designs import make
 from cktat.errors import CktatError
@@ -28,6 +29,10 @@ def needed(config: RunConfig, network: Frozen | Learner, data: Dataset) -> tuple
         raise CktatError(f"network {network} must be of a design or its name, not {of!r}")
     name = of if isinstance(of, str) else of.name
     theirs = config.model_copy(update={"design": name, "set": {}, "model": network.model or config.model})
+    if isinstance(network, Frozen) and isinstance(of, str) and name.startswith(f"{UNSAID}@"):
+        raise CktatError(
+            f"{name} is a teacher here, and nobody said how it was trained; import it again with --as DESIGN"
+        )
     if isinstance(of, str) and "@" in name.rpartition(":")[2]:  # DESIGN@HASH; a path before the colon may hold one, too
         return theirs, None
     made = of if isinstance(of, Design) else None

@@ -77,7 +77,7 @@ class Run(RunFolder):
         Raises:
             CktatError: there are no such weights yet, or they do not fit.
         """
-        return network_of(self, weights, torch.device(device), body=copy.deepcopy(network), trust_code=trust_code)[0]
+        return network_of(self, weights, torch.device(device), body=copy.deepcopy(network), trust_code=trust_code)
 
     @property
     def design(self) -> Design:
@@ -127,5 +127,5 @@ def load(
     if isinstance(what, str | Path) and Path(what).expanduser().is_file():
         path = Path(what).expanduser()
         body, on = copy.deepcopy(network), torch.device(device)
-        return network_in(path, *load_weights(path), on, body=body, trust_code=trust_code)[0]
+        return network_in(path, *load_weights(path), on, body=body, trust_code=trust_code)
     return Run.open(what, store).model(weights, network, device=device, trust_code=trust_code)

@@ -9,7 +9,7 @@ from cktat.errors import CktatError
 from cktat.labels.kinds import require_kinds
 from cktat.labels.labels import Uniform, uniform
 from cktat.labels.outputs import Label, Network, Output, View
-from cktat.labels.scalars import Number, require_positive
+from cktat.labels.scalars import Number, Scalar, require_positive, require_share
 from cktat.labels.walk import walk
 
 
@@ -53,6 +53,22 @@ class Adversarial(View):
 
 
 @dataclass(frozen=True)
+class Inverse(Adversarial):
+    """The image that pulls `of`'s output nearest to `label`: the search goes down where an adversary's goes up.
+
+    reach: radius of its ball as a share of the adversary's, above 0 and at most 1.
+    """
+
+    reach: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.reach, Scalar):
+            raise CktatError(f"the reach of {self.sign} must be a plain number, not {self.reach}")
+        require_positive(require_share(self.reach, f"the reach of {self.sign}"), f"the reach of {self.sign}")
+
+
+@dataclass(frozen=True)
 class Extrapolated(View):
     """x + reach * (adversarial - x), not clipped to the box: what HAT shows its helper."""
 
@@ -87,6 +103,11 @@ def adversarial(
 def again(view: View) -> Again:
     """The same images as another view, for a second forward pass over them."""
     return Again(f"{view.sign} again", view)
+
+
+def inverse(of: Network, label: Label, reach: float = 1.0, start: Start = uniform, sign: str = "x+") -> Inverse:
+    """The view near x that `of` finds most like `label`, within `reach` times the adversary's radius."""
+    return Inverse(sign, of, label, start, reach=reach)
 
 
 def extrapolated(beyond: Adversarial, reach: float, sign: str = "x''") -> Extrapolated:
