@@ -150,6 +150,9 @@ WORDS: dict[str, tuple[list[str], Any]] = {
     "threads": (["--threads", "3"], 3),
     "device": (["--device", "cpu"], "cpu"),
     "compile": (["--compile"], True),
+    "inputs": (["--inputs", "raw"], "raw"),
+    "teacher_recipe": (["--teacher-recipe", "authors"], "authors"),
+    "teacher_epochs": (["--teacher-epochs", "40"], 40),
 }
 
 
@@ -191,6 +194,10 @@ def test_every_field_reaches_the_configuration_from_the_command_line(name, asked
     assert found(config, name) == value
     if name not in ("device", "precision"):  # the machine's own choice may be what is asked for here
         assert found(configure(design=design)[0], name) != value
+
+
+def test_a_size_reaches_what_reads_image_files(asked) -> None:
+    assert asked("train", "trades", *WORDS["size"][0])[1]["size"] == WORDS["size"][1]
 
 
 def test_a_recipe_reaches_the_configuration_from_the_command_line(asked) -> None:

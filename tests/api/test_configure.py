@@ -31,7 +31,7 @@ CHANGED = {
     "epochs": 7, "batch_size": 9, "lr": 0.3, "momentum": 0.5, "nesterov": False, "weight_decay": 0.0,
     "schedule": "linear", "points": ((0.5, 0.2), (1.0, 0.1)), "rise": 0.4, "warmup_epochs": 2.0, "warmup_factor": 0.5,
     "ema": 0.9, "awp": 0.005, "augment": "none", "eps": 0.2, "step": 0.01, "steps": 3,
-    "norm": "L2", "optimiser": "adamw", "optimiser_args": {"dampening": 0.0},
+    "norm": "L2", "optimiser": "adamw", "optimiser_args": {"dampening": 0.0}, "inputs": "raw",
 }  # fmt: skip
 
 
@@ -50,6 +50,13 @@ def test_an_option_overrides_the_recipe_and_nothing_else(option, recipe) -> None
     other = "threat" if part == "recipe" else "recipe"
     assert changed.model_dump(exclude={part}) == usual.model_dump(exclude={part})
     assert getattr(changed, other) == getattr(usual, other)
+
+
+def test_the_authors_recipe_is_that_of_the_teachers_too_unless_another_is_asked_for() -> None:
+    asked = [{}, {"recipe": "authors"}, {"recipe": "authors", "teacher_recipe": "same"}, {"teacher_recipe": "authors"}]
+    found = [configure(design="rslad", **options)[0] for options in asked]
+    assert [one.teacher_recipe for one in found] == ["same", "authors", "same", "authors"]
+    assert {one.teacher_epochs for one in found} == {None}
 
 
 def test_hyper_parameters_override_those_of_the_recipe_one_by_one() -> None:

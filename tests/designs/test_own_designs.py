@@ -54,7 +54,7 @@ def test_an_unknown_parameter_gets_the_list_of_those_there_are(name):
 
 
 def test_parameters_are_the_names_and_defaults():
-    assert parameters(DESIGNS["trades"]) == {"beta": 6.0, "start": None}
+    assert parameters(DESIGNS["trades"]) == {"beta": 6.0, "start": None, "third_pass": False}
 
 
 def test_a_wrong_choice_gets_the_choices():

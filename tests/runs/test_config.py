@@ -54,12 +54,17 @@ OTHER = {
     "recipe.ema": 0.99,
     "recipe.awp": 0.005,
     "recipe.augment": "none",
+    "recipe.inputs": "raw",
+    "teacher_recipe": "authors",
+    "teacher_epochs": 40,
     "threat.eps": 0.2,
     "threat.step": 0.03,
     "threat.steps": 11,
     "threat.norm": "L2",
 }
-NO_PART = {"design", "set", "data", "root", "size", "strict", "threads", "device", "compile"}
+NO_PART = {
+    "design", "set", "data", "root", "size", "strict", "teacher_recipe", "teacher_epochs", "threads", "device", "compile",
+}  # fmt: skip
 
 
 def leaves(schema: type[BaseModel], prefix: str = "") -> list[str]:
@@ -104,9 +109,18 @@ def test_identity_does_not_change_with_names_places_and_machines(field: str) -> 
 def test_a_field_that_came_later_leaves_the_identities_of_earlier_runs_as_they_are() -> None:
     fields = config().model_dump(mode="json", exclude=NO_PART)
     fields |= {"design": canonical(make("trades")), "data": "f"}
-    fields["recipe"] = {k: v for k, v in fields["recipe"].items() if k not in ("optimiser", "optimiser_args")}
+    fields["recipe"] = {k: v for k, v in fields["recipe"].items() if k not in ("optimiser", "optimiser_args", "inputs")}
     text = json.dumps(json.loads(json.dumps(fields)), sort_keys=True)
     assert name_of(config()) == hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def test_other_runs_are_a_part_by_their_letter() -> None:
+    declared = canonical(make("trades"))
+    found = {
+        identity(config(), declared, "f", adversarial=True, others=others)
+        for others in (None, {}, {"T": "a"}, {"T": "b"}, {"S": "a"})
+    }
+    assert len(found) == 4 and name_of(config()) in found
 
 
 def test_identity_is_of_the_design_as_declared_and_of_the_content_of_the_data() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,9 @@ from torch import Tensor
 
 from cktat.attacks import Attack, Ball, pgd
 from cktat.designs import DESIGNS, make
+from cktat.errors import CktatError
 from cktat.labels import (
+    Adversarial,
     Cell,
     Design,
     Frozen,
@@ -19,6 +22,7 @@ from cktat.labels import (
     Moment,
     Term,
     adversarial,
+    again,
     clean,
     extrapolated,
     gaussian,
@@ -29,6 +33,7 @@ from cktat.labels import (
     uniform,
     y,
 )
+from cktat.labels.walk import canonical
 from cktat.runs import Threat
 from cktat.training.starts import begin, draw
 from cktat.training.views import build_views
@@ -129,6 +134,80 @@ def test_the_true_label_with_a_gaussian_start_is_marts_inner_loop(views_of, netw
     model = networks[S].eval()
     wanted = authors_loop(x, x + SIGMA * noise_of(x), lambda x_adv: F.cross_entropy(model(x_adv), labels))
     assert torch.equal(found[adv], wanted) and not known
+
+
+def test_in_train_mode_it_is_the_inner_loop_that_moves_running_statistics(views_of, networks, batch, small_net) -> None:
+    x, labels = batch
+    adv = adversarial(S, y, start=gaussian(SIGMA), mode="train")
+    networks[S].drop.eval()  # a dropout of its own draws would hide whether the mode is kept
+    twin = small_net(0).train()
+    twin.drop.eval()
+    found = views_of(only(adv))[0]
+    wanted = authors_loop(x, x + SIGMA * noise_of(x), lambda x_adv: F.cross_entropy(twin(x_adv), labels))
+    assert torch.equal(found[adv], wanted)
+    state = networks[S].state_dict()
+    assert all(torch.equal(state[name], value) for name, value in twin.state_dict().items())
+    assert int(state["body.2.num_batches_tracked"]) == 7 + STEPS
+    assert networks[S].training and not networks[S].drop.training
+    assert all(p.requires_grad and p.grad is None for p in networks[S].parameters())
+    eval_mode = adversarial(S, y, start=gaussian(SIGMA))
+    assert not torch.equal(views_of(only(eval_mode))[0][eval_mode], wanted)
+
+
+def test_other_networks_are_in_eval_mode_where_one_is_attacked_in_train_mode(views_of, networks, batch) -> None:
+    """The label of a frozen network, even of one that somebody left in train mode, is that of its running statistics."""
+    x, _ = batch
+    adv = adversarial(S, T(clean), start=gaussian(SIGMA), mode="train")
+    networks[S].drop.eval()
+    with torch.no_grad():
+        wanted = networks[T](x)
+    networks[T].train()
+    _, known = views_of(only(adv))
+    assert torch.equal(known[T, clean], wanted) and networks[T].training
+
+
+@pytest.mark.parametrize("label", [S(clean), S(here), mix(T(clean), S(clean), 0.5)], ids=str)
+def test_a_train_mode_attack_takes_no_label_of_a_network_that_trains(label) -> None:
+    with pytest.raises(CktatError, match="attacks in train mode, so its label may not be an output"):
+        adversarial(S, label, mode="train")
+
+
+def test_there_are_two_modes() -> None:
+    with pytest.raises(CktatError, match="in mode eval or train, not 'both'"):
+        adversarial(S, y, mode="both")
+
+
+@pytest.mark.parametrize("name", ["pgd_at", "ard", "iad"])
+def test_designs_whose_release_attacks_in_train_mode_offer_it(name) -> None:
+    def modes(design: Design) -> set[str]:
+        return {view.mode for view in design.views if isinstance(view, Adversarial)}
+
+    assert modes(make(name)) == {"eval"} and modes(make(name, attack_mode="train")) == {"train"}
+
+
+def test_a_mode_that_is_not_given_is_no_part_of_what_a_design_declares() -> None:
+    said = json.dumps(canonical(make("pgd_at")))
+    assert '"mode"' not in said and '"mode": "train"' in json.dumps(canonical(make("pgd_at", attack_mode="train")))
+
+
+def test_again_is_the_same_images_and_a_pass_of_its_own(views_of, batch) -> None:
+    design = make("trades", third_pass=True)
+    views = views_of(design)[0]
+    signs = {view.sign: images for view, images in views.items()}
+    assert list(signs) == ["x", "x'", "x again"] and signs["x again"] is signs["x"]
+    assert [str(cell) for cell in design.cells] == ["S(x)", "S(x')", "S(x again)"]
+    assert str(design) == "S(x):y + 6 S(x'):S(x again)"
+
+
+def test_a_second_look_at_x_prime_finds_x_prime_first(views_of) -> None:
+    adv = adversarial(S, y)
+    assert [view.sign for view in views_of(Design("again", (Term(S(again(adv)), y),)))[0]] == ["x", "x'", "x' again"]
+
+
+def test_a_label_inside_an_attack_looks_at_nothing_again() -> None:
+    adv = adversarial(S, S(again(clean)))
+    with pytest.raises(CktatError, match="may look at x or `here` only"):
+        only(adv)
 
 
 @pytest.mark.parametrize("box", [(0.0, 1.0), None], ids=str)

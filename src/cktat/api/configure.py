@@ -38,7 +38,7 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
     size, strict = given.get("size"), given.get("strict", False)
     data = loaded or load(spec, root, size=size, strict=strict).subset(given.get("examples"))
     design = given.get("design", "cktat")
-    base = setting(given.get("recipe", "common"), design, data)
+    base = setting(given.get("recipe", "common"), design, data, given.get("model", "small"))
     fields = base.recipe.model_dump() | {k: v for k, v in given.items() if k in Recipe.model_fields}
     threat = base.threat.model_dump() | {
         k: number(k, v) if k in ("eps", "step") else v for k, v in given.items() if k in Threat.model_fields
@@ -65,6 +65,8 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
             "held_out": given.get("held_out"),
             "model": given.get("model", "small"),
             "recipe": recipe,
+            "teacher_recipe": given.get("teacher_recipe", "authors" if given.get("recipe") == "authors" else "same"),
+            "teacher_epochs": given.get("teacher_epochs"),
             "threat": adversary,
             "seed": given.get("seed", 0),
             "precision": precision_of(given.get("precision", "auto"), device),

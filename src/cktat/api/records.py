@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from cktat.api.needs import needed, of_other_runs
 from cktat.data import Dataset
 from cktat.data.loading import located as data_located
 from cktat.errors import CktatError
@@ -20,8 +21,15 @@ from cktat.usercode import absolute, is_file_function
 
 
 def identity_of(config: RunConfig, data: Dataset, design: Design) -> str:
-    """The identity of the run that trains `design` so."""
-    return identity(config, canonical(design), data.content, adversarial=design.adversarial)
+    """The identity of the run that trains `design` so. How its teachers and starts are trained is part of it where they are
+    not trained as it is."""
+    alike = config.model_copy(update={"teacher_recipe": "same", "teacher_epochs": None})
+    others: dict[str, str] = {}
+    for network in of_other_runs(design) if alike != config else ():
+        (theirs, made), (usual, _) = needed(config, network, data), needed(alike, network, data)
+        if made is not None and (name := identity_of(theirs, data, made)) != identity_of(usual, data, made):
+            others[network.letter] = name
+    return identity(config, canonical(design), data.content, adversarial=design.adversarial, others=others)
 
 
 def located(config: RunConfig) -> RunConfig:
@@ -48,13 +56,14 @@ def located(config: RunConfig) -> RunConfig:
 def card_of(config: RunConfig, data: Dataset, design: Design, name: str, code: Mapping[str, str]) -> Card:
     """What the weights of a run are, for whoever finds the file. code: see `code_of`."""
     config = located(config)
+    mean, std = data.normalisation(config.recipe.inputs)
     return {
         "model": config.model,
         "classes": list(data.classes),
         "channels": data.channels,
         "size": list(data.size),
-        "mean": list(data.mean),
-        "std": list(data.std),
+        "mean": list(mean),
+        "std": list(std),
         "eps": config.threat.eps,
         "norm": config.threat.norm,
         "data": {"name": config.data, "fingerprint": data.fingerprint} | notes_of(data),

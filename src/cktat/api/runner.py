@@ -148,7 +148,7 @@ class Runner:
         """The unfinished runs that a run needs, in the order in which they are trained."""
         found: dict[Path, str] = {}
         for network in of_other_runs(design):
-            theirs, made = needed(config, network)
+            theirs, made = needed(config, network, data)
             if made is None:
                 continue  # it was imported
             place = self.store.place(theirs, identity_of(theirs, data, made))
@@ -173,7 +173,7 @@ class Runner:
         with naming(f"design {config.design!r}"):
             trial_of_loss(design, len(data.classes))
         for network in of_other_runs(design):
-            theirs, made = needed(config, network)
+            theirs, made = needed(config, network, data)
             if made is not None:
                 self._check(theirs, data, made, tried)
                 continue
@@ -212,7 +212,7 @@ class Runner:
 
     def _finished(self, config: RunConfig, data: Dataset, network: Frozen | Learner) -> RunFolder:
         """The finished run whose network `network` is, or starts from; trained first if there is none."""
-        theirs, design = needed(config, network)
+        theirs, design = needed(config, network, data)
         if design is None:
             return self.world.once(lambda: self.store.imported(theirs.design))
         return self.train(theirs, data, design=design, ensure=True)
@@ -235,11 +235,12 @@ class Runner:
         return given, inputs
 
     def _module(self, config: RunConfig, data: Dataset, model: str, number: int) -> Normalised:
+        mean, std = data.normalisation(config.recipe.inputs)
         return build(
             model,
             classes=len(data.classes),
             channels=data.channels,
-            mean=data.mean,
-            std=data.std,
+            mean=mean,
+            std=std,
             seed=derive(config.seed, "weights", number),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -27,10 +27,11 @@ BESIDE = 0.05
 
 
 @contextmanager
-def attacked(*models: Model) -> Iterator[None]:
+def attacked(*models: Model, as_is: Sequence[Model] = ()) -> Iterator[None]:
     """Networks as an attack sees them: eval mode, so that running statistics stay, and no gradients for weights.
 
-    Also the networks that a function is seen to call are in eval mode. What was set before is set again afterwards. Raises
+    Also the networks that a function is seen to call are in eval mode. Those of `as_is` stay in the mode that they are in,
+    and their running statistics may move. What was set before is set again afterwards. Raises
     CktatError for what is no network, for weights through which no gradient can pass, and for a network that goes back to
     train mode by itself.
     """
@@ -38,7 +39,8 @@ def attacked(*models: Model) -> Iterator[None]:
         if isinstance(model, type) or not callable(model):
             raise CktatError(f"a model is a network or a function of images, not {model!r}")
     own = [part for model in models if isinstance(model, nn.Module) for part in model.modules()]
-    parts = [part for model in models for part in modules_of(model)]
+    kept = {id(model) for model in as_is}
+    parts = [part for model in models if id(model) not in kept for part in modules_of(model)]
     if any(tensor.is_inference() for part in parts for tensor in chain(part.parameters(False), part.buffers(False))):
         raise CktatError(
             "the network was made under torch.inference_mode(), so no gradient passes through its weights; make it outside, "

@@ -127,6 +127,10 @@ class Dataset:
         """All that it is made of: the fingerprint, and the sum of a user's text where that chose anything."""
         return f"{self.fingerprint} {self.code}".rstrip()
 
+    def normalisation(self, inputs: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and std, per channel, of what a network gets: the data's own for "data", 0 and 1 for "raw"."""
+        return (self.mean, self.std) if inputs == "data" else ((0.0,) * self.channels, (1.0,) * self.channels)
+
     def subset(self, examples: int | None) -> Dataset:
         """The same data set with only its first `examples` training images (None: all); held-out and test stay.
 

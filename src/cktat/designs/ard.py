@@ -1,7 +1,7 @@
 """ARD."""
 
 from cktat.designs.registry import label_design
-from cktat.labels import Design, Frozen, Learner, Term, adversarial, clean, kl, kl_per_class, y
+from cktat.labels import AttackMode, Design, Frozen, Learner, Term, adversarial, clean, kl, kl_per_class, y
 from cktat.labels.scalars import require_positive, require_share
 
 
@@ -13,6 +13,7 @@ def ard(
     teacher_model: str | None = None,
     per_class: bool = True,
     start: str | None = None,
+    attack_mode: AttackMode = "eval",
 ) -> Design:
     """alpha tau^2 KL(T^tau(x) || S^tau(x')) + (1 - alpha) CE(S(x), y), x' by CE from a uniform start (Goldblum et al., AAAI
     2020; BibTeX goldblum2020adversarially).
@@ -27,6 +28,7 @@ def ard(
         teacher_model: Architecture of the teacher; None is the run's.
         per_class: The KL averaged over the classes too, as released; False sums it, as in IAD's copy of ARD.
         start: Name of a design whose network S begins from; None draws fresh weights.
+        attack_mode: "eval", or "train" as released: every step of the attack moves the running statistics of S.
 
     Raises:
         CktatError: for a value that is not allowed.
@@ -36,7 +38,6 @@ def ard(
     """
     S, T = Learner("S", start=start), Frozen("T", of=teacher, model=teacher_model)
     tau, alpha = float(require_positive(tau, "tau")), float(require_share(alpha, "alpha"))  # type: ignore[arg-type]
-    guide = Term(
-        S(adversarial(S, y), tau), T(clean, tau), alpha * tau**2, by=kl_per_class if per_class else kl, name="guide"
-    )
+    adv = adversarial(S, y, mode=attack_mode)
+    guide = Term(S(adv, tau), T(clean, tau), alpha * tau**2, by=kl_per_class if per_class else kl, name="guide")
     return Design("ARD", (guide, Term(S(clean), y, 1 - alpha)), also=(S(clean),))

@@ -1,7 +1,7 @@
 """IAD."""
 
 from cktat.designs.registry import choose, label_design
-from cktat.labels import Design, Frozen, Learner, Term, adversarial, clean, from_progress, sure, unsure, y
+from cktat.labels import AttackMode, Design, Frozen, Learner, Term, adversarial, clean, from_progress, sure, unsure, y
 from cktat.labels.scalars import require_positive, require_share
 
 
@@ -17,6 +17,7 @@ def iad(
     teacher_model: str | None = None,
     clean_teacher: str = "standard",
     start: str | None = None,
+    attack_mode: AttackMode = "eval",
 ) -> Design:
     """Introspective distillation: where the teacher fails at x', the student trusts itself (Zhu et al., ICLR 2022; BibTeX
     zhu2022reliable). With a = T(x')_y^beta, x' by CE from a uniform start:
@@ -40,6 +41,7 @@ def iad(
         teacher_model: Architecture of T and C; None is the run's.
         clean_teacher: Name of the design that trained C in II.
         start: Name of a design whose network S begins from; None draws fresh weights.
+        attack_mode: "eval", or "train" as released: every step of the attack moves the running statistics of S.
 
     Raises:
         CktatError: for a value that is not allowed.
@@ -53,7 +55,7 @@ def iad(
     begin = (0.3 if introspects else 0.2) if begin is None else begin
     later = from_progress(float(require_share(begin, "begin")))  # type: ignore[arg-type]
     S, T = Learner("S", start=start), Frozen("T", of=teacher, model=teacher_model)
-    adv = adversarial(S, y)
+    adv = adversarial(S, y, mode=attack_mode)
     terms: tuple[Term, ...]
     if introspects:
         terms = (

@@ -66,7 +66,7 @@ def graph(roots: Iterable[RunConfig], data: Dataset) -> dict[str, GridRun]:
     def add(config: RunConfig, design: Design, root: RunConfig) -> str:
         name = identity_of(config, data, design)
         if name not in runs:
-            theirs = [needed(config, network) for network in of_other_runs(design)]
+            theirs = [needed(config, network, data) for network in of_other_runs(design)]
             needs = [add(their, made, root) for their, made in theirs if made is not None]
             runs[name] = GridRun(name, config, design, tuple(dict.fromkeys(needs)), root)
         return name

@@ -24,10 +24,13 @@ from cktat.labels.scalars import Calibrated, Moment, Scalar, Schedule, annealed,
 from cktat.labels.terms import Confidence, Term, sure, unsure
 from cktat.labels.views import (
     Adversarial,
+    Again,
+    AttackMode,
     Extrapolated,
     Gaussian,
     Inverse,
     adversarial,
+    again,
     clean,
     extrapolated,
     gaussian,
@@ -36,10 +39,10 @@ from cktat.labels.views import (
 )
 
 __all__ = [
-    "Adversarial", "Average", "Calibrated", "Cell", "ClassMean", "Confidence", "Design", "Distance", "Extrapolated",
-    "Frozen", "Gaussian", "HardLabel", "Held", "Inverse", "Label", "Learner", "Mixture", "Moment", "Network",
-    "NetworkMix", "Others", "Output", "Outputs", "Scalar", "Schedule", "Term", "Top", "TrueLabel", "Trust", "Uniform",
-    "View", "Weighted", "adversarial", "annealed", "boosted", "clean", "extrapolated", "from_progress", "gaussian",
-    "held", "here", "inverse", "kl", "kl_floored", "kl_per_class", "mean_since", "mix", "mse", "others", "pairs",
-    "sure", "top", "trust", "uniform", "unsure", "value", "y",
+    "Adversarial", "Again", "AttackMode", "Average", "Calibrated", "Cell", "ClassMean", "Confidence", "Design",
+    "Distance", "Extrapolated", "Frozen", "Gaussian", "HardLabel", "Held", "Inverse", "Label", "Learner", "Mixture",
+    "Moment", "Network", "NetworkMix", "Others", "Output", "Outputs", "Scalar", "Schedule", "Term", "Top",
+    "TrueLabel", "Trust", "Uniform", "View", "Weighted", "adversarial", "again", "annealed", "boosted", "clean",
+    "extrapolated", "from_progress", "gaussian", "held", "here", "inverse", "kl", "kl_floored", "kl_per_class",
+    "mean_since", "mix", "mse", "others", "pairs", "sure", "top", "trust", "uniform", "unsure", "value", "y",
 ]  # fmt: skip

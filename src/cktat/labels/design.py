@@ -17,7 +17,7 @@ from cktat.labels.outputs import Cell, Label, Network, Output, Outputs, View
 from cktat.labels.scalars import Calibrated, Moment, Schedule, growing, require_number, settled
 from cktat.labels.sentence import sentence
 from cktat.labels.terms import Term
-from cktat.labels.views import Adversarial, Extrapolated, clean, here
+from cktat.labels.views import Adversarial, Again, Extrapolated, clean, here
 from cktat.labels.walk import rebuild, walk
 
 
@@ -67,7 +67,7 @@ class Design:
             raise CktatError(f"design {self.name!r} would deploy {self.deployed}, which does not train")
         for view in self.views:
             if isinstance(view, Adversarial) and any(
-                isinstance(o.view, Extrapolated | Adversarial) for o in _outputs(view.label)
+                isinstance(o.view, Extrapolated | Adversarial | Again) for o in _outputs(view.label)
             ):
                 raise CktatError(f"design {self.name!r}: the label inside {view.sign} may look at x or `here` only")
         if here in self.views:
@@ -109,6 +109,8 @@ class Design:
         for cell in self.cells:
             if isinstance(cell.view, Extrapolated):
                 views[cell.view.beyond] = None
+            if isinstance(cell.view, Again):
+                views[cell.view.of] = None
             views[cell.view] = None
         return tuple(views)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from cktat.errors import CktatError
 from cktat.labels.kinds import require_kinds
 from cktat.labels.labels import Uniform, uniform
-from cktat.labels.outputs import Label, Network, View
+from cktat.labels.outputs import Label, Network, Output, View
 from cktat.labels.scalars import Number, Scalar, require_positive, require_share
+from cktat.labels.walk import walk
 
 
 @dataclass(frozen=True)
@@ -22,21 +24,30 @@ class Gaussian:
 
 
 Start = Uniform | Gaussian
+AttackMode = Literal["eval", "train"]
 
 
 @dataclass(frozen=True)
 class Adversarial(View):
     """The x' in the ball that pushes `of`'s output furthest, in KL, from `label`; the search begins at `start`.
 
-    The label is fixed during the search, except its outputs on `here`, which follow the moving point.
+    The label is fixed during the search, except its outputs on `here`, which follow the moving point. mode: of the attacked
+    network; in "train" mode every step of the search moves its running statistics, as some releases have it.
     """
 
     of: Network
     label: Label
     start: Start = uniform
+    mode: AttackMode = field(default="eval", metadata={"later": True})
 
     def __post_init__(self) -> None:
         require_kinds(self, of=Network, label=Label, start=(Uniform, Gaussian))
+        if self.mode not in ("eval", "train"):
+            raise CktatError(f"{self.sign} must attack in mode eval or train, not {self.mode!r}")
+        if self.mode == "train" and any(isinstance(p, Output) and p.network.trains for p in walk(self.label)):
+            raise CktatError(
+                f"{self.sign} attacks in train mode, so its label may not be an output of a network that trains"
+            )
         if not self.of.trains:
             raise CktatError(f"{self.sign} must attack a network that trains, not {self.of}")
 
@@ -68,18 +79,35 @@ class Extrapolated(View):
         require_kinds(self, beyond=Adversarial)
 
 
+@dataclass(frozen=True)
+class Again(View):
+    """The images of a view, passed once more: another forward pass, which moves running statistics another time."""
+
+    of: View
+
+    def __post_init__(self) -> None:
+        require_kinds(self, of=View)
+
+
 clean = View("x")
 here = View("here")
 
 
-def adversarial(of: Network, label: Label, start: Start = uniform, sign: str = "x'") -> Adversarial:
+def adversarial(
+    of: Network, label: Label, start: Start = uniform, sign: str = "x'", mode: AttackMode = "eval"
+) -> Adversarial:
     """The view x' that an inner maximisation against `of` finds; a design with two of them gives each its own sign."""
-    return Adversarial(sign, of, label, start)
+    return Adversarial(sign, of, label, start, mode)
+
+
+def again(view: View) -> Again:
+    """The same images as another view, for a second forward pass over them."""
+    return Again(f"{view.sign} again", view)
 
 
 def inverse(of: Network, label: Label, reach: float = 1.0, start: Start = uniform, sign: str = "x+") -> Inverse:
     """The view near x that `of` finds most like `label`, within `reach` times the adversary's radius."""
-    return Inverse(sign, of, label, start, reach)
+    return Inverse(sign, of, label, start, reach=reach)
 
 
 def extrapolated(beyond: Adversarial, reach: float, sign: str = "x''") -> Extrapolated:

@@ -42,7 +42,11 @@ def canonical(node: Any) -> Any:
     if isinstance(node, tuple):
         return [canonical(part) for part in node]
     if dataclasses.is_dataclass(node) and not isinstance(node, type):
-        fields = [f for f in dataclasses.fields(node) if f.compare]
+        # a field that came after the first runs is no part of what a design declares where it says nothing new
+        fields = [
+            f for f in dataclasses.fields(node)
+            if f.compare and not (f.metadata.get("later") and getattr(node, f.name) == f.default)
+        ]  # fmt: skip
         return {"is": type(node).__name__} | {f.name: canonical(getattr(node, f.name)) for f in fields}
     if callable(node):
         text = "" if node.__module__.partition(".")[0] == __name__.partition(".")[0] else sum_of_function(node)

@@ -10,16 +10,22 @@ from typing import Any
 from cktat.schema import Recipe, RunConfig
 from cktat.usercode import absolute, is_file_function, source_of
 
-NOT_IDENTITY = {"design", "set", "data", "root", "size", "strict", "threads", "device", "compile"}
-"""Fields that are no part of a run's identity: design and data enter it by what they are, not by their names."""
+NOT_IDENTITY = {
+    "design", "set", "data", "root", "size", "strict", "teacher_recipe", "teacher_epochs", "threads", "device", "compile",
+}  # fmt: skip
+"""Fields that are no part of a run's identity: design and data enter it by what they are, not by their names, and how other
+networks were trained by the runs that trained them."""
 
-LATER = {"optimiser", "optimiser_args"}
+LATER = {"optimiser", "optimiser_args", "inputs"}
 """Fields of a recipe that came after the first runs: at their defaults they are no part of an identity."""
 
 
-def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: bool) -> str:
+def identity(
+    config: RunConfig, design: Any, fingerprint: str, *, adversarial: bool, others: Mapping[str, str] | None = None
+) -> str:
     """The name of what a run computes: 16 hex digits over the design as declared (JSON values), the data's content and
-    the rest of the configuration.
+    the rest of the configuration. others: identities of the runs that it needs, by the network's letter, where they are not
+    those that its own recipe makes.
 
     A design without adversarial views has no adversary in its identity: one clean teacher serves every radius. A user's
     `file.py:function` stands in it by its text, wherever the file lies.
@@ -31,6 +37,8 @@ def identity(config: RunConfig, design: Any, fingerprint: str, *, adversarial: b
     declared = json.loads(json.dumps(design), parse_int=float)  # a beta of 6 is one of 6.0
     fields |= {"design": by_content(declared), "data": fingerprint}
     fields |= {name: by_content(fields[name]) for name in ("model", "recipe")}
+    if others:
+        fields["others"] = dict(others)
     if is_file_function(config.design):
         fields["code"] = by_content(config.design)
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]

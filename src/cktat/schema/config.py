@@ -54,6 +54,9 @@ class Recipe(BaseModel):
     """Deploy a moving average of the weights with this decay, such as 0.995."""
     awp: NotNegative = 0.0
     """Adversarial weight perturbation, as a share of each layer's norm: 0 is none, 0.005 to 0.01 its authors' values."""
+    inputs: Literal["data", "raw"] = "data"
+    """What new networks get: images normalised by the data's mean and std, or raw ones in [0, 1]. A network whose weights
+    come from elsewhere keeps what it was trained with."""
     augment: Literal["data", "crop-flip", "none"] | Own = "data"
     """What is done to training images; data is the data set's own choice. A function of yours maps a batch (uint8
     [B, C, H, W]) to one of the same shape and type, and draws from PyTorch's generator."""
@@ -120,6 +123,11 @@ class RunConfig(BaseModel):
     model: str
     """small, resnet18, preactresnet18, wrn34-10, file.py:function."""
     recipe: Recipe
+    teacher_recipe: Literal["same", "authors"] = "same"
+    """How the networks that the run needs are trained, its teachers and starts: by its own recipe, or each by its
+    authors' (what --recipe authors means where this is not given). They get the images that the run gets."""
+    teacher_epochs: Count | None = None
+    """Passes of those networks over the training images; as their recipe says if not given."""
     threat: Threat
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Everything random follows from it."""

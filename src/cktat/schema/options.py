@@ -15,6 +15,9 @@ from cktat.schema.config import BESIDE, Recipe, RunConfig, Threat
 MACHINE = ("root", "precision", "threads", "device", "compile")
 """Fields of a run that are about where it is computed."""
 
+HOW_LONG = ("recipe", "teacher_recipe", "teacher_epochs")
+"""Fields of a run that stand beside those of its recipe."""
+
 GROUPS = ("Run", "Recipe", "Adversary", "Machine")
 
 TAKES: dict[type, tuple[str, str]] = {
@@ -48,7 +51,7 @@ class Option:
     def group(self) -> str:
         """The heading it stands under."""
         if self.part is RunConfig:
-            return "Machine" if self.name in MACHINE else "Recipe" if self.name == "recipe" else "Run"
+            return "Machine" if self.name in MACHINE else "Recipe" if self.name in HOW_LONG else "Run"
         return {Recipe: "Recipe", Threat: "Adversary"}[self.part]
 
     @property

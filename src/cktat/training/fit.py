@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from cktat.errors import CktatError, one_line
+from cktat.models import Normalised
 from cktat.runs.door import checked
 from cktat.runs.files import Card, load_state, save_state, save_weights
 from cktat.runs.folder import RunFolder
@@ -15,6 +16,7 @@ from cktat.runs.schemas import StateKept
 from cktat.runs.stopping import Stop, Stopped
 from cktat.training.callback import Begun, Callback
 from cktat.training.loop import Training
+from cktat.training.team import NORMALISATION
 
 
 def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch: Callback) -> None:
@@ -66,8 +68,11 @@ def _resume(training: Training, folder: RunFolder) -> None:
 
 def _save(training: Training, folder: RunFolder, card: Card, record: Mapping[str, Any]) -> None:
     folder.require_begun()
-    weights = training.team.deployed.state_dict()
+    deployed = training.team.deployed
+    weights = deployed.state_dict()
     card = card | {"epoch": record["epoch"], "held_out": record["held_out"]}
+    if isinstance(deployed, Normalised):  # one that started from another network's weights normalises as that one did
+        card = card | {name: weights[name].flatten().tolist() for name in NORMALISATION}
     if training.is_best(record):
         save_weights(folder.weights("best"), weights, card)
     save_weights(folder.weights("last"), weights, card)

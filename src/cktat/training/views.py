@@ -11,6 +11,7 @@ from torch import Tensor
 from cktat.attacks import Ball, answer, ascend, attacked, plain
 from cktat.labels import (
     Adversarial,
+    Again,
     Cell,
     Design,
     Extrapolated,
@@ -49,8 +50,8 @@ def build_views(
     """Every view of x [N, C, H, W] that the design needs, and logits of frozen networks met on the way.
 
     starts: where the search of each adversarial view begins. known: logits that need no pass; they are among those given back.
-    All networks are in eval mode here. A learner's logits are therefore not known afterwards: its train-mode output on
-    the same images is another.
+    All networks are in eval mode here, but for one that a view attacks in train mode. A learner's logits are therefore not
+    known afterwards: its train-mode output on the same images is another.
     """
     views: Views = {clean: x}
     found: Known = dict(known)
@@ -59,6 +60,8 @@ def build_views(
             views[view] = _attack(view, networks, threat, ball, x, y, classes, starts[view], moment, found)
         elif isinstance(view, Extrapolated):
             views[view] = x + value(view.reach, moment) * (views[view.beyond] - x)
+        elif isinstance(view, Again):
+            views[view] = views[view.of]
     return views, found
 
 
@@ -81,7 +84,8 @@ def _attack(
 ) -> Tensor:
     cells = label_cells(view)
     moving = {cell for cell in cells if cell.view == here}
-    with attacked(*networks.values()):
+    as_is = (networks[view.of],) if view.mode == "train" else ()
+    with attacked(*networks.values(), as_is=as_is):
         fixed: Known = {}
         with torch.no_grad():
             for cell in cells - moving:

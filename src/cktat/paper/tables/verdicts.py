@@ -64,8 +64,9 @@ def verdicts(filleds: Sequence[MeasuredTable]) -> list[ClaimVerdict]:
     cells share, and within one setting (see `comparable`). Says, in order:
 
     "fails" if the means break an order, with ", within noise" if none that is broken is so at p < 0.05; "not measured" if
-    none is broken and one is not measured; "holds", with ", within noise" if not all are so at p < 0.05. Each p is that
-    of one comparison, uncorrected: of a claim with many orders, all of which must hold, that is the strict side.
+    none is broken and one is not measured; "holds", with ", within noise" if not all are so at p < 0.05. Of a claim about
+    most rows, the orders of more than half of the rows must be so. Each p is that of one comparison, uncorrected: of a claim
+    with many orders, all of which must hold, that is the strict side.
     """
     by_name = {filled.name: filled for filled in filleds}
     if len(by_name) < len(filleds):
@@ -117,17 +118,25 @@ def _named(place: Place) -> Iterator[Place]:
 
 
 def _judge(claim: Claim, see: Callable[[Above], _Seen | None], *, tested: bool) -> ClaimVerdict:
-    seen = [(order, found) for order in claim.orders if (found := see(order))]
-    wrong = [(order, found) for order, found in seen if found.difference <= 0]
-    sure = sum(found.sure for _, found in seen)
-    if wrong:
-        says = FAILS + (NOISE if tested and not any(found.sure for _, found in wrong) else "")
-    elif len(seen) < len(claim.orders):
+    seen = {order: found for order in claim.orders if (found := see(order))}
+    wrong = {order: found for order, found in seen.items() if found.difference <= 0}
+    enough = len(claim.parts) // 2 + 1  # of one part: that one
+
+    def parts(so: Callable[[Above], bool]) -> int:
+        """How many parts are wholly so."""
+        return sum(all(map(so, part)) for part in claim.parts)
+
+    if parts(lambda order: order not in wrong) < enough:
+        unsure = parts(lambda order: order not in wrong or not wrong[order].sure) >= enough
+        says = FAILS + (NOISE if tested and unsure else "")
+    elif parts(lambda order: order in seen and order not in wrong) < enough:
         says = NOT_MEASURED
     else:
-        says = HOLDS + (NOISE if tested and sure < len(seen) else "")
-    broken = tuple(_words(order, found) for order, found in wrong)
-    return ClaimVerdict(claim, says, broken, len(seen), sure if tested else None)
+        sure = parts(lambda order: order in seen and order not in wrong and seen[order].sure) >= enough
+        says = HOLDS + ("" if sure or not tested else NOISE)
+    broken = tuple(_words(order, found) for order, found in wrong.items())
+    significant = sum(found.sure for found in seen.values())
+    return ClaimVerdict(claim, says, broken, len(seen), significant if tested else None)
 
 
 def _words(order: Above, found: _Seen) -> str:
