@@ -18,6 +18,7 @@ from cktat.errors import CktatError
 if TYPE_CHECKING:
     from cktat import api, attacks, data, designs, evaluation, grid, labels, loggers, models, pages, runs, training
     from cktat.api.commands import evaluate, report, results, train
+    from cktat.api.predicting import Prediction, predict
     from cktat.api.run import Run, load
     from cktat.training import AdversarialLoss, Callback
 
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 _OFFERED = {
     "AdversarialLoss": "cktat.training",
     "Callback": "cktat.training",
+    "Prediction": "cktat.api.predicting",
     "Run": "cktat.api.run",
     "evaluate": "cktat.api.commands",
     "load": "cktat.api.run",
+    "predict": "cktat.api.predicting",
     "report": "cktat.api.commands",
     "results": "cktat.api.commands",
     "train": "cktat.api.commands",
@@ -41,8 +44,8 @@ _ROOMS = (
 )  # fmt: skip
 
 __all__ = [
-    "AdversarialLoss", "Callback", "CktatError", "Run", "__version__",
-    "evaluate", "load", "report", "results", "train",
+    "AdversarialLoss", "Callback", "CktatError", "Prediction", "Run", "__version__",
+    "evaluate", "load", "predict", "report", "results", "train",
     "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "loggers", "models", "pages", "runs", "training",
 ]  # fmt: skip
 

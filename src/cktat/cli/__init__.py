@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from cktat.cli import catalogue, knowledge, results, speed, tables, training
+from cktat.cli import catalogue, deploying, knowledge, results, speed, tables, training
 from cktat.cli.options import Command
 from cktat.cli.output import encodable
 from cktat.cli.theory import theory_app
@@ -37,6 +37,7 @@ for command in (training.demo, catalogue.designs, training.train, results.evalua
     app.command(cls=Command)(command)
 app.command("import")(training.import_)
 app.command()(results.runs)
+app.command(cls=Command)(deploying.predict)
 app.command()(knowledge.knowledge)
 app.command()(speed.bench)
 app.command(cls=Command)(tables.table)

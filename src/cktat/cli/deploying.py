@@ -1,0 +1,49 @@
+"""The commands that take a trained network to where it is needed: predict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from cktat.cli.options import completing
+from cktat.cli.output import StoreOption, TrustOption
+
+RunArgument = Annotated[
+    str, Argument(help="A run folder, its name in the store, or a file of weights.", autocompletion=completing("run"))
+]
+WeightsOption = Annotated[str, Option(help="Of a run: best or last.")]
+
+
+def predict(
+    run: RunArgument,
+    images: Annotated[list[Path], Argument(help="Image files.", metavar="IMAGE...")],
+    top: Annotated[int, Option(help="So many classes of each image, the likeliest first.", min=1)] = 3,
+    json: Annotated[bool, Option("--json", help="Print JSON: all classes and probabilities.")] = False,
+    weights: WeightsOption = "best",
+    device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
+    store: StoreOption = None,
+    trust_code: TrustOption = False,
+) -> None:
+    """Say what is on images: classes with probabilities.
+
+    Image files are read as training images are: turned by EXIF, scaled until the network's size is covered, the middle cut out.
+
+    \b
+    Example:
+      cktat predict RUN cat.jpg dog.png
+      cktat predict runs/flowers/best.safetensors *.jpg --json
+    """
+    from json import dumps
+
+    from cktat.api.predicting import predict as predicted
+
+    found = predicted(run, images, weights=weights, device=device, store=store, trust_code=trust_code)
+    if json:
+        print(dumps({"classes": list(found[0].classes), "predictions": [one.plain() for one in found]}, indent=1))
+        return
+    for one in found:
+        said = ", ".join(f"{name} {100 * share:.1f} %" for name, share in one.ranked()[:top])
+        notes = f" ({'; '.join(one.notes)})" if one.notes else ""
+        print(f"{one.image}: {said}{notes}")
