@@ -17,6 +17,7 @@ from cktat.errors import CktatError
 
 if TYPE_CHECKING:
     from cktat import api, attacks, data, designs, evaluation, grid, labels, loggers, models, pages, runs, training
+    from cktat.api.citing import Citation, cite
     from cktat.api.commands import evaluate, report, results, train
     from cktat.api.predicting import Prediction, predict
     from cktat.api.run import Run, load
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 _OFFERED = {
     "AdversarialLoss": "cktat.training",
     "Callback": "cktat.training",
+    "Citation": "cktat.api.citing",
     "Prediction": "cktat.api.predicting",
     "Run": "cktat.api.run",
+    "cite": "cktat.api.citing",
     "evaluate": "cktat.api.commands",
     "load": "cktat.api.run",
     "predict": "cktat.api.predicting",
@@ -44,8 +47,8 @@ _ROOMS = (
 )  # fmt: skip
 
 __all__ = [
-    "AdversarialLoss", "Callback", "CktatError", "Prediction", "Run", "__version__",
-    "evaluate", "load", "predict", "report", "results", "train",
+    "AdversarialLoss", "Callback", "Citation", "CktatError", "Prediction", "Run", "__version__",
+    "cite", "evaluate", "load", "predict", "report", "results", "train",
     "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "loggers", "models", "pages", "runs", "training",
 ]  # fmt: skip
 

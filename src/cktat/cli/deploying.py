@@ -1,4 +1,4 @@
-"""The commands that take a trained network to where it is needed: predict."""
+"""The commands that take a trained network to where it is needed: predict, export, cite."""
 
 from __future__ import annotations
 
@@ -47,3 +47,19 @@ def predict(
         said = ", ".join(f"{name} {100 * share:.1f} %" for name, share in one.ranked()[:top])
         notes = f" ({'; '.join(one.notes)})" if one.notes else ""
         print(f"{one.image}: {said}{notes}")
+
+
+def cite(
+    run: Annotated[str, Argument(help="A run folder, or its name in the store.", autocompletion=completing("run"))],
+    weights: WeightsOption = "best",
+    store: StoreOption = None,
+) -> None:
+    """Print what to cite for a run: a methods paragraph with its numbers, in LaTeX, and BibTeX of what was used.
+
+    \b
+    Example:
+      cktat cite RUN > methods.tex
+    """
+    from cktat.api.citing import cite as cited
+
+    print(cited(run, weights, store=store), end="")
