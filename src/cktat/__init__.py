@@ -16,11 +16,26 @@ from typing import TYPE_CHECKING, Any
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
-    from cktat import api, attacks, data, designs, evaluation, grid, labels, loggers, models, pages, runs, training
+    from cktat import (
+        api,
+        attacks,
+        data,
+        designs,
+        evaluation,
+        exports,
+        grid,
+        labels,
+        loggers,
+        models,
+        pages,
+        runs,
+        training,
+    )
     from cktat.api.citing import Citation, cite
     from cktat.api.commands import evaluate, report, results, train
     from cktat.api.predicting import Prediction, predict
     from cktat.api.run import Run, load
+    from cktat.exports.formats import export
     from cktat.training import AdversarialLoss, Callback
 
     __version__: str
@@ -33,6 +48,7 @@ _OFFERED = {
     "Run": "cktat.api.run",
     "cite": "cktat.api.citing",
     "evaluate": "cktat.api.commands",
+    "export": "cktat.exports.formats",
     "load": "cktat.api.run",
     "predict": "cktat.api.predicting",
     "report": "cktat.api.commands",
@@ -43,13 +59,15 @@ _OFFERED = {
 type checkers find it."""
 
 _ROOMS = (
-    "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "loggers", "models", "pages", "runs", "training",
+    "api", "attacks", "data", "designs", "evaluation", "exports", "grid", "labels", "loggers", "models", "pages", "runs",
+    "training",
 )  # fmt: skip
 
 __all__ = [
     "AdversarialLoss", "Callback", "Citation", "CktatError", "Prediction", "Run", "__version__",
-    "cite", "evaluate", "load", "predict", "report", "results", "train",
-    "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "loggers", "models", "pages", "runs", "training",
+    "cite", "evaluate", "export", "load", "predict", "report", "results", "train",
+    "api", "attacks", "data", "designs", "evaluation", "exports", "grid", "labels", "loggers", "models", "pages", "runs",
+    "training",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:  # a type checker would believe that a module with `__getattr__` has every name

@@ -38,6 +38,7 @@ for command in (training.demo, catalogue.designs, training.train, results.evalua
 app.command("import")(training.import_)
 app.command()(results.runs)
 app.command(cls=Command)(deploying.predict)
+app.command(cls=Command)(deploying.export)
 app.command()(deploying.cite)
 app.command()(knowledge.knowledge)
 app.command()(speed.bench)

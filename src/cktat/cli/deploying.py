@@ -9,6 +9,7 @@ from typer import Argument, Option
 
 from cktat.cli.options import completing
 from cktat.cli.output import StoreOption, TrustOption
+from cktat.errors import CktatError
 
 RunArgument = Annotated[
     str, Argument(help="A run folder, its name in the store, or a file of weights.", autocompletion=completing("run"))
@@ -63,3 +64,46 @@ def cite(
     from cktat.api.citing import cite as cited
 
     print(cited(run, weights, store=store), end="")
+
+
+def export(
+    run: Annotated[str, Argument(help="A run folder, or its name in the store.", autocompletion=completing("run"))],
+    to: Annotated[
+        str,
+        Option(help="safetensors, torch-export, onnx, hub or robustbench.", autocompletion=completing("format")),
+    ],
+    out: Annotated[Path | None, Option(help="The file or folder (default: named as the run, here).")] = None,
+    weights: WeightsOption = "best",
+    licence: Annotated[str | None, Option(help="hub: the licence you give, such as mit.")] = None,
+    push: Annotated[
+        str | None,
+        Option(help="hub: upload the folder to this repository, which is made private.", metavar="USER/NAME"),
+    ] = None,
+    public: Annotated[
+        bool, Option("--public", help="With --push: a repository that is made can be seen by all.")
+    ] = False,
+    name: Annotated[str | None, Option(help="robustbench: the name of the entry.")] = None,
+    store: StoreOption = None,
+    trust_code: TrustOption = False,
+) -> None:
+    """Write a trained network for other programs: images in [0, 1] in, logits out, the normalisation inside.
+
+    \b
+    Examples:
+      cktat export RUN --to onnx --out network.onnx
+      cktat export RUN --to hub --licence mit --push me/robust-resnet18
+    """
+    from cktat.exports import export as exported
+
+    if (push or public) and to != "hub":
+        raise CktatError("--push and --public are for --to hub")
+    if public and not push:
+        raise CktatError("--public says how --push makes a repository; give --push USER/NAME")
+    path = exported(
+        run, to, out, weights=weights, licence=licence, name=name, store=store, trust_code=trust_code
+    )  # fmt: skip
+    print(f"{to}: {path}")
+    if push:
+        from cktat.exports.hub import push as pushed
+
+        print(f"pushed: {pushed(path, push, public=public)}")
