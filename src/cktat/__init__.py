@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         runs,
         training,
     )
+    from cktat.api.benchmarking import benchmark
     from cktat.api.citing import Citation, cite
     from cktat.api.commands import evaluate, report, results, train
     from cktat.api.predicting import Prediction, predict
@@ -46,6 +47,7 @@ _OFFERED = {
     "Citation": "cktat.api.citing",
     "Prediction": "cktat.api.predicting",
     "Run": "cktat.api.run",
+    "benchmark": "cktat.api.benchmarking",
     "cite": "cktat.api.citing",
     "evaluate": "cktat.api.commands",
     "export": "cktat.exports.formats",
@@ -65,7 +67,7 @@ _ROOMS = (
 
 __all__ = [
     "AdversarialLoss", "Callback", "Citation", "CktatError", "Prediction", "Run", "__version__",
-    "cite", "evaluate", "export", "load", "predict", "report", "results", "train",
+    "benchmark", "cite", "evaluate", "export", "load", "predict", "report", "results", "train",
     "api", "attacks", "data", "designs", "evaluation", "exports", "grid", "labels", "loggers", "models", "pages", "runs",
     "training",
 ]  # fmt: skip
