@@ -46,6 +46,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_six_commands_lead_from_photographs_to_a_prediction(photos: Path, monkeypatch, capsys) -> None:
     pytest.importorskip("onnxruntime", reason="extra onnx")
     commands = re.search(r"```\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)[1].splitlines()

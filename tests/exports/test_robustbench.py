@@ -77,8 +77,8 @@ def run(runs, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     x = (kinds[labels] + draws.integers(-40, 41, (120, 3, 32, 32))).astype(np.uint8)
     np.savez(store / "c.npz", x_train=x[:80], y_train=labels[:80], x_held_out=x[80:100], y_held_out=labels[80:100],
              x_test=x[100:], y_test=labels[100:], classes=[f"c{k}" for k in range(10)])  # fmt: skip
-    made = runs.train("trades", store, model="small", data=str(store / "c.npz"), epochs=1, eps=8 / 255, steps=1)
-    cktat.evaluate(made, ["aa"], test_images=4, eps=8 / 255, show=False, draw=False, doubts=False)
+    made = runs.train("trades", store, model="small", data=str(store / "c.npz"), epochs=1, eps=8 / 255)
+    cktat.evaluate(made, ["aa"], test_images=4, show=False, draw=False, doubts=False)
     for weights in ("best", "last"):
         tensors, card = made.load(weights)
         own = {name: value for name, value in card.items() if name not in ("sha256", "weights_sha256")}

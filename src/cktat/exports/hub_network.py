@@ -81,7 +81,7 @@ class HubNetwork(Normalised, PyTorchModelHubMixin):
         except RuntimeError as error:
             raise CktatError(f"{model_file} does not fit the network {card['model']}: {short(str(error))}") from None
         model.card = card
-        return model.to(map_location)
+        return model.to(map_location).eval()
 
     @classmethod
     def _load_as_pickle(cls, model: HubNetwork, model_file: str, map_location: str, strict: bool) -> HubNetwork:

@@ -43,7 +43,9 @@ def write_onnx(leaving: Leaving, path: Path) -> None:
         )
     assert made is not None
     model = made.model_proto
-    del model.metadata_props[:]
+    del model.metadata_props[:], model.graph.value_info[:]  # shapes of what is inside, which a reader infers
+    for each in (*model.graph.input, *model.graph.output):
+        each.type.tensor_type.shape.dim[0].dim_param = "batch"
     for key, value in leaving.about().items():
         model.metadata_props.add(key=key, value=value)
     model.producer_name = "cktat"
