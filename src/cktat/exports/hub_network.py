@@ -68,7 +68,7 @@ class HubNetwork(Normalised, PyTorchModelHubMixin):
         self.card: dict[str, Any] | None = None
 
     @classmethod
-    def _load_as_safetensor(cls, model: HubNetwork, model_file: str, map_location: str, strict: bool) -> HubNetwork:
+    def _load_as_safetensor(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:
         tensors, card = load_weights(Path(model_file))
         for name, value in model.told.items():
             if value is not None and value != card.get(name):
@@ -84,7 +84,7 @@ class HubNetwork(Normalised, PyTorchModelHubMixin):
         return model.to(map_location).eval()
 
     @classmethod
-    def _load_as_pickle(cls, model: HubNetwork, model_file: str, map_location: str, strict: bool) -> HubNetwork:
+    def _load_as_pickle(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:
         raise CktatError(f"{model_file} is a pickle and is not read; weights are in model.safetensors")
 
     def _save_pretrained(self, save_directory: Path) -> None:

@@ -44,6 +44,8 @@ def write_onnx(leaving: Leaving, path: Path) -> None:
     assert made is not None
     model = made.model_proto
     del model.metadata_props[:], model.graph.value_info[:]  # shapes of what is inside, which a reader infers
+    for part in (*model.graph.node, *model.graph.initializer, *model.graph.input, *model.graph.output):
+        del part.metadata_props[:]  # where it came from on this machine
     for each in (*model.graph.input, *model.graph.output):
         each.type.tensor_type.shape.dim[0].dim_param = "batch"
     for key, value in leaving.about().items():

@@ -18,7 +18,7 @@ def exported(leaving: Leaving) -> torch.export.ExportedProgram:
     """The network as a program for batches of any size. Raises CktatError for one that cannot be traced."""
     batch = torch.export.Dim("batch", min=1)
     try:
-        return torch.export.export(leaving.module, (leaving.images(2),), dynamic_shapes=({0: batch},))
+        made = torch.export.export(leaving.module, (leaving.images(2),), dynamic_shapes=({0: batch},))
     except Exception as error:  # a user's network may do what cannot be traced, in many ways
         if out_of_memory(error):
             raise
@@ -26,6 +26,9 @@ def exported(leaving: Leaving) -> torch.export.ExportedProgram:
             f"network {leaving.card['model']!r} cannot be exported as a program: {said(error)}; its forward pass must not "
             f"depend on the values of its images, and must take batches of any size"
         ) from error
+    for node in made.graph.nodes:
+        node.meta.pop("stack_trace", None)  # lines and paths of the files that were traced on this machine
+    return made
 
 
 def write_program(leaving: Leaving, path: Path) -> None:

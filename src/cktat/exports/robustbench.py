@@ -65,10 +65,10 @@ def write_entry(leaving: Leaving, folder: Path, name: str | None = None) -> None
             f"RobustBench compares networks of {' and '.join(TAKES)}; this one is of {card['data']['name']!r}"
         )
     own = f"{card['design']}{leaving.run.read().get('started') or ''}"[: len(card["design"]) + 4]
-    name = name or re.sub(r"[^A-Za-z0-9]+", "_", f"{own}_{card['model']}")
+    name = name or re.sub(r"[^A-Za-z0-9]+", "_", f"{own}_{card['model']}").strip("_")[:80]
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,80}", name):
         raise CktatError(
-            f"name {name!r} is no name of a RobustBench entry: letters, digits, _ and -, such as Rice2020Overfitting"
+            f"name {name!r} is none for RobustBench: letters, digits, _ and -, such as Rice2020Overfitting"
         )
     info = _info(leaving, dataset)
     weights = leaving.module.state_dict()
