@@ -25,7 +25,7 @@ LAYERS = [
     {"training", "evaluation"},
     {"pages", "loggers"},
     {"api"},
-    {"grid", "bench"},
+    {"grid", "bench", "exports"},
     {"lens", "paper"},
     {"cli"},
 ]

@@ -16,10 +16,28 @@ from typing import TYPE_CHECKING, Any
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
-    from cktat import api, attacks, data, designs, evaluation, grid, labels, loggers, models, pages, runs, training
+    from cktat import (
+        api,
+        attacks,
+        data,
+        designs,
+        evaluation,
+        exports,
+        grid,
+        labels,
+        loggers,
+        models,
+        pages,
+        runs,
+        training,
+    )
+    from cktat.api.benchmarking import benchmark
+    from cktat.api.citing import Citation, cite
     from cktat.api.commands import evaluate, train
+    from cktat.api.predicting import Prediction, predict
     from cktat.api.reading import report, results
     from cktat.api.run import Run, load
+    from cktat.exports.formats import export
     from cktat.training import AdversarialLoss, Callback
 
     __version__: str
@@ -27,9 +45,15 @@ if TYPE_CHECKING:
 _OFFERED = {
     "AdversarialLoss": "cktat.training",
     "Callback": "cktat.training",
+    "Citation": "cktat.api.citing",
+    "Prediction": "cktat.api.predicting",
     "Run": "cktat.api.run",
+    "benchmark": "cktat.api.benchmarking",
+    "cite": "cktat.api.citing",
     "evaluate": "cktat.api.commands",
+    "export": "cktat.exports.formats",
     "load": "cktat.api.run",
+    "predict": "cktat.api.predicting",
     "report": "cktat.api.reading",
     "results": "cktat.api.reading",
     "train": "cktat.api.commands",
@@ -38,13 +62,15 @@ _OFFERED = {
 type checkers find it."""
 
 _ROOMS = (
-    "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "loggers", "models", "pages", "runs", "training",
+    "api", "attacks", "data", "designs", "evaluation", "exports", "grid", "labels", "loggers", "models", "pages", "runs",
+    "training",
 )  # fmt: skip
 
 __all__ = [
-    "AdversarialLoss", "Callback", "CktatError", "Run", "__version__",
-    "evaluate", "load", "report", "results", "train",
-    "api", "attacks", "data", "designs", "evaluation", "grid", "labels", "loggers", "models", "pages", "runs", "training",
+    "AdversarialLoss", "Callback", "Citation", "CktatError", "Prediction", "Run", "__version__",
+    "benchmark", "cite", "evaluate", "export", "load", "predict", "report", "results", "train",
+    "api", "attacks", "data", "designs", "evaluation", "exports", "grid", "labels", "loggers", "models", "pages", "runs",
+    "training",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:  # a type checker would believe that a module with `__getattr__` has every name

@@ -17,7 +17,12 @@ from cktat.designs import make
 from cktat.evaluation.rows import BEST_AND_LAST, current_rows
 from cktat.evaluation.subject import network_in, network_of
 from cktat.labels import Design
-from cktat.runs import RunFolder, load_weights
+from cktat.models import Normalised
+from cktat.runs import RunFolder, load_weights, read_card
+from cktat.runs.files import Card
+
+HUB_WEIGHTS = "model.safetensors"
+"""What the Hugging Face Hub calls the weights in a folder."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,8 @@ def load(
     """A trained network, ready to use: images in [0, 1] to logits, in eval mode, the normalisation inside. No data are needed.
 
     Args:
-        what: a run, by its folder or its name in the store; or a file of weights of one, such as best.safetensors.
+        what: a run, by its folder or its name in the store; a file of weights such as best.safetensors; or a folder that
+            `cktat export --to hub` wrote.
         weights: of a run, "best" on held-out images, or "last".
         network: see `Run.model`.
         store: where runs lie; None is CKTAT_STORE or ./runs.
@@ -124,8 +130,31 @@ def load(
         >>> run = cktat.train("pgd_at", data="digits", epochs=1, show=False, ensure=True)
         >>> network = cktat.load(run)
     """
-    if isinstance(what, str | Path) and Path(what).expanduser().is_file():
-        path = Path(what).expanduser()
-        body, on = copy.deepcopy(network), torch.device(device)
-        return network_in(path, *load_weights(path), on, body=body, trust_code=trust_code)
-    return Run.open(what, store).model(weights, network, device=device, trust_code=trust_code)
+    return with_card(what, weights, network, store=store, device=device, trust_code=trust_code)[0]
+
+
+def with_card(
+    what: RunFolder | str | Path,
+    weights: str = "best",
+    network: nn.Module | Callable[..., nn.Module] | None = None,
+    *,
+    store: str | Path | None = None,
+    device: str | torch.device = "cpu",
+    trust_code: bool = False,
+) -> tuple[Normalised, Card]:
+    """What `load` gives, and the card of its weights: their classes, size, eps and the rest."""
+    body, on = copy.deepcopy(network), torch.device(device)
+    if isinstance(what, str | Path) and (file := _file_at(Path(what).expanduser())):
+        tensors, card = load_weights(file)
+        return network_in(file, tensors, card, on, body=body, trust_code=trust_code), card
+    run = Run.open(what, store)
+    module = network_of(run, weights, on, body=body, trust_code=trust_code)
+    return module, read_card(run.weights(weights))
+
+
+def _file_at(path: Path) -> Path | None:
+    """The file of weights that a path means; None where it is for a run, by its folder or its name."""
+    if path.is_file():
+        return path
+    inside = path / HUB_WEIGHTS
+    return inside if inside.is_file() and not (path / "run.json").exists() else None

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from cktat.cli import catalogue, knowledge, results, speed, tables, training
+from cktat.cli import catalogue, deploying, knowledge, results, speed, tables, training
 from cktat.cli.lens import lens_app
 from cktat.cli.options import Command
 from cktat.cli.output import encodable
@@ -38,6 +38,9 @@ for command in (training.demo, catalogue.designs, training.train, results.evalua
     app.command(cls=Command)(command)
 app.command("import")(training.import_)
 app.command()(results.runs)
+app.command(cls=Command)(deploying.predict)
+app.command(cls=Command)(deploying.export)
+app.command()(deploying.cite)
 app.command()(knowledge.knowledge)
 app.command()(speed.bench)
 app.command(cls=Command)(tables.table)

@@ -121,6 +121,12 @@ def _runs() -> Iterable[str]:
     return (run.path.name for run in Store(None).runs())
 
 
+def _formats() -> Iterable[str]:
+    from cktat.exports import FORMATS
+
+    return FORMATS
+
+
 NAMES: dict[str, Callable[[], Iterable[str]]] = {
     "design": _designs,
     "attacks": _attacks,
@@ -130,6 +136,7 @@ NAMES: dict[str, Callable[[], Iterable[str]]] = {
     "recipe": lambda: ("common", "authors"),
     "device": lambda: ("auto", "cpu", "cuda"),
     "run": _runs,
+    "format": _formats,
 }
 """What a shell completes a word with, by what the word is; each is imported only then."""
 

@@ -72,14 +72,17 @@ WEIGHTS, OF_WEIGHTS = "a card of weights", "weights_sha256"
 ELSEWHERE = "weights from elsewhere come in with `cktat import`"
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any], total: str) -> dict[str, Any]:
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any], total: str, beside: Mapping[str, str] = {}
+) -> dict[str, Any]:
     """Tensors as safetensors with what they are about inside (so that both are written at once), and the sums of both. Atomic.
 
-    about: JSON values. total: under which name in it the sum of the tensors stands. Returns it with that sum.
+    about: JSON values. total: under which name in it the sum of the tensors stands. beside: metadata for other readers, which
+    `read_tensors` passes over. Returns `about` with that sum.
     """
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     about = {**about, total: digest(plain)}
-    write_atomic(path, to_safetensors(plain, {"card": json.dumps(sealed(about))}))
+    write_atomic(path, to_safetensors(plain, {**beside, "card": json.dumps(sealed(about))}))
     return about
 
 
