@@ -17,6 +17,7 @@ from cktat.errors import CktatError
 from cktat.evaluation.measure import true_fp32
 from cktat.evaluation.subject import network_of
 from cktat.models import Normalised
+from cktat.runs import read_card
 from cktat.usercode import is_own
 
 CLOSE = 1e-5
