@@ -175,7 +175,7 @@ def test_the_page_on_the_rooms_shows_these_layers() -> None:
     for file in re.findall(r"`([a-z_]+/[a-z_/]*(?:\.py)?)`", rows):
         assert (SOURCE / file).exists(), file
     registries = re.findall(r"`([A-Z]+)`, `([a-z_/]+\.py)`", rows)
-    assert len(registries) == 5
+    assert len(registries) == 6
     for name, file in registries:
         assert re.search(rf"^{name}\b.*=", (SOURCE / file).read_text(encoding="utf-8"), flags=re.MULTILINE), name
 
