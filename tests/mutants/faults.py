@@ -53,8 +53,7 @@ class Fault:
             self.text()
         except ValueError as error:
             return str(error)
-        named = [test for test in self.tests if not test.startswith("-")]
-        gone = [test for test in named if not (ROOT / test.partition("::")[0]).exists()]
+        gone = [test for test in self.tests if not (ROOT / test.split()[0].partition("::")[0]).exists()]
         return f"there are no tests at {gone[0]}" if gone else None
 
 

@@ -114,7 +114,7 @@ class Child:
             import pytest
 
             plain = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", f"--basetemp={self.folder / 'tmp'}"]
-            code = int(pytest.main([*plain, *self.tests]))
+            code = int(pytest.main([*plain, *" ".join(self.tests).split()]))
         finally:
             sys.stdout.flush()
             os._exit(code)

@@ -54,7 +54,7 @@ def counted(work: Callable[[], object]) -> Counts:
         >>> import torch
         >>> x = torch.ones(4, 8)
         >>> counted(lambda: x + 1)
-        Counts(flops=0.0, kernels=1, bytes=256)
+        Counts(flops=0.0, kernels=1, bytes=256.0)
     """
     trace = _Trace()
     with trace:
