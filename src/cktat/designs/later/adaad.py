@@ -15,7 +15,7 @@ def adaad(
 ) -> Design:
     """alpha KL(T(x') || S(x')) + (1 - alpha) KL(T(x) || S(x)), x' by KL(T(x') || S(x')) from x + 0.001 N(0, 1): the teacher is
     asked at the moving point, and the search follows the teacher's gradient, too (Huang et al., CVPR 2023; BibTeX
-    Huang_2023_CVPR).
+    huang2023boosting).
 
     Source: boyellow/AdaAD AT_helper.py L8-50 (attack, both networks in eval mode), main.py L326-353 (loss, with its default
     alpha 1; passes in the order x, x', over x also where alpha is 1). The release divides the KL by the classes too on

@@ -16,7 +16,7 @@ def adr(
 ) -> Design:
     """CE(S(x'), q) with q = s M^tau(x) + (1 - s) y, M the moving average of S, and s per sample: lambda less what M's largest
     probability is above that of y, in [0, 1]. tau falls and lambda rises along a cosine; x' by CE to q from a uniform start
-    (Wu, Wang and Chen, ICLR 2024; BibTeX wu2023annealing).
+    (Wu, Wang and Chen, ICLR 2024; BibTeX wu2024annealing).
 
     Source: yuyuwu5/ADR src/adr.py L32-49 (label), src/advTrainer.py L234-237, L272-276, L335 (order, loss, average after every
     step), src/util/pgd_attack.py L14-41; 2.5 to 2, 0.7 to 0.95 and 0.995 are config/cifar10/resnet18_pgd_sgd_adr.gin's. M is in

@@ -7,7 +7,8 @@ from cktat.labels import Design, Learner, Term, adversarial, clean, mix, mse, un
 @label_design
 def alp(weight: float = 0.5, smoothing: float = 0.1, start: str | None = None) -> Design:
     """(CE(S(x), q) + CE(S(x'), q)) / 2 + weight MSE(S(x'), S(x)) on logits, q = (1 - smoothing) y + smoothing uniform, x' by CE
-    to y from a uniform start (Kannan, Kurakin and Goodfellow, arXiv 1803.06373; no BibTeX in the release).
+    to y from a uniform start (Kannan, Kurakin and Goodfellow, arXiv 1803.06373; BibTeX
+    kannan2018adversarial).
 
     Source: tensorflow/models research/adversarial_logit_pairing train.py ("set up losses"), model_lib.py (smoothing 0.1);
     weight 0.5 is its README's. Both logits of the pair are live. It is no defence by itself (Engstrom, Ilyas and Athalye,

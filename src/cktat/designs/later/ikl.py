@@ -8,7 +8,7 @@ from cktat.labels import ClassMean, Design, Learner, Term, adversarial, clean, g
 def ikl(alpha: float = 4.0, beta: float = 20.0, tau: float = 4.0, start: str | None = None) -> Design:
     """CE(S(x), y) + alpha KL(held S(x) || S(x')) + beta / 4 mean[sum_jk w_j w_k ((z_j - z_k) - (z'_j - z'_k))^2], z and z' the
     logits at x and x', both live, w the mean of S^tau(x) over the class of the sample in the epoch before; x' as in TRADES (Cui
-    et al., NeurIPS 2024, the improved Kullback-Leibler loss; BibTeX cui2023decoupled).
+    et al., NeurIPS 2024, the improved Kullback-Leibler loss; BibTeX cui2024decoupled).
 
     Source: jiequancui/DKL DKLv1/Adv-training-dkl/train_dkl_cifar10.py L159-166 (loss), L187-199 (attack, by KL alone),
     L245-246, L276-279, L312-314, L363 (class means); 4, 20 and 4 are sh/train_dkl_cifar10.sh's. Passes in the order x', x.
