@@ -141,7 +141,8 @@ def test_parameters_may_be_given_by_position_and_are_recorded_by_name():
         == trades(beta=3.0).origin
         == make("trades", beta=3.0).origin
     )
-    assert trades(3.0, "standard").origin == ("trades", (("beta", 3.0), ("start", "standard")))
+    given = (("beta", 3.0), ("start", "standard"), ("third_pass", False))
+    assert trades(3.0, "standard").origin == ("trades", given)
     assert trades(3.0) == trades(beta=3.0) != trades(beta=6.0)
 
 
@@ -156,7 +157,7 @@ def test_a_number_of_any_library_becomes_pythons(kind):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
-        (lambda: trades(1, None, 3), "^design 'trades': too many positional arguments$"),
+        (lambda: trades(1, None, False, 3), "^design 'trades': too many positional arguments$"),
         (lambda: trades(1, beta=2), "^design 'trades': multiple values for argument 'beta'$"),
         (lambda: trades(-1), "^design 'trades': the weight of smooth must be a finite number of 0 or more, not -1$"),
         (lambda: trades("6"), "^design 'trades': the weight of smooth must be .* not '6'$"),
