@@ -107,7 +107,7 @@ def test_the_loss_in_a_loop_of_a_user(name: str, room: Room) -> None:
         return waited, values
 
     (first, second), found = run(room.device)
-    teachers = {"training.loss.AdversarialLoss._require_device"} if make(name).frozen else set()
+    teachers = {"training.team.Team.require_device"} if make(name).frozen else set()
     assert first - teachers == set(AT_THE_FIRST_LOSS) and not second
     assert all(room.holds(one, wanted) for one, wanted in zip(found, run(torch.device("cpu"))[1], strict=True))
 

@@ -18,8 +18,8 @@ class ClassMeans:
     def logits(self, y: Tensor, classes: int, epoch: int) -> Tensor:
         """The logarithms of the means of the classes y [N], as they are in `epoch`: [N, K]."""
         if not len(self.means):
-            self.means = torch.full((classes, classes), 1 / classes)
-            self.sums = torch.zeros(classes, classes)
+            self.means = torch.full((classes, classes), 1 / classes, device=y.device)
+            self.sums = torch.zeros(classes, classes, device=y.device)
         self.means, self.sums = self.means.to(y.device), self.sums.to(y.device)
         if epoch != self.epoch:
             totals = self.sums.sum(dim=1, keepdim=True)
@@ -35,7 +35,7 @@ class ClassMeans:
             self.sums += shown @ F.softmax(logits.to(self.sums.dtype) / tau, dim=1)  # in one order, on a GPU too
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {"means": self.means, "sums": self.sums, "epoch": torch.tensor(self.epoch)}
+        return {"means": self.means, "sums": self.sums, "epoch": torch.tensor(self.epoch, device=self.sums.device)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.means, self.sums, self.epoch = state["means"].clone(), state["sums"].clone(), int(state["epoch"])

@@ -181,7 +181,9 @@ def test_claims_on_the_papers_numbers_stand_beside_those_on_ours(page: Element, 
     theirs = [verdict for verdict in verdicts_of_paper() if verdict.claim.section.endswith(("3b", "4a"))]
     assert [row[0] for row in rows] == [f"{verdict.claim.sentence} {verdict.claim.section}" for verdict in theirs]
     for verdict, (_, paper, own) in zip(theirs, rows, strict=True):
-        assert paper.startswith(verdict.says) and verdict.says in ("holds", "fails") and own == "not measured"
+        # the paper's table 4a has no clean teacher for ARD, IAD and RSLAD: one claim cannot be held against its numbers
+        known = ("not measured",) if "clean teacher" in verdict.claim.sentence else ("holds", "fails")
+        assert paper.startswith(verdict.says) and verdict.says in known and own == "not measured"
 
 
 def test_every_result_file_is_listed_with_its_seed(page: Element, shown: Any) -> None:
