@@ -11,7 +11,7 @@ import cktat
 from cktat.designs import DESIGNS
 from cktat.errors import CktatError
 from cktat.labels import Design, Learner, Term, adversarial, clean, mix, uniform, y
-from cktat.runs import RunFolder, Stopped
+from cktat.runs import Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -170,4 +170,4 @@ def test_importing_the_package_does_not_import_torch() -> None:
 
 def test_the_folder_of_a_run_is_what_train_returns(tiny, tmp_path) -> None:
     run = cktat.train("standard", out=tmp_path / "mine", show=False, **tiny.options)
-    assert run == RunFolder(tmp_path / "mine") and run.load("best")[1]["design"] == "Standard"
+    assert run.path == tmp_path / "mine" and run.load("best")[1]["design"] == "Standard"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -103,7 +104,7 @@ def network(tiny: Any, tmp_path: Path, cktat: Cktat) -> Callable[[float], RunFol
         words = ["import", "w.pt", "--as", "standard", "--data", tiny.data, "--model", "net.py:net", "--inputs", "raw"]
         done = cktat(*words)
         assert done.code == 0, done
-        return RunFolder(Path(done.out.splitlines()[0].removeprefix("run: ")))
+        return RunFolder(Path(re.search(r"^run: (.*)$", done.out, re.MULTILINE)[1]))
 
     return bring
 
@@ -354,7 +355,7 @@ def test_what_a_run_in_the_store_names_runs_in_a_grid_where_it_is_trusted(comman
         del words[at : at + 2]
     assert cktat(*words).code == 0
     (run,) = Store(tmp_path / "runs").runs()
-    shutil.rmtree(run.results)
+    shutil.rmtree(run.results_path)
     (tmp_path / "theirs.py").write_text(Path(tiny.file).read_text() + "# another text\n")
     spec = f"{tmp_path}/theirs.py:net"
     for pick in ("best", "last"):
@@ -489,7 +490,8 @@ def test_a_network_that_fails_later_is_one_line_and_its_run_goes_on(cktat, tiny,
     monkeypatch.setenv("BROKEN", "1")
     done = cktat(*words)
     assert done.code == 2 and done.err == (
-        f"cktat: the code in {tmp_path}/mine.py failed: ZeroDivisionError: division by zero (mine.py, line 15, in forward)\n"
+        "cktat: the model failed on float32 images [12, 1, 6, 6]: ZeroDivisionError: division by zero (mine.py, line 15, in "
+        "forward)\n"
     )
     monkeypatch.delenv("BROKEN")
     assert cktat(*words, "--resume").code == 0

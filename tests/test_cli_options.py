@@ -16,7 +16,8 @@ import typer
 import yaml
 
 from cktat.api import commands as api
-from cktat.api import configure
+from cktat.api import configure, importing
+from cktat.api.ways import Described
 from cktat.cli import app, main
 from cktat.designs import DESIGNS
 from cktat.loggers import TensorBoard
@@ -80,6 +81,8 @@ def test_the_command_line_wins_over_a_file_of_settings(asked, tmp_path: Path) ->
 
 def test_every_option_of_evaluate_reaches_it(asked, monkeypatch) -> None:
     opened: list[tuple[Any, ...]] = []
+    found: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(importing, "run_of", lambda *given, **options: found.append((*given, options)) or "FOUND")
     monkeypatch.setattr(api, "opened", lambda *given: opened.append(given) or SimpleNamespace(finished=True))
     options = {
         "weights": "last", "test_images": 9, "batch_size": 31, "seed": 5, "mode": "packed", "device": "cpu", "data": "here",
@@ -98,11 +101,16 @@ def test_every_option_of_evaluate_reaches_it(asked, monkeypatch) -> None:
         "56.5",
         "--trust-code",
         *words,
+        *["--model", "small", "--mean", "0.5,0.4,0.3", "--std", "0.1,0.2,0.3", "--part", "ema"],
     )
-    assert (positional[0], list(positional[1])) == ("RUN", ["fgsm", "cw"])
+    assert (positional[0], list(positional[1])) == ("FOUND", ["fgsm", "cw"])
+    ((what, store, given, named_data),) = found
+    assert (what, store.root) == ("RUN", Path("store"))
+    assert given == Described("small", "auto", (0.5, 0.4, 0.3), (0.1, 0.2, 0.3), "ema", device="cpu")
+    assert (named_data["data"], named_data["root"]) == ("here", "there")
     wanted = options | {"eps": pytest.approx(4 / 255), "doubts": False, "claimed": 56.5, "trust_code": True}
     assert {key: named[key] for key in wanted} == wanted
-    assert opened == [("RUN", Path("store"), Path("out"))], "whose numbers are printed"
+    assert opened == [("FOUND", Path("store"), Path("out"))], "whose numbers are printed"
 
 
 # --- the options of a run
@@ -111,6 +119,8 @@ WORDS: dict[str, tuple[list[str], Any]] = {
     "set": (["--set", "beta=2", "--set", "start=standard"], {"beta": 2, "start": "standard"}),
     "data": (["--data", "multiview"], "multiview"),
     "root": (["--root", "somewhere"], "somewhere"),
+    "size": (["--size", "48x64"], "48x64"),
+    "strict": (["--strict"], True),
     "examples": (["--examples", "300"], 300),
     "held_out": (["--held-out", "33"], 33),
     "model": (["--model", "resnet18"], "resnet18"),
@@ -171,7 +181,7 @@ def test_every_field_of_the_schema_is_tried_here() -> None:
     assert set(OPTIONS) == fields - {"threat"} == {*WORDS, "design"}
 
 
-@pytest.mark.parametrize("name", sorted(set(WORDS) - {"recipe"}))
+@pytest.mark.parametrize("name", sorted(set(WORDS) - {"recipe", "size"}))
 def test_every_field_reaches_the_configuration_from_the_command_line(name, asked) -> None:
     words, value = WORDS[name]
     (design,), named = asked("train", "trades", *words)
@@ -269,7 +279,7 @@ def test_the_version_is_that_of_the_package(monkeypatch, capsys) -> None:
     [
         ("cktat train trad", ["trades"]),
         ("cktat train trades --data cif", ["cifar10", "cifar100"]),
-        ("cktat train trades --model wrn", ["wrn34-10"]),
+        ("cktat train trades --model wrn", ["wrn34-10", "wrn28-10"]),
         ("cktat train trades --norm L", ["Linf", "L2"]),
         ("cktat train trades --recipe a", ["authors"]),
         ("cktat compare cktat --attacks fgsm,aa-", ["fgsm,aa-fast", "fgsm,aa-plus", "fgsm,aa-rand"]),

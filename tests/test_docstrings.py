@@ -27,6 +27,12 @@ ATTACKS = {attack.__name__: attack for attack in (fgsm, pgd, mim, cw, autoattack
 PUBLIC: dict[str, Callable[..., Any]] = {**ATTACKS, **DESIGNS, "Attack": Attack, "make": make}
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What examples write lies in a folder of the test."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("module", WITH_EXAMPLES)
 def test_examples_run(module: str) -> None:
     found = doctest.testmod(importlib.import_module(module))

@@ -26,7 +26,7 @@ LAYERS = [
     {"pages", "loggers"},
     {"api"},
     {"grid", "bench", "exports"},
-    {"paper"},
+    {"lens", "paper"},
     {"cli"},
 ]
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}

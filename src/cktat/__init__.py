@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     )
     from cktat.api.benchmarking import benchmark
     from cktat.api.citing import Citation, cite
-    from cktat.api.commands import evaluate, report, results, train
+    from cktat.api.commands import evaluate, train
     from cktat.api.predicting import Prediction, predict
+    from cktat.api.reading import report, results
     from cktat.api.run import Run, load
     from cktat.exports.formats import export
     from cktat.training import AdversarialLoss, Callback
@@ -53,8 +54,8 @@ _OFFERED = {
     "export": "cktat.exports.formats",
     "load": "cktat.api.run",
     "predict": "cktat.api.predicting",
-    "report": "cktat.api.commands",
-    "results": "cktat.api.commands",
+    "report": "cktat.api.reading",
+    "results": "cktat.api.reading",
     "train": "cktat.api.commands",
 }
 """A name that is offered, and the module it is taken from. It also stands in the imports above and in `__all__` below, where

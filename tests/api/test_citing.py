@@ -38,10 +38,10 @@ def test_every_entry_is_whole_and_is_of_something() -> None:
         fields = dict(re.findall(r"^  (\w+) = \{(.*)\},?$", entry, flags=re.MULTILINE))
         assert {"title", "author"} <= set(fields) and ("year" in fields) == (key != "cktat")
         assert len(fields) == len(entry.splitlines()) - 2
-        year = re.search(r"\d{4}", key)
-        assert year is None or fields["year"] == year[0]
+        year = re.search(r"\d{4}", key)  # of a preprint, where the paper came a year later
+        assert year is None or int(fields["year"]) - int(year[0]) in (0, 1)
         if key != "cktat":
-            assert fields["author"].split(",")[0].lower().removesuffix(" ") == re.match(r"[a-z]+", key)[0]
+            assert fields["author"].split(",")[0].lower() == re.match(r"[a-z]+", key.lower())[0]
 
 
 def test_every_name_of_the_package_has_a_source_or_is_its_own() -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from cktat.api import Store, configure
+from cktat.api import Store
 from cktat.api.importing import import_network
+from cktat.api.ways import Described
 from cktat.errors import CktatError
 from cktat.evaluation import evaluate, load_subject
 from cktat.models import build
@@ -20,9 +21,8 @@ def network(tiny: Any) -> Any:
     return build(tiny.model, classes=3, channels=1, mean=(0.5,), std=(0.25,), seed=1)
 
 
-def bring(path: Path, tiny: Any, store: Path, design: str = "standard", inputs: str = "data") -> tuple[Any, str]:
-    config, data = configure(design=design, **tiny.options)
-    return import_network(path, config, data, Store(store), inputs=inputs)
+def bring(path: Path, tiny: Any, store: Path, design: str | None = "standard", inputs: str = "data") -> tuple[Any, str]:
+    return import_network(path, Store(store), Described(tiny.model, inputs), design=design, data=tiny.data)
 
 
 @pytest.mark.parametrize("wrapped", ["plain", "state_dict", "parallel", "safetensors"])

@@ -8,21 +8,20 @@ from typing import Any
 import pytest
 import torch
 
-from cktat.api import Store, configure
+from cktat.api import Store
 from cktat.api.importing import import_network
+from cktat.api.ways import Described
 from cktat.models import build
 
 
-def bring(path: Path, tiny: Any, store: Path, **options: Any) -> tuple[Any, str]:
-    config, data = configure(design="standard", **tiny.options)
-    return import_network(path, config, data, Store(store), **options)
+def bring(path: Path, tiny: Any, store: Path, inputs: str = "auto") -> tuple[Any, str]:
+    return import_network(path, Store(store), Described(tiny.model, inputs), design="standard", data=tiny.data)
 
 
-@pytest.mark.parametrize("inputs", ["data", "raw"])
-def test_weights_that_carry_a_mean_and_deviation_keep_theirs(inputs: str, tiny: Any, tmp_path: Path) -> None:
+def test_weights_that_carry_a_mean_and_deviation_keep_theirs(tiny: Any, tmp_path: Path) -> None:
     whole = build(tiny.model, classes=3, channels=1, mean=(0.3,), std=(0.7,), seed=1)
     torch.save(whole.state_dict(), tmp_path / "w.pt")
-    weights, card = bring(tmp_path / "w.pt", tiny, tmp_path / "store", inputs=inputs)[0].load("best")
+    weights, card = bring(tmp_path / "w.pt", tiny, tmp_path / "store")[0].load("best")
     assert all(torch.equal(weights[name], value) for name, value in whole.state_dict().items())
     assert (card["mean"], card["std"]) == (pytest.approx([0.3]), pytest.approx([0.7]))
 

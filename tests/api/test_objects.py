@@ -163,6 +163,23 @@ def test_teachers_are_trained_from_the_same_objects(data) -> None:
     assert run.design.name == "CKTAT" and run.finished
 
 
+def test_a_network_is_loaded_from_a_run_and_from_a_file_of_weights(data) -> None:
+    run = cktat.train("trades", **options(data))
+    best, last = run.load("best")[0], run.load("last")[0]
+    assert not same(best, last), "else nothing is seen here"
+    x = data["test"][0] / 255
+    for network, wanted in (
+        (cktat.load(run), best),
+        (cktat.load(run, "last"), last),
+        (cktat.load(run.path.name, network=Net(seed=7)), best),
+        (cktat.load(run.path / "last.safetensors", network=make_net), last),
+    ):
+        assert same(network.state_dict(), wanted) and not network.training
+        assert torch.equal(network(x), run.model("best" if wanted is best else "last")(x))
+    with pytest.raises(CktatError, match="no run at elsewhere"):
+        cktat.load("elsewhere")
+
+
 # Data
 
 
@@ -340,7 +357,7 @@ def test_a_network_in_l2(data) -> None:
     (_, found) = cktat.evaluate(Net(), ["pgd20"], data=data, norm="L2", eps=0.5, show=False, draw=False, doubts=False)
     assert found.protocol["norm"] == "L2" and found.protocol["eps"] == 0.5
     run = cktat.train("pgd_at", **options(data, epochs=1))
-    with pytest.raises(CktatError, match="norm= is for a network in memory"):
+    with pytest.raises(CktatError, match="is a run, whose record says what it is"):
         cktat.evaluate(run, ["pgd20"], norm="L2", show=False)
 
 

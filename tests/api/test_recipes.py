@@ -61,6 +61,13 @@ TABLE = {
         120, {1: 0.01, 41: 0.01, 61: 0.0055, 81: 1e-3, 101: 5.5e-4, 121: 1e-4}, 5e-4, 0.031, 0.007,
         set={"robust_weight_decay": 3.5e-3, "natural_weight_decay": 5e-4},
     ),
+    "adaad": Row(200, RICE, 5e-4, set={"per_class": True}),
+    "adr": Row(200, RICE, 5e-4, nesterov=True),
+    "kd_swa": Row(200, {1: 0.1, 50: 0.1, 51: 0.01, 150: 0.01, 151: 1e-3, 200: 1e-3}, 5e-4),
+    "ikl": Row(200, {1: 0.2, 101: 0.1}, 5e-4, set={"alpha": 4.0}),  # a cosine, without its AWP and its growing radius
+    "uiat": Row(200, RICE, 5e-4),  # a choice, as logit pairing's
+    "label_smoothing": Row(110, {1: 0.1, 100: 0.1, 101: 0.01, 105: 0.01, 106: 1e-3, 110: 1e-3}, 5e-4),
+    "alp": Row(200, RICE, 5e-4),
     "cktat": Row(110, {1: 0.02, 2: 0.1, 100: 0.1, 101: 0.01, 105: 0.01, 106: 1e-3, 110: 1e-3}, 5e-4),  # a choice
 }  # fmt: skip
 
@@ -94,6 +101,13 @@ def test_rslad_multiplies_by_ten_and_ard_takes_batches_of_256_on_a_hundred_class
     assert setting("authors", "rslad", hundred).set == {"scale": 10.0}
     assert setting("authors", "ard", hundred).recipe.batch_size == 256
     assert setting("authors", "iad", hundred).recipe.batch_size == 128
+
+
+def test_later_designs_have_other_constants_on_a_hundred_classes() -> None:
+    hundred = dataset(classes=100)
+    assert setting("authors", "adaad", hundred).set == {"per_class": False}
+    assert setting("authors", "adr", hundred).set == {"tau": 1.5, "last_tau": 1.0}
+    assert setting("authors", "ikl", hundred).set == {"alpha": 5.0}
 
 
 @pytest.mark.parametrize("design", DESIGNS)

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 import torch
 
+from cktat.bench.pieces import network_of, random_images, training_of
 from cktat.bench.plain import PLAIN
-from cktat.bench.steps import bench, flops, network_of, random_images, training_of
+from cktat.bench.steps import bench, flops
 from cktat.data import Batch
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from cktat.bench import scale as scaled
+from cktat.bench.pieces import network_of, random_images, training_of
 from cktat.bench.scale import scale
-from cktat.bench.steps import flops, network_of, random_images, training_of
+from cktat.bench.steps import flops
 from cktat.designs import DESIGNS
 from cktat.grid.cost import of_step
 

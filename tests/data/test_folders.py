@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from cktat.data import load
@@ -151,11 +152,20 @@ def test_images_out_of_place_are_refused(folder: Path, grey: Grey) -> None:
         file.unlink()
 
 
-@pytest.mark.parametrize(("gone", "missing"), [("train", "train"), ("test", "test")])
-def test_folder_without_a_part(folder: Path, gone: str, missing: str) -> None:
-    (folder / gone).rename(folder / "elsewhere")
-    with pytest.raises(CktatError, match=f"has .* but no {missing}; it needs train and test"):
+def test_folder_without_test_images(folder: Path) -> None:
+    (folder / "test").rename(folder / "elsewhere")
+    with pytest.raises(CktatError, match=r"has .* but no test; it needs train and test"):
         load(str(folder))
+
+
+def test_test_images_alone_are_there_to_judge_networks_on(folder: Path) -> None:
+    whole = load(str(folder))
+    (folder / "train").rename(folder / "elsewhere")
+    for _ in "decoded", "read back":
+        alone = load(str(folder))
+        assert alone.only_tests and alone.classes == whole.classes
+        assert torch.equal(alone.test.images, whole.test.images) and torch.equal(alone.test.labels, whole.test.labels)
+    assert any("test images alone" in note for note in alone.notes)
 
 
 def test_a_class_that_a_part_lacks_is_named_with_the_part(folder: Path, grey: Grey) -> None:

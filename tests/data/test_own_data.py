@@ -1,5 +1,6 @@
 """A user's arrays, NPZ files and functions: read rightly, and every fault named."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from cktat.data import DATASETS, load, own
+from cktat.data.dataset import Split
 from cktat.data.own import from_arrays
 from cktat.errors import CktatError
 from cktat.usercode import source_of
@@ -175,3 +177,18 @@ def test_unknown_data() -> None:
     ):
         load("cifar-10")
     assert list(DATASETS) == ["digits", "cifar10", "cifar100", "multiview", "sparse-coding"]
+
+
+def test_test_images_alone_are_a_data_set_to_judge_on(arrays: Arrays) -> None:
+    alone = {key: arrays[key] for key in ("x_test", "y_test")}
+    data, whole = from_arrays("mine", alone), from_arrays("mine", arrays)
+    assert data.only_tests and not whole.only_tests
+    assert torch.equal(data.test.images, whole.test.images) and torch.equal(data.test.labels, whole.test.labels)
+    assert (data.channels, data.size, data.classes) == (whole.channels, whole.size, whole.classes)
+    assert data.fingerprint != whole.fingerprint and data.sums[2] == whole.sums[2]
+    with pytest.raises(CktatError, match="lacks y_test; it needs x_test, y_test"):
+        from_arrays("mine", {"x_test": arrays["x_test"]})
+    with pytest.raises(CktatError, match="cannot train on 1 images: there are 0"):
+        data.subset(1)
+    with pytest.raises(CktatError, match="there are no held-out images"):
+        dataclasses.replace(whole, held_out=Split(whole.test.images[:0], whole.test.labels[:0]))

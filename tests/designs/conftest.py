@@ -47,6 +47,15 @@ VARIANTS = [
     ("cktat", {"hold_target": True, "guide": "hard at x'"}),
     ("cktat", {"guide": "hard"}),
     ("cktat", {"guide": "none"}),
+    ("adaad", {}),
+    ("adaad", {"alpha": 0.7, "per_class": False}),
+    ("adr", {}),
+    ("kd_swa", {}),
+    ("kd_swa", {"swa_from": None, "tau": 3.0}),
+    ("ikl", {}),
+    ("uiat", {}),
+    ("label_smoothing", {}),
+    ("alp", {}),
 ]
 
 

@@ -4,11 +4,11 @@ import inspect
 
 import pytest
 
-from cktat.designs import DESIGNS, make, parameters
+from cktat.designs import DESIGNS, LATER, make, parameters
 from cktat.errors import CktatError
 from cktat.labels import Average, Frozen, Gaussian, Learner, Moment, Output, TrueLabel, Uniform, value
 
-ALL = sorted(DESIGNS)
+ALL = sorted(set(DESIGNS) - set(LATER))
 
 
 def passes(design) -> dict[str, list[str]]:
@@ -22,7 +22,7 @@ def passes(design) -> dict[str, list[str]]:
 def test_there_are_thirteen_designs():
     # Table 2's ten rows, standard training, MART and Generalist
     ten = {"pgd_at", "trades", "ard", "iad", "rslad", "ltd", "lbgat", "kd_at_auto", "hat", "cktat"}
-    assert set(DESIGNS) == ten | {"standard", "mart", "generalist"}
+    assert set(ALL) == ten | {"standard", "mart", "generalist"}
 
 
 # The order within a network is the order in which BatchNorm sees the views. A cell is passed once, also where TRADES

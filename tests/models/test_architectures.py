@@ -22,8 +22,10 @@ LAYOUT: dict[str, tuple[int, Sequence[int], Sequence[int], int, bool]] = {
     "resnet18-wide-map": (64, (64, 128, 256, 512), (1, 1, 2, 2), 2, False),
     "preactresnet18": (64, (64, 128, 256, 512), (1, 2, 2, 2), 2, True),
     "wrn34-10": (16, (160, 320, 640), (1, 2, 2), 5, True),
+    "wrn28-10": (16, (160, 320, 640), (1, 2, 2), 4, True),
 }
-KNOWN = {"resnet18": 11_173_962, "preactresnet18": 11_172_170, "wrn34-10": 46_160_474}  # as others report them
+KNOWN = {"resnet18": 11_173_962, "preactresnet18": 11_172_170, "wrn34-10": 46_160_474, "wrn28-10": 36_479_194}
+"""As others report them."""
 
 
 def by_hand(name: str, channels: int, size: int, classes: int) -> tuple[int, int]:

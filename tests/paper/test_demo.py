@@ -60,7 +60,7 @@ def test_its_table_and_page_show_what_the_records_hold(
 ) -> None:
     made, where = demo.demo(tmp_path / "out", **tiny.options)
     runs = runs_of(tmp_path / "out")
-    assert (made, where) == (runs, tmp_path / "out" / "report.html")
+    assert ([run.path for run in made], where) == ([run.path for run in runs], tmp_path / "out" / "report.html")
     assert [run.config().set for run in runs] == [{}, {}, {}, {"tau": 1.0, "beta": 1.0}]
     right = iter(range(1, 30))
     for run in runs:  # results of which no two are alike take the places of the measured ones

@@ -147,7 +147,8 @@ def test_files_that_are_no_weights_of_ours_are_refused(tmp_path, one_line) -> No
 
     for size in (0, 4, 60, len(whole) - 1):
         path.write_bytes(whole[:size])
-        with one_line(rf"best\.safetensors is not a whole safetensors file \({size} bytes, truncated"):
+        looks = f"{size} bytes, truncated" if size else "it is empty, 0 bytes"
+        with one_line(rf"best\.safetensors is not a whole safetensors file \({looks}"):
             load_weights(path)
     for page in (b"<!DOCTYPE html><html><body>not found</body></html>", b"\n  <html>", b"<?xml version='1.0'?>"):
         path.write_bytes(page * 10)

@@ -306,4 +306,4 @@ def test_torchrun_trains_and_only_the_first_process_speaks(tiny: Any, tmp_path: 
     assert done.returncode == 0, done.stderr
     (run,) = (RunFolder(path) for path in (tmp_path / "store").iterdir())
     assert run.finished and run.read()["hardware"]["processes"] == 2
-    assert [line.partition(" ")[0] for line in done.stdout.splitlines()] == ["TRADES", "TRADES", "run:"]
+    assert [line.partition(" ")[0] for line in done.stdout.splitlines()] == ["TRADES:", "TRADES", "TRADES", "run:"]

@@ -23,6 +23,7 @@ from cktat.labels import (
     extrapolated,
     gaussian,
     here,
+    inverse,
     mix,
     top,
     uniform,
@@ -238,6 +239,25 @@ def test_the_extrapolated_view_lies_beyond_x_prime_and_is_not_clipped(reach: flo
     assert torch.equal(found[beyond], x + reach * (found[adv] - x))
     outside = bool((found[beyond] < 0).any()) or bool((found[beyond] > 1).any())
     assert outside == (reach > 1) and not found[beyond].requires_grad
+
+
+@pytest.mark.parametrize("reach", [1.0, 0.5])
+def test_an_inverse_view_goes_down_in_its_own_ball(reach: float, views_of, networks, batch) -> None:
+    x, labels = batch
+    near, adv = inverse(S, y, reach), adversarial(S, y)
+    found = views_of(only(near))[0][near]
+    model = networks[S].eval()
+    start = x + reach * (2 * EPS * torch.rand(x.shape, generator=torch.Generator().manual_seed(3), dtype=x.dtype) - EPS)
+    moved = start.clamp(0.0, 1.0)
+    for _ in range(STEPS):
+        moved.requires_grad_()
+        (grad,) = torch.autograd.grad(F.cross_entropy(model(moved), labels, reduction="sum"), [moved])
+        moved = moved.detach() - STEP * torch.sign(grad)
+        moved = torch.min(torch.max(moved, x - reach * EPS), x + reach * EPS).clamp(0.0, 1.0)
+    torch.testing.assert_close(found, moved, rtol=0, atol=1e-7)
+    with torch.no_grad():
+        losses = [F.cross_entropy(model(images), labels) for images in (found, x, views_of(only(adv))[0][adv])]
+    assert losses[0] < losses[1] < losses[2]
 
 
 def modules_for(design: Design, small_net) -> dict:

@@ -71,7 +71,7 @@ def references() -> dict[str, str]:
 def of_design(name: str) -> str | None:
     """The key that a design's docstring gives; None for one that gives none. `name`: in DESIGNS; a user's is not looked at."""
     found = re.search(r"BibTeX\s+(\w+)", inspect.getdoc(DESIGNS[name]) or "") if name in list(DESIGNS) else None
-    return found and found[1]
+    return found[1] if found and found[1] in references() else None
 
 
 def of_attack(name: str) -> tuple[str, ...]:

@@ -1,10 +1,9 @@
-"""The package as a library: train, evaluate, report."""
+"""The package as a library: train and evaluate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,11 +12,14 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from cktat.api.configure import configure
+from cktat.api.importing import run_of
 from cktat.api.objects import judged, named, require_callbacks
 from cktat.api.progress import Meter, Shown, plain
+from cktat.api.reading import opened
 from cktat.api.run import Run
 from cktat.api.runner import Runner
 from cktat.api.store import Store
+from cktat.api.ways import Described
 from cktat.attacks import Ball, Mode, Norm
 from cktat.data import Dataset
 from cktat.errors import CktatError
@@ -25,17 +27,14 @@ from cktat.evaluation import (
     BATCH_SIZE,
     STANDARD_ATTACKS,
     Result,
-    ResultRow,
     Subject,
     check_claimed,
-    current_rows,
     doubts_of,
     for_report,
     headline,
     load_subject,
 )
 from cktat.evaluation import evaluate as measure
-from cktat.evaluation.rows import BEST_AND_LAST
 from cktat.labels import Design
 from cktat.runs import RunConfig, RunFolder, Stop, Stopped, World, device_of, seconds
 from cktat.training import Callback, Callbacks
@@ -94,6 +93,8 @@ def train(
         >>> run = cktat.train("trades", data="digits", epochs=1, show=False, ensure=True)
         >>> network = run.model("best")
     """
+    if isinstance(design, Design) and options.get("set"):
+        raise CktatError(f"design {design.name!r} is made already; set= goes with a design's name")
     world, stop = World.here(), Stop(None if stop_after is None else seconds(stop_after))
     show = show and world.first
     console = Console(quiet=not show, stderr=False)
@@ -138,6 +139,13 @@ def evaluate(
     device: str = "auto",
     data: Any = None,
     root: str | None = None,
+    size: str | int | None = None,
+    strict: bool | None = None,
+    model: str | None = None,
+    inputs: str = "auto",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    part: str | None = None,
     out: str | Path | None = None,
     store: str | Path | None = None,
     show: bool = True,
@@ -149,14 +157,15 @@ def evaluate(
     """Measures a network on test images, clean and under attacks, and keeps what it finds.
 
     Args:
-        run: a run, by its folder or its name; or a network from images in [0, 1] to logits, an `nn.Module` or a function.
-            A network is put into the store, under the content of its weights and of `data`.
+        run: a run, by its folder or its name; a network from images in [0, 1] to logits, an `nn.Module` or a function; or
+            what holds one: a file or folder of weights, or a `file.py:function` that returns one. A network is put into the
+            store, under the content of its weights and of `data`.
         attacks: names such as "pgd20", "cw"; "aa" is AutoAttack, "aa-fast" a screening by its first two attacks, "aa-plus" its
             longer version, "aa-rand" the one against randomised networks.
         weights: "best" or "last".
         test_images: only the first so many test images.
         eps: radius as a share of the pixel range; None is the one the run was trained for, 8/255 for most data.
-        norm: of a network in memory, "Linf" or "L2"; None is "Linf". A run has its own.
+        norm: of a network that is no run, "Linf" or "L2"; None is "Linf". A run has its own.
         batch_size: images at a time (250).
         seed: of what attacks draw (0).
         mode: "exact" runs AutoAttack in its authors' batches, "packed" spends no model call on what is broken. What is not
@@ -165,6 +174,13 @@ def evaluate(
         data: of a run, where its data set lies now, if it has moved; its content must be the same. Of a network, its test
             images: whatever `cktat.train` takes as data.
         root: where downloaded data sets lie.
+        size: what image files are scaled and cut to, such as 64 or "48x64".
+        strict: refuse images that would have to be converted or turned.
+        model: of weights in a file, the architecture, where they do not show it: a name or `file.py:function`.
+        inputs: how such a network wants its images, see `cktat.api.ways.Described`.
+        mean: of its normalisation, per channel.
+        std: of its normalisation, per channel.
+        part: which of several networks in a file.
         out: where a folder of results named as the run goes; None is the run's own.
         store: where runs lie; None is CKTAT_STORE or ./runs.
         show: print progress.
@@ -187,28 +203,28 @@ def evaluate(
     Example:
         >>> import cktat
         >>> run = cktat.train("pgd_at", data="digits", epochs=1, show=False, ensure=True)
-        >>> clean, attacked = cktat.evaluate(run, ["pgd20"], examples=50, show=False)
+        >>> clean, attacked = cktat.evaluate(run, ["pgd20"], test_images=50, show=False)
         >>> attacked.accuracy <= clean.accuracy
         True
     """
     world, stop = World.here(), Stop()
     console = Console(quiet=not (show and world.first))
 
+    described = Described(
+        model, inputs, None if mean is None else tuple(mean), None if std is None else tuple(std), part, device=device
+    )
+
     def load() -> Subject:
-        moved_to = data
+        say = partial(plain, console)
+        spec = data if isinstance(data, str | None) else named({"data": data}, say)["data"]
+        about: dict[str, Any] = {"data": spec, "root": root, "size": size, "strict": strict, "norm": norm}
         if isinstance(run, RunFolder | str | Path):
-            if norm is not None:
-                raise CktatError(
-                    "norm= is for a network in memory; a run is evaluated in the norm that it was trained for"
-                )
-            folder: RunFolder = opened(run, store, out)
-            if not isinstance(data, str | None):
-                moved_to = named({"data": data}, partial(plain, console))["data"]
+            there = run_of(run, Store(store), described, say=say, **about)
         else:
-            there = judged(run, data, Store(store), norm=norm or "Linf", say=partial(plain, console))
-            folder, moved_to = opened(there, store, out), None
+            there = judged(run, Store(store), say=say, **about)
+        folder = opened(there, store, out)
         on = world.device(str(device_of(device)))
-        subject = load_subject(folder, weights, root, on, moved_to=moved_to, trust_code=trust_code)
+        subject = load_subject(folder, weights, root, on, moved_to=spec, trust_code=trust_code)
         Ball(subject.card["eps"] if eps is None else eps, subject.data.box, subject.norm)  # before anything is written
         if claimed is not None:
             check_claimed(claimed)
@@ -216,7 +232,7 @@ def evaluate(
                 raise CktatError("a claimed accuracy is held against attacks; name at least one")
         return subject
 
-    size, drawn_with = batch_size or BATCH_SIZE, seed or 0  # of what is no result
+    at_once, drawn_with = batch_size or BATCH_SIZE, seed or 0  # of what is no result
     with Meter(console) as meter:
         with _prepared(load, world, stop) as subject:
             for note in subject.data.notes:
@@ -230,11 +246,11 @@ def evaluate(
         if doubts:
             meter.say(
                 doubts_of(
-                    subject, test_images=test_images, eps=eps, batch_size=size, seed=drawn_with, world=world
+                    subject, test_images=test_images, eps=eps, batch_size=at_once, seed=drawn_with, world=world
                 ).text()
             )
         if draw:
-            for_report(subject, batch_size=size, seed=drawn_with, world=world)
+            for_report(subject, batch_size=at_once, seed=drawn_with, world=world)
     return results
 
 
@@ -254,46 +270,3 @@ def _prepared(prepare: Callable[[], T], world: World, stop: Stop) -> Iterator[T]
             stopped.shared = True
             raise stopped
         yield made
-
-
-def opened(run: RunFolder | str | Path, store: str | Path | None, results: str | Path | None) -> RunFolder:
-    """A run by its folder or its name in the store. results: see `out` of `evaluate`. Raises CktatError if there is none."""
-    folder = run if isinstance(run, RunFolder) else Store(store).open(run)
-    return folder if results is None else replace(folder, measured_in=Path(results))
-
-
-def results(store: str | Path | None = None) -> list[dict[str, Any]]:
-    """Every result of the weights that are in a store, one flat dictionary each: what `pandas.DataFrame` takes.
-
-    store: where runs lie (None: CKTAT_STORE or ./runs). run, design, settings (the hyper-parameters that were given), seed,
-    data, model; weights ("best" or "last"), attack, norm, eps (None without an attack); images, correct, accuracy in
-    [0, 1], low and high (Wilson's 95 % interval), robust (one character per test image, "1" if it is right); weights_sha256,
-    commit, at, seconds, path. Damaged runs are named on stderr and passed over.
-    """
-    there, rows = Store(store), list[ResultRow]()
-    for run, _ in there.records():
-        try:
-            rows += [row for weights in BEST_AND_LAST for row in current_rows(run, weights)]
-        except CktatError as error:
-            there.pass_over(run, error)
-    return [row.flat() for row in rows]
-
-
-def report(
-    runs: Sequence[RunFolder | str | Path],
-    out: str | Path | None = None,
-    *,
-    results: str | Path | None = None,
-    store: str | Path | None = None,
-) -> Path:
-    """Writes one self-contained HTML page about the runs and returns its path (None: report.html in the first run).
-
-    results: where the runs' results lie if not in their own folders: what was given to `evaluate` as `out`."""
-    from cktat.pages.report import write_report  # brings matplotlib, which only pages need
-
-    if isinstance(runs, str | Path | RunFolder):
-        raise CktatError(f"a report takes a list of runs, such as [{str(getattr(runs, 'path', runs))!r}], not one")
-    if not runs:
-        raise CktatError("a report needs at least one run; `cktat runs` lists what there is")
-    folders = [opened(run, store, results) for run in runs]
-    return write_report(folders, Path(out) if out else folders[0].path / "report.html")

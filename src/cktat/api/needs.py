@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cktat.api.store import UNSAID
 from cktat.designs import make
 from cktat.errors import CktatError
 from cktat.labels import Design, Frozen, Learner
@@ -24,5 +25,9 @@ def needed(config: RunConfig, network: Frozen | Learner) -> tuple[RunConfig, Des
     theirs = config.model_copy(update={"design": name, "set": {}, "model": network.model or config.model})
     if isinstance(of, Design):
         return theirs, of
+    if isinstance(network, Frozen) and name.startswith(f"{UNSAID}@"):
+        raise CktatError(
+            f"{name} is a teacher here, and nobody said how it was trained; import it again with --as DESIGN"
+        )
     imported = "@" in name.rpartition(":")[2]  # DESIGN@HASH; a path before the colon may hold one, too
     return theirs, None if imported else make(of)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,16 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from cktat.api.configure import configure
-from cktat.api.records import card_of, located
-from cktat.api.store import Store
+from cktat.api.importing import keep
+from cktat.api.store import UNSAID, Store
 from cktat.attacks import Norm
 from cktat.data import dataset_of
-from cktat.designs import make
 from cktat.errors import CktatError
 from cktat.labels import Design, Learner
-from cktat.labels.walk import canonical
 from cktat.models import Normalised, check
-from cktat.runs import RunFolder, commit, digest, save_weights, versions
+from cktat.runs import RunFolder, digest
 from cktat.runs.processes import Say
 from cktat.training import OPTIMISERS, Callback
 from cktat.usercode import content_of, hand_over, hand_over_function, handed_over, is_object, name_of
@@ -109,48 +106,27 @@ def _data(data: Any) -> str:
 
 def judged(
     network: nn.Module | Callable[[Tensor], Any],
-    data: Any,
     store: Store,
     *,
-    norm: Norm,
+    data: str | None,
+    norm: Norm | None = None,
     say: Say,
+    **options: Any,
 ) -> RunFolder:
     """A folder in the store for a network that is here in memory, as if it had been imported: images in [0, 1] to logits.
 
-    It lies under the content of its weights and data, so that what was measured before is found.
+    It lies under the content of its weights and data, so that what was measured before is found. data, options: what names
+    the data set.
     """
     if data is None:
         raise CktatError("say with data= which images the network is evaluated on; its test part is used")
-    spec = data if isinstance(data, str) else _data(data)
     module = copy.deepcopy(network).cpu() if isinstance(network, nn.Module) else AsModule(network)
     if isinstance(network, nn.Module):
         text = hand_over(module, _content_of_network(module))
     else:
         text = hand_over_function(network, say, "the function that is evaluated", module)
-    config, dataset = configure(design="standard", data=spec, model=text, norm=norm)
+    config, dataset = configure(design="standard", data=data, model=text, norm=norm, **options)
     whole = Normalised(module, (0.0,) * dataset.channels, (1.0,) * dataset.channels)
     check(whole, (dataset.channels, *dataset.size), len(dataset.classes))
-    weights = {name: value.contiguous() for name, value in whole.state_dict().items()}
-    name = hashlib.sha256(json.dumps([digest(weights), text, dataset.content, norm]).encode()).hexdigest()[:16]
-    folder = store.named("evaluated", name_of(network), name[:8])
-    if folder.exists:
-        return folder
-    design = make("standard")
-    card = card_of(config, dataset, design, name, {}) | {"epoch": None}
-    card |= {"mean": whole.mean.flatten().tolist(), "std": whole.std.flatten().tolist()}
-    for pick in ("last", "best"):
-        save_weights(folder.weights(pick), weights, card)
-    folder.begin(
-        identity=name,
-        design={"name": "unknown", "declared": canonical(design)},
-        config=located(config).model_dump(mode="json"),
-        code={},
-        data={"name": dataset.name, "fingerprint": dataset.fingerprint, "training_images": len(dataset.train)},
-        imported=name_of(network),
-        commit=commit(),
-        versions=versions(),
-        hardware=None,
-        started=None,
-        finished={"imported": True},
-    )
-    return folder
+    config = config.model_copy(update={"design": UNSAID})
+    return keep(whole, config, dataset, store, source=None, imported=name_of(network))

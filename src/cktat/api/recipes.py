@@ -91,8 +91,20 @@ AUTHORS: dict[str, Callable[[Dataset], RecipeSetting]] = {
         data,
     ),
     "cktat": lambda data: _edited(rice(data), warmup_epochs=1, warmup_factor=0.2, **_drops(110, 100, 105)),
+    "adaad": lambda data: _edited(rice(data), set={"per_class": len(data.classes) != 100}),
+    "adr": lambda data: _edited(
+        rice(data), set={"tau": 1.5, "last_tau": 1.0} if len(data.classes) == 100 else {}, nesterov=True
+    ),
+    "kd_swa": lambda data: _edited(rice(data), **_drops(200, 50, 150)),
+    "ikl": lambda data: _edited(
+        rice(data), set={"alpha": 5.0 if len(data.classes) == 100 else 4.0}, lr=0.2, schedule="cosine", points=()
+    ),
+    "uiat": rice,
+    "label_smoothing": lambda data: _edited(rice(data), **_drops(110, 100, 105)),
+    "alp": rice,
 }  # fmt: skip
-"""Every method's own recipe for a ResNet-18 on CIFAR. CKTAT and LTD state none: theirs are choices."""
+"""Every method's own recipe for a ResNet-18 on CIFAR. CKTAT and LTD state none, UIAT's could not be read, and logit pairing's
+is for ImageNet: theirs are choices."""
 
 RECIPES = ("common", "authors")
 

@@ -57,7 +57,7 @@ def card_of(config: RunConfig, data: Dataset, design: Design, name: str, code: M
         "std": list(data.std),
         "eps": config.threat.eps,
         "norm": config.threat.norm,
-        "data": {"name": config.data, "fingerprint": data.fingerprint} | _notes(data),
+        "data": {"name": config.data, "fingerprint": data.fingerprint} | notes_of(data),
         "design": design.name,
         "seed": config.seed,
         "run": name,
@@ -79,7 +79,7 @@ def begin(
         design={"name": design.name, "declared": canonical(design)},
         config=located(config).model_dump(mode="json"),
         code=dict(code),
-        data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)} | _notes(data),
+        data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)} | notes_of(data),
         commit=commit(),
         versions=versions(),
         hardware=hardware(torch.device(config.device), world.size),
@@ -88,7 +88,8 @@ def begin(
     )
 
 
-def _notes(data: Dataset) -> dict[str, Any]:
+def notes_of(data: Dataset) -> dict[str, Any]:
+    """What is to be said of how the data were read, as a field of a record; nothing where there is nothing."""
     return {"notes": list(data.notes)} if data.notes else {}
 
 

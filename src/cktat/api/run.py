@@ -18,7 +18,7 @@ from cktat.evaluation.rows import BEST_AND_LAST, current_rows
 from cktat.evaluation.subject import network_in, network_of
 from cktat.labels import Design
 from cktat.models import Normalised
-from cktat.runs import RunFolder, load_weights
+from cktat.runs import RunFolder, load_weights, read_card
 from cktat.runs.files import Card
 
 HUB_WEIGHTS = "model.safetensors"
@@ -82,7 +82,7 @@ class Run(RunFolder):
         Raises:
             CktatError: there are no such weights yet, or they do not fit.
         """
-        return network_of(self, weights, torch.device(device), body=copy.deepcopy(network), trust_code=trust_code)[0]
+        return network_of(self, weights, torch.device(device), body=copy.deepcopy(network), trust_code=trust_code)
 
     @property
     def design(self) -> Design:
@@ -145,8 +145,10 @@ def with_card(
     """What `load` gives, and the card of its weights: their classes, size, eps and the rest."""
     body, on = copy.deepcopy(network), torch.device(device)
     if isinstance(what, str | Path) and (file := _file_at(Path(what).expanduser())):
-        return network_in(file, *load_weights(file), on, body=body, trust_code=trust_code)
-    return network_of(Run.open(what, store), weights, on, body=body, trust_code=trust_code)
+        tensors, card = load_weights(file)
+        return network_in(file, tensors, card, on, body=body, trust_code=trust_code), card
+    run = Run.open(what, store)
+    return network_of(run, weights, on, body=body, trust_code=trust_code), read_card(run.weights(weights))
 
 
 def _file_at(path: Path) -> Path | None:

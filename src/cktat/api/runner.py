@@ -84,6 +84,8 @@ class Runner:
         ensure: bool,
     ) -> tuple[RunFolder, str, RunConfig | None]:
         """The folder of a run, locked and begun; the run's identity; how it is to go on, None if it is finished."""
+        if data.only_tests:
+            raise CktatError(f"data {data.name!r} hold test images alone: networks are judged on them, none is trained")
         name = identity_of(config, data, design)
         folder = folder or self.store.place(config, name)
         if not folder.exists:  # all that can be wrong is found before anything is written
@@ -136,8 +138,9 @@ class Runner:
     def _plan(self, config: RunConfig, data: Dataset, design: Design, folder: RunFolder) -> str:
         """What will be trained, and where; which runs come first."""
         first = [f"{name} in {path}" for path, name in self._first(config, data, design).items()]
+        epochs = f"{config.recipe.epochs} epoch{'s' if config.recipe.epochs > 1 else ''}"
         return (
-            f"{design.name}: {config.recipe.epochs} epochs of {len(data.train):,} images, in {folder.path}"
+            f"{design.name}: {epochs} of {len(data.train):,} images, in {folder.path}"
             f"{'; first, since it needs them: ' + ', '.join(first) if first else ''}"
         )
 

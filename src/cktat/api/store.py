@@ -13,6 +13,9 @@ from cktat.errors import CktatError, one_line, unknown
 from cktat.runs import RunConfig, RunFolder
 from cktat.usercode import is_object, named_object
 
+UNSAID = "imported"
+"""Stands for the design of an imported network where nobody says how it was trained."""
+
 _SAID: set[str] = set()
 
 
@@ -81,6 +84,10 @@ class Store:
             for word in words
         )
         return RunFolder(self.root / re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(words)))
+
+    def has(self, name: str | Path) -> bool:
+        """Whether there is a run of this folder, or of this name in the store."""
+        return any((path / "run.json").is_file() for path in (Path(name), self.root / name))
 
     def open(self, name: str | Path) -> RunFolder:
         """A run by its folder or its name in the store. Raises CktatError with what there is if there is none."""

@@ -14,7 +14,8 @@ from typing import Any
 
 import torch
 
-from cktat.bench.steps import Piece, flops, in_turns, network_of, random_images, timed, training_of
+from cktat.bench.pieces import Piece, network_of, random_images, training_of
+from cktat.bench.steps import flops, in_turns, timed
 from cktat.data import Batch
 from cktat.runs import World, commit, device_of, hardware, versions
 from cktat.training import Training

@@ -15,6 +15,7 @@ import typer
 from typer import Option
 
 from cktat.cli import catalogue, deploying, knowledge, results, speed, tables, training
+from cktat.cli.lens import lens_app
 from cktat.cli.options import Command
 from cktat.cli.output import encodable
 from cktat.cli.theory import theory_app
@@ -49,6 +50,7 @@ data_app.command("list")(catalogue.data_list)
 data_app.command("fetch")(catalogue.data_fetch)
 app.add_typer(data_app, name="data")
 app.add_typer(theory_app, name="theory")
+app.add_typer(lens_app, name="lens")
 
 
 def _version(asked: bool) -> None:

@@ -13,15 +13,17 @@ from cktat.errors import CktatError
 def designs(
     markdown: Annotated[bool, Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
-    """Print the table of label designs, read off their declarations.
+    """Print the table of label designs, read off their declarations, and below it that of later designs and baselines.
 
     \b
     Example:
       cktat designs | less -S
     """
-    from cktat.designs.table import COLUMNS, cells, table
+    from cktat.designs.table import COLUMNS, cells, later_table, table
 
-    print_table(COLUMNS, [cells(row) for row in table()], markdown)
+    for number, rows in enumerate((table(), later_table())):
+        print("\n" * number, end="")
+        print_table(COLUMNS, [cells(row) for row in rows], markdown)
 
 
 def data_list(root: RootOption = None) -> None:

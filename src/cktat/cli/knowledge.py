@@ -49,8 +49,8 @@ def knowledge(
 
 def pictured(runs: Sequence[Any], out: Path, **options: Any) -> None:
     """Runs `table5` with its progress shown, and prints the counts."""
-    from cktat.api.commands import opened
     from cktat.api.progress import bars
+    from cktat.api.reading import opened
     from cktat.evaluation.table import unfinished
     from cktat.paper.tables.table5 import table5
 

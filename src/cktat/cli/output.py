@@ -6,7 +6,7 @@ import codecs
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Literal, TextIO
 
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +24,17 @@ TrustOption = Annotated[
     bool,
     Option("--trust-code", help="Run the file.py:function that a file names, where it is not your own. Read it first."),
 ]
+
+ModelOption = Annotated[
+    str | None, Option(help="Its architecture, if weights do not show it: name or file.py:function.")
+]
+InputsOption = Annotated[
+    Literal["auto", "raw", "data"],
+    Option(help="raw: as they are; data: normalised by the data's mean, std; auto: what is right more often."),
+]
+MeanOption = Annotated[str | None, Option(help="Of its normalisation, per channel: 0.49,0.48,0.45.", metavar="NUMBERS")]
+StdOption = Annotated[str | None, Option(help="As --mean.", metavar="NUMBERS")]
+PartOption = Annotated[str | None, Option(help="Which of several networks in a file, as ema.", metavar="NAME")]
 
 
 PLAIN = {
@@ -91,3 +102,10 @@ def _narrowest(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> int
 def names(text: str) -> list[str]:
     """Names separated by commas."""
     return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def per_channel(name: str, text: str | None) -> tuple[float, ...] | None:
+    """Numbers separated by commas. name: whose they are, for errors."""
+    from cktat.runs import number
+
+    return None if text is None else tuple(number(name, part) for part in names(text))

@@ -8,12 +8,33 @@ from typing import Annotated, Literal
 from typer import Argument, Option
 
 from cktat.cli.options import completing
-from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
+from cktat.cli.output import (
+    InputsOption,
+    MeanOption,
+    ModelOption,
+    PartOption,
+    RootOption,
+    SizeOption,
+    StdOption,
+    StoreOption,
+    StrictOption,
+    TrustOption,
+    names,
+    per_channel,
+    print_table,
+)
 from cktat.errors import CktatError
 
 
 def evaluate(
-    run: Annotated[str, Argument(help="A run folder, or its name in the store.", autocompletion=completing("run"))],
+    what: Annotated[
+        str,
+        Argument(
+            metavar="WHAT",
+            help="A run, by folder or name; or any network, as for import, with --data.",
+            autocompletion=completing("run"),
+        ),
+    ],
     attacks: Annotated[
         str,
         Option(
@@ -37,8 +58,18 @@ def evaluate(
         Option(help="An accuracy under attack that is claimed, in percent: is it refuted?", metavar="PERCENT"),
     ] = None,
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
-    data: Annotated[str | None, Option(help="What names the run's data set now, if it has moved.")] = None,
+    data: Annotated[str | None, Option(help="Images of what is no run; or where a run's are.")] = None,
     root: RootOption = None,
+    size: SizeOption = None,
+    strict: StrictOption = False,
+    norm: Annotated[
+        Literal["Linf", "L2"] | None, Option(help="Of a network that is no run (default: Linf); a run has its own.")
+    ] = None,
+    model: ModelOption = None,
+    inputs: InputsOption = "auto",
+    mean: MeanOption = None,
+    std: StdOption = None,
+    part: PartOption = None,
     out: Annotated[
         Path | None,
         Option(help="Put the results into a folder of the run's name there, not into the run.", metavar="DIR"),
@@ -46,26 +77,31 @@ def evaluate(
     store: StoreOption = None,
     trust_code: TrustOption = False,
 ) -> None:
-    """Attack a run on test images, in fp32; every attack's result is a JSON file in the run's results/.
-
-    What is measured already is read, in whatever batches and with whatever seed it was, unless others are asked for.
+    """Attack a network on test images, in fp32; a result is a JSON file in the run's results/, and is not measured twice.
 
     \b
     Example:
       cktat evaluate runs/trades-digits-small-s0-1a2b3c4d --attacks pgd20,cw
-      cktat evaluate RUN --attacks pgd100,aa-fast --claimed 56.0
+      cktat evaluate resnet.pt --data cifar10 --attacks aa-fast --claimed 56.0
     """
+    from cktat.api import Store
     from cktat.api import commands as api
+    from cktat.api.importing import run_of
+    from cktat.api.ways import Described
     from cktat.attacks import SCREENING
     from cktat.evaluation.table import unfinished
     from cktat.pages.text import text_table
     from cktat.runs import number
 
     wanted = names(attacks)
+    described = Described(model, inputs, per_channel("mean", mean), per_channel("std", std), part, device=device)
+    place = None if root is None else str(root)
+    about = {"data": data, "root": place, "size": size, "strict": strict or None, "norm": norm}
+    run = run_of(what, Store(store), described, say=print, **about)
     results = api.evaluate(
         run, wanted, weights=weights, test_images=test_images, eps=number("eps", eps), batch_size=batch_size, seed=seed,
-        mode=mode, doubts=doubts, claimed=number("claimed", claimed), device=device, data=data,
-        root=None if root is None else str(root), out=out, store=store, trust_code=trust_code,
+        mode=mode, doubts=doubts, claimed=number("claimed", claimed), device=device, out=out,
+        store=store, trust_code=trust_code, data=data, root=place,
     )  # fmt: skip
     folder = api.opened(run, store, out)
     if test_images is None and eps is None:
@@ -98,9 +134,9 @@ def report(
     Example:
       cktat report RUN RUN --out comparison.html
     """
-    from cktat.api import commands as api
+    from cktat.api import reading
 
-    print(f"page: {api.report(runs, out, results=results, store=store)}")
+    print(f"page: {reading.report(runs, out, results=results, store=store)}")
 
 
 def runs(store: StoreOption = None) -> None:

@@ -9,9 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Argument, Option
 
 from cktat.cli.options import completing, takes_run_options
-from cktat.cli.output import RootOption, SizeOption, StoreOption, StrictOption, TrustOption, names, print_table
+from cktat.cli.output import (
+    InputsOption,
+    MeanOption,
+    ModelOption,
+    PartOption,
+    RootOption,
+    SizeOption,
+    StdOption,
+    StoreOption,
+    StrictOption,
+    TrustOption,
+    names,
+    per_channel,
+    print_table,
+)
 from cktat.errors import CktatError, unknown
-from cktat.schema import OPTIONS
+from cktat.schema import OPTIONS, RunConfig
 from cktat.usercode import allow, is_file_function
 
 if TYPE_CHECKING:
@@ -82,6 +96,8 @@ def _with_file(design: str, given: Mapping[str, Any], path: Path, trust_code: bo
     for key, value in there.items():
         if key not in OPTIONS:
             raise unknown(f"key in {path}", key, OPTIONS)
+        if OPTIONS[key].part is RunConfig and not OPTIONS[key].many:
+            OPTIONS[key].require_kind(value)
         if OPTIONS[key].many and not isinstance(value, dict):
             raise CktatError(f"{path}: {key} must hold names and values, such as tau: 3")
     if there.pop("design", design) != design:
@@ -105,7 +121,9 @@ def compare(
     options: dict[str, Any],
     designs: Annotated[
         list[str] | None,
-        Argument(help="Designs, 'cktat tau=1 beta=1' in quotes (default: all).", autocompletion=completing("design")),
+        Argument(
+            help="Designs, 'cktat tau=1 beta=1' in quotes (default: the paper's).", autocompletion=completing("design")
+        ),
     ] = None,
     seeds: Annotated[int, Option(help="Seeds 0, 1, ...", min=1)] = 3,
     attacks: Annotated[str, Option(help="As for evaluate.", autocompletion=completing("attacks"))] = "pgd100,cw",
@@ -127,11 +145,11 @@ def compare(
     Example:
       cktat compare trades "cktat tau=1 beta=1" --epochs 10 --jobs 2
     """
-    from cktat.designs import DESIGNS
+    from cktat.designs import DESIGNS, LATER
     from cktat.grid.comparison import Comparison, DesignEntry
     from cktat.runs import write_json
 
-    entries = [DesignEntry.read(text) for text in designs or DESIGNS]
+    entries = [DesignEntry.read(text) for text in designs or [name for name in DESIGNS if name not in LATER]]
     if precision is not None:
         entries = [entry.trained_in(one) for entry in entries for one in names(precision)]
     comparison = Comparison(
@@ -157,11 +175,22 @@ def compare(
 
 
 def import_(
-    file: Annotated[Path, Argument(help="Weights: safetensors, or a state dict of torch.save.")],
-    as_: Annotated[str, Option("--as", help="The design it was trained by, such as standard.")],
-    data: Annotated[str, Option(help="The data it was trained on.")],
-    model: Annotated[str, Option(help="Its architecture: a name or file.py:function.")],
-    inputs: Annotated[str, Option(help="data: normalised by the data's mean and std; raw: images in [0, 1].")] = "data",
+    what: Annotated[
+        str,
+        Argument(metavar="FILE", help="Weights: safetensors, torch.save's, a Hugging Face folder, file.py:function."),
+    ],
+    data: Annotated[str, Option(help="The data it is for, as for train.")],
+    as_: Annotated[
+        str | None, Option("--as", help="The design it was trained by, such as standard: asked of a teacher.")
+    ] = None,
+    model: ModelOption = None,
+    inputs: InputsOption = "auto",
+    mean: MeanOption = None,
+    std: StdOption = None,
+    part: PartOption = None,
+    new_head: Annotated[
+        bool, Option("--new-head", help="All but the last layer, which is drawn anew: for other classes.")
+    ] = False,
     root: RootOption = None,
     size: SizeOption = None,
     strict: StrictOption = False,
@@ -169,16 +198,19 @@ def import_(
 ) -> None:
     """Bring in a network you have, as a teacher, a start, or to evaluate it.
 
+    A file.py:function is called with those of classes= and channels= that it takes, and returns an nn.Module.
+
     \b
     Example:
-      cktat import resnet.pt --as standard --data cifar10 --model resnet18
+      cktat import resnet.pt --data cifar10
+      cktat import resnet.pt --data cifar10 --as standard --inputs raw
     """
-    from cktat.api import Store, configure
+    from cktat.api import Store
     from cktat.api.importing import import_network
+    from cktat.api.ways import Described
 
-    place = None if root is None else str(root)
-    config, loaded = configure(design=as_, model=model, data=data, root=place, size=size, strict=strict)
-    for note in loaded.notes:
-        print(f"data {data!r}: {note}")
-    run, name = import_network(file, config, loaded, Store(store), inputs=inputs)
-    print(f"run: {run.path}\nuse it with --set teacher={name} or --set start={name}, or evaluate it")
+    described = Described(model, inputs, per_channel("mean", mean), per_channel("std", std), part, new_head)
+    options = {"data": data, "root": None if root is None else str(root), "size": size, "strict": strict or None}
+    run, name = import_network(what, Store(store), described, design=as_, say=print, **options)
+    teacher = f"--set teacher={name} or " if as_ else ""
+    print(f"run: {run.path}\nuse it with {teacher}--set start={name}, or evaluate it")

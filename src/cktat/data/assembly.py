@@ -25,12 +25,13 @@ def assembled(
 ) -> Dataset:
     """The data set of a user's images. It holds the arrays themselves: those that are mapped from disk stay there.
 
-    mean and std are those of the training images, the radius is 8/255, and there is no augmentation: whether a flip keeps
-    the class cannot be guessed (a function that returns a Dataset may ask for it).
+    Of test images alone the other parts are empty. mean and std are those of the training images, the radius is 8/255, and
+    there is no augmentation: whether a flip keeps the class cannot be guessed (a function that returns a Dataset may ask for
+    it).
 
     Args:
         name: What loads it.
-        images: uint8 [N, C, H, W] of train, held_out and test.
+        images: uint8 [N, C, H, W] of train, held_out and test, or of test alone.
         labels: int64 [N] of the same.
         classes: Their names.
         notes: What is to be said of how they were read.
@@ -39,7 +40,13 @@ def assembled(
         CktatError: Whatever a Dataset refuses.
     """
     split = {part: Split(_tensor(images[part]), torch.from_numpy(labels[part])) for part in images}
-    mean, std = moments(images["train"], 255)
+    channels = images["test"].shape[1]
+    if "train" in split:
+        mean, std = moments(images["train"], 255)
+    else:  # a network's mean and std are those of the images that it was trained on, which are not here
+        none = Split(split["test"].images[:0], split["test"].labels[:0])
+        split |= {"train": none, "held_out": none}
+        mean, std = (0.0,) * channels, (1.0,) * channels
     return Dataset(
         name=name,
         train=split["train"],

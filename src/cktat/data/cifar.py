@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from cktat.data.archives import ARCHIVES, Archive, kept_sums, locate
-from cktat.data.cifar_python import PIXELS, PYTHON, Part, read_python
+from cktat.data.cifar_python import PIXELS, PYTHON, Records, read_python
 from cktat.data.dataset import Dataset, Split
 from cktat.data.held_out import lowest_ranked
 from cktat.errors import CktatError
@@ -106,7 +106,7 @@ def read_cifar_python(layout: Layout, folder: Path, name: str) -> Dataset:
     return _dataset(layout, name, train, test, classes)
 
 
-def _dataset(layout: Layout, name: str, train: Part, test: Part, classes: tuple[str, ...]) -> Dataset:
+def _dataset(layout: Layout, name: str, train: Records, test: Records, classes: tuple[str, ...]) -> Dataset:
     images, labels = train
     held_out = lowest_ranked(images, labels, layout.held_out)
     return Dataset(
@@ -124,7 +124,7 @@ def _dataset(layout: Layout, name: str, train: Part, test: Part, classes: tuple[
     )
 
 
-def _read_files(files: list[Path], records: int, layout: Layout) -> Part:
+def _read_files(files: list[Path], records: int, layout: Layout) -> Records:
     """Images uint8 [N, 3, 32, 32] and labels int64 [N] of files with `records` records each."""
     images = np.empty((len(files), records, PIXELS), dtype=np.uint8)
     labels = np.empty((len(files), records), dtype=np.int64)

@@ -13,7 +13,7 @@ from cktat.errors import CktatError
 
 PIXELS = 3 * 32 * 32
 
-Part = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
+Records = tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ PYTHON = {
 }
 
 
-def read_python(layout: PythonLayout, folder: Path, classes: int) -> tuple[Part, Part, tuple[str, ...]]:
+def read_python(layout: PythonLayout, folder: Path, classes: int) -> tuple[Records, Records, tuple[str, ...]]:
     """The training and test images, uint8 [N, 3, 32, 32] with labels int64 [N], and the class names.
 
     CktatError if a file is damaged or holds something else.
@@ -68,7 +68,7 @@ def read_python(layout: PythonLayout, folder: Path, classes: int) -> tuple[Part,
     return (images, labels), _batch(folder / layout.test, layout.labels, classes), tuple(names)
 
 
-def _batch(file: Path, key: str, classes: int) -> Part:
+def _batch(file: Path, key: str, classes: int) -> Records:
     content = read_pickle(file)
     if not {"data", key} <= set(content):
         raise CktatError(f"{file} holds no 'data' and {key!r}: it is another file than of CIFAR's python version")

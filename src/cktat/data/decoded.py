@@ -28,7 +28,7 @@ from filelock import FileLock
 from rich.console import Console
 from rich.progress import track
 
-from cktat.data.held_out import PARTS, divided
+from cktat.data.held_out import divided, parts_of
 from cktat.data.listing import Listing
 from cktat.data.photographs import Header, Size, decode, header
 from cktat.errors import CktatError, named_file
@@ -75,13 +75,14 @@ def decoded(name: str, listing: Listing, size: Size | None, strict: bool) -> tup
     }
     key = _key(listing, sums, size)
     place = cache_root() / key
-    if (there := _opened(place)) is None:
+    parts = parts_of(listing.files)
+    if (there := _opened(place, parts)) is None:
         with named_file(place, "written"):
             place.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{place}.lock"):  # of several processes one decodes
-                if (there := _opened(place)) is None:
+                if (there := _opened(place, parts)) is None:
                     _decode(name, listing, sums, size, place, strict)
-                    there = _opened(place)
+                    there = _opened(place, parts)
     if there is None:
         raise CktatError(f"{place} cannot be read back just after it was written; name another folder by CKTAT_CACHE")
     images, labels, about = there
@@ -106,24 +107,24 @@ def _key(listing: Listing, sums: dict[str, list[str]], size: Size | None) -> str
     return digest.hexdigest()
 
 
-def _opened(place: Path) -> tuple[Arrays, Arrays, dict[str, Any]] | None:
+def _opened(place: Path, parts: Sequence[str]) -> tuple[Arrays, Arrays, dict[str, Any]] | None:
     """What a cache holds; None if there is none, or it is damaged."""
     try:
         about = json.loads((place / "about.json").read_text(encoding="utf-8"))
         # Mapped for reading only: a private writable map of more than the memory would be refused by the system.
-        images = {part: np.load(place / f"{part}.npy", mmap_mode="r") for part in PARTS}
+        images = {part: np.load(place / f"{part}.npy", mmap_mode="r") for part in parts}
         with np.load(place / "labels.npz", allow_pickle=False) as file:
-            labels = {part: file[part] for part in PARTS}
-        whole = about["sums"] == _sums(place) and {"converted", "turned", "enlarged", "said"} <= about.keys()
+            labels = {part: file[part] for part in parts}
+        whole = about["sums"] == _sums(place, parts) and {"converted", "turned", "enlarged", "said"} <= about.keys()
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
     return (images, labels, about) if whole else None
 
 
-def _sums(place: Path) -> dict[str, str]:
+def _sums(place: Path, parts: Sequence[str]) -> dict[str, str]:
     """Of the files of a cache, without the one that says them."""
     sums = {}
-    for name in (*(f"{part}.npy" for part in PARTS), "labels.npz"):
+    for name in (*(f"{part}.npy" for part in parts), "labels.npz"):
         with (place / name).open("rb") as file:
             sums[name] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=20)).hexdigest()
     return sums
@@ -189,7 +190,7 @@ def _decode(
                 "turned": turned,
                 "enlarged": sum(each.size[0] < shape[0] or each.size[1] < shape[1] for each in headers),
                 "said": said,
-                "sums": _sums(scratch),
+                "sums": _sums(scratch, parts_of(rows)),
             }
             (scratch / "about.json").write_text(json.dumps(about), encoding="utf-8")
             shutil.rmtree(place, ignore_errors=True)  # a damaged one

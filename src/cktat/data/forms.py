@@ -78,6 +78,8 @@ def _needed(name: str, called: list[str]) -> list[str]:
     if WHOLE in called:
         part = _usual(next(part for part in called if part != WHOLE))
         raise CktatError(f"data {name!r} has arrays of all images (x, y) and of parts (x_{part}); keep one kind")
+    if set(map(_usual, called)) == {"test"}:
+        return ["x_test", "y_test"]
     parts = ["train", "test", "held_out"] if "held_out" in map(_usual, called) else ["train", "test"]
     if "held_out" in parts and "test" not in map(_usual, called):  # then validation images are the test images
         parts.remove("test")
@@ -209,7 +211,7 @@ def labels_of(
         if len(flat[part]) != images[part]:
             raise CktatError(f"data {name!r}: y_{part} has {len(flat[part])} labels for {images[part]} images")
     names = None if classes is None else _names(name, classes)
-    first = next(part for part in flat if part in ("train", WHOLE))
+    first = next((part for part in flat if part in ("train", WHOLE)), "test")
     if any(array.dtype.kind == "U" for array in flat.values()):
         return *_of_names(name, flat, first, names), said
     numbers = {part: array.astype(np.int64) for part, array in flat.items()}

@@ -8,7 +8,7 @@ meet the last place of their class.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ WHOLE = "whole"
 """The part of images that do not say of which part they are."""
 CALLED = {"train": "training", "held_out": "held-out", "test": "test"}
 
-Rows = tuple[str, npt.NDArray[np.bool_] | None]
+Chosen = tuple[str, npt.NDArray[np.bool_] | None]
 """The part that images come from, and which of them; None is all."""
 
 
@@ -52,17 +52,22 @@ def tenth(labels: npt.NDArray[np.int64], most: int = 2000) -> npt.NDArray[np.int
     return np.maximum(1, sizes * most // whole)
 
 
+def parts_of(given: Iterable[str]) -> tuple[str, ...]:
+    """The parts that images of the parts `given` are divided into: all three, or test images alone."""
+    return ("test",) if set(given) == {"test"} else PARTS
+
+
 def divided(
     name: str,
     images: Mapping[str, npt.NDArray[np.uint8]],
     labels: Mapping[str, npt.NDArray[np.int64]],
     classes: tuple[str, ...],
-) -> tuple[dict[str, Rows], list[str]]:
+) -> tuple[dict[str, Chosen], list[str]]:
     """Where the training, held-out and test images are to be taken from, and what is to be said of it.
 
     Args:
         name: The data's, for errors.
-        images: By part, [N, ...]: "whole" alone, or "train" and "test" with or without "held_out".
+        images: By part, [N, ...]: "whole" alone, "train" and "test" with or without "held_out", or "test" alone.
         labels: By part, [N], each in 0..K-1.
         classes: K names.
 
@@ -73,6 +78,8 @@ def divided(
     Raises:
         CktatError: A class has too few images for that.
     """
+    if parts_of(images) == ("test",):
+        return {"test": ("test", None)}, []
     source = WHOLE if WHOLE in images else "train"
     least = 3 if source == WHOLE else 1 if "held_out" in images else 2
     sizes = np.bincount(labels[source], minlength=len(classes))
@@ -87,7 +94,7 @@ def divided(
         for part in images
         for k in np.flatnonzero(np.bincount(labels[part], minlength=len(classes)) == 0)
     ]
-    rows: dict[str, Rows] = {part: (part, None) for part in PARTS if part in images}
+    rows: dict[str, Chosen] = {part: (part, None) for part in PARTS if part in images}
     if "held_out" in images:
         return rows, said
     if source == WHOLE:
@@ -105,6 +112,6 @@ def divided(
     return rows, said
 
 
-def taken(arrays: Mapping[str, npt.NDArray[Any]], rows: Mapping[str, Rows]) -> dict[str, npt.NDArray[Any]]:
+def taken(arrays: Mapping[str, npt.NDArray[Any]], rows: Mapping[str, Chosen]) -> dict[str, npt.NDArray[Any]]:
     """The rows of the arrays, part by part; a copy only where not all are taken."""
     return {part: arrays[of] if chosen is None else arrays[of][chosen] for part, (of, chosen) in rows.items()}

@@ -53,7 +53,8 @@ def meant(name: str, given: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     """Which part (train, held_out, test) each of the names `given` is, and what is to be said of it.
 
     Validation images are the test images where there are no others, and held out where there are. name: the data's.
-    CktatError if two names mean one part, or training or test images are missing.
+    CktatError if two names mean one part, or training or test images are missing. Test images alone are enough to judge a
+    network.
     """
     given = list(given)
     kinds = {each: NAMES[each.lower()] for each in given}
@@ -68,6 +69,8 @@ def meant(name: str, given: Iterable[str]) -> tuple[dict[str, str], list[str]]:
     for part in set(kinds.values()):
         if len(same := [each for each in given if kinds[each] == part]) > 1:
             raise CktatError(f"data {name!r}: {' and '.join(same)} are one part twice; keep one of them")
+    if set(kinds.values()) == {"test"} and not notes:
+        return kinds, ["test images alone: networks are judged on them, and none is trained"]
     if missing := [part for part in ("train", "test") if part not in kinds.values()]:
         raise CktatError(
             f"data {name!r} has {' and '.join(given)} but no {' and no '.join(missing)}; it needs train and test (or val), "

@@ -63,7 +63,7 @@ def _free_memory() -> int:
 
 def from_arrays(name: str, arrays: Mapping[str, Any], strict: bool = False) -> Dataset:
     """A data set from arrays: x_train, y_train, x_test, y_test, and optionally x_held_out with y_held_out, classes; or x
-    and y of all images, which are then divided.
+    and y of all images, which are then divided; or x_test and y_test alone, on which networks are judged.
 
     The names may also be those of MedMNIST (train_images, train_labels, val_images, ...), images and labels, and in
     capitals. Images are [N, H, W] (grey), [N, C, H, W] or [N, H, W, C] with C <= 4: uint8, or numbers that reach from 0 to

@@ -1,4 +1,4 @@
-"""The thirteen designs of adversarial training, each a declaration in a file of its own."""
+"""The designs of adversarial training, each a declaration in a file of its own: thirteen, and those that came later."""
 
 from typing import Any
 
@@ -8,6 +8,13 @@ from cktat.designs.generalist import generalist
 from cktat.designs.hat import hat
 from cktat.designs.iad import iad
 from cktat.designs.kd_at_auto import kd_at_auto
+from cktat.designs.later.adaad import adaad
+from cktat.designs.later.adr import adr
+from cktat.designs.later.alp import alp
+from cktat.designs.later.ikl import ikl
+from cktat.designs.later.kd_swa import kd_swa
+from cktat.designs.later.label_smoothing import label_smoothing
+from cktat.designs.later.uiat import uiat
 from cktat.designs.lbgat import lbgat
 from cktat.designs.ltd import ltd
 from cktat.designs.mart import mart
@@ -33,12 +40,23 @@ DESIGNS = Designs(
     hat=hat,
     generalist=generalist,
     cktat=cktat,
+    adaad=adaad,
+    adr=adr,
+    kd_swa=kd_swa,
+    ikl=ikl,
+    uiat=uiat,
+    label_smoothing=label_smoothing,
+    alp=alp,
 )
 """Name -> function of hyper-parameters that gives the design. A type checker knows the parameters of each.
 
 >>> print(DESIGNS["trades"](3.0))
 S(x):y + 3 S(x'):S(x)
 """
+
+
+LATER = tuple(name for name, maker in DESIGNS.items() if ".later." in maker.__module__)
+"""Names of the designs that are not in the paper: what came after it, and two baselines."""
 
 
 def make(spec: str, **hyper: Any) -> Design:
@@ -58,6 +76,7 @@ def make(spec: str, **hyper: Any) -> Design:
 
 
 __all__ = [
-    "DESIGNS", "ard", "cktat", "generalist", "hat", "iad", "kd_at_auto", "label_design", "lbgat", "ltd", "make", "mart",
-    "parameters", "pgd_at", "rslad", "standard", "trades",
+    "DESIGNS", "LATER", "adaad", "adr", "alp", "ard", "cktat", "generalist", "hat", "iad", "ikl", "kd_at_auto",
+    "kd_swa", "label_design", "label_smoothing", "lbgat", "ltd", "make", "mart", "parameters", "pgd_at", "rslad",
+    "standard", "trades", "uiat",
 ]  # fmt: skip

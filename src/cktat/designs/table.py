@@ -1,18 +1,22 @@
-"""Table 2 of the paper, read off the declarations: labels, meaning of T, measures that reduce learning difficulty."""
+"""Table 2 of the paper, and one of later designs, read off the declarations: labels, meaning of T, measures that reduce
+learning difficulty."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cktat.designs import DESIGNS, make
+from cktat.designs import DESIGNS, LATER, make
 from cktat.labels import (
     Adversarial,
+    Average,
     Calibrated,
+    ClassMean,
     Design,
     Extrapolated,
     Frozen,
     Gaussian,
     Held,
+    Inverse,
     Label,
     Learner,
     Mixture,
@@ -43,8 +47,13 @@ COLUMNS = ("design", "method", "output:label", "meaning of T", "reduces learning
 
 
 def table() -> list[DesignRow]:
-    """A row per design, each with its default hyper-parameters."""
-    return [row(make(name)) for name in DESIGNS]
+    """A row per design of the paper, each with its default hyper-parameters."""
+    return [row(make(name)) for name in DESIGNS if name not in LATER]
+
+
+def later_table() -> list[DesignRow]:
+    """A row per design that came after the paper, and per baseline, each with its default hyper-parameters."""
+    return [row(make(name)) for name in LATER]
 
 
 def row(design: Design) -> DesignRow:
@@ -56,7 +65,7 @@ def row(design: Design) -> DesignRow:
         teacher(design),
         measures(design),
         inner(design),
-        len(design.cells),
+        sum(not isinstance(cell.network, ClassMean) for cell in design.cells),
     )
 
 
@@ -89,17 +98,21 @@ def labels(design: Design) -> tuple[str, ...]:
 
 
 def teacher(design: Design) -> str:
-    """What kind of network gives the labels: clean or robust, and big if its architecture is not the student's."""
-    for network in design.networks:
-        if isinstance(network, Frozen):
-            robust = (of_name(network.of) if isinstance(network.of, str) else network.of).adversarial
-            return ("big-robust" if network.model else "robust") if robust else "clean"
-        if isinstance(network, Learner) and network != design.deployed and _gives_labels(network, design):
-            return (
-                "robust"
-                if any(_attacked(t.output.view) for t in design.live if t.output.network == network)
-                else "clean"
-            )
+    """What kind of networks give the labels: clean or robust, big if the architecture is not the student's, or its own mean."""
+    return " and ".join(dict.fromkeys(filter(None, (_kind(network, design) for network in design.networks))))
+
+
+def _kind(network: Network, design: Design) -> str:
+    if isinstance(network, Frozen):
+        robust = (of_name(network.of) if isinstance(network.of, str) else network.of).adversarial
+        return ("big-robust" if network.model else "robust") if robust else "clean"
+    if network == design.deployed or not _gives_labels(network, design):
+        return ""
+    if isinstance(network, Average):
+        return "the student's moving average"
+    if isinstance(network, Learner):
+        attacked = any(_attacked(t.output.view) for t in design.live if t.output.network == network)
+        return "robust" if attacked else "clean"
     return ""
 
 
@@ -120,13 +133,17 @@ def measures(design: Design) -> tuple[str, ...]:
 
 
 def inner(design: Design) -> str:
-    """What the inner maximisation pushes away from, and where it starts."""
+    """What the inner maximisation pushes away from, and where it starts; also of a view that is searched downward."""
+    found = []
     for view in design.views:
         if isinstance(view, Adversarial):
             text = _label(view.label)
             objective = f"CE to {text}" if text == "y" else f"KL to {text}"
-            return f"{objective}, {'Gaussian' if isinstance(view.start, Gaussian) else 'uniform'} start"
-    return ""
+            start = f"{'Gaussian' if isinstance(view.start, Gaussian) else 'uniform'} start"
+            found.append(
+                f"{view} minimises {objective}, {start}" if isinstance(view, Inverse) else f"{objective}, {start}"
+            )
+    return "; ".join(dict.fromkeys(found))
 
 
 def _output(output: Output) -> str:

@@ -19,9 +19,16 @@ J = TypeVar("J", bound=Maker)
 K = TypeVar("K", bound=Maker)
 L = TypeVar("L", bound=Maker)
 M = TypeVar("M", bound=Maker)
+N = TypeVar("N", bound=Maker)
+O = TypeVar("O", bound=Maker)
+P = TypeVar("P", bound=Maker)
+Q = TypeVar("Q", bound=Maker)
+R = TypeVar("R", bound=Maker)
+S = TypeVar("S", bound=Maker)
+T = TypeVar("T", bound=Maker)
 
 
-class Designs(dict[str, Maker], Generic[A, B, C, D, E, F, G, H, I, J, K, L, M]):
+class Designs(dict[str, Maker], Generic[A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T]):
     """Name -> function of hyper-parameters that gives a design.
 
     A type checker takes the parameters of a name off the function itself, so that they are written once. A design that is
@@ -46,6 +53,13 @@ class Designs(dict[str, Maker], Generic[A, B, C, D, E, F, G, H, I, J, K, L, M]):
             hat: K,
             generalist: L,
             cktat: M,
+            adaad: N,
+            adr: O,
+            kd_swa: P,
+            ikl: Q,
+            uiat: R,
+            label_smoothing: S,
+            alp: T,
             **others: Maker,
         ) -> None: ...
 
@@ -75,6 +89,20 @@ class Designs(dict[str, Maker], Generic[A, B, C, D, E, F, G, H, I, J, K, L, M]):
         def __getitem__(self, name: Literal["generalist"]) -> L: ...
         @overload
         def __getitem__(self, name: Literal["cktat"]) -> M: ...
+        @overload
+        def __getitem__(self, name: Literal["adaad"]) -> N: ...
+        @overload
+        def __getitem__(self, name: Literal["adr"]) -> O: ...
+        @overload
+        def __getitem__(self, name: Literal["kd_swa"]) -> P: ...
+        @overload
+        def __getitem__(self, name: Literal["ikl"]) -> Q: ...
+        @overload
+        def __getitem__(self, name: Literal["uiat"]) -> R: ...
+        @overload
+        def __getitem__(self, name: Literal["label_smoothing"]) -> S: ...
+        @overload
+        def __getitem__(self, name: Literal["alp"]) -> T: ...
         @overload
         def __getitem__(self, name: str) -> Maker: ...
         def __getitem__(self, name: str) -> Any: ...

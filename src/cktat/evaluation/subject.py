@@ -69,7 +69,7 @@ def load_subject(
     it is then shown. Raises CktatError if it may not, or is another text than the run's, if the weights do not fit their
     card or if the data differ."""
     config = run.config()
-    module, card = network_of(run, weights, device, trust_code=trust_code)
+    tensors, card = _weights_of(run, weights)
     if data is None and moved_to is not None:  # named by whoever asks, not by the run
         data = load(moved_to, root or config.root, size=config.size).subset(config.examples)
     code = card.get("code") or {}
@@ -81,6 +81,7 @@ def load_subject(
             hint = "" if root else "; if the data have moved, say where with --data or --root"
             raise CktatError(f"{error}{hint}") from None
     _require_card_of(data, card, moved_to or config.data, run, weights)
+    module = network_in(run.weights(weights), tensors, card, device, trust_code=trust_code)
     return Subject(run, weights, module, card, data)
 
 
@@ -91,17 +92,21 @@ def network_of(
     *,
     body: nn.Module | Callable[..., nn.Module] | None = None,
     trust_code: bool = False,
-) -> tuple[Normalised, Card]:
-    """The `weights` of a run as a network in eval mode on the device, and their card; no data are needed.
+) -> Normalised:
+    """The `weights` of a run as a network in eval mode on the device; no data are needed.
 
     body: the architecture, where the run's was an object of another program: a module or a function that makes one. Raises
     CktatError if there are no such weights, if code may not run (see `load_subject`), or if the weights do not fit.
     """
+    return network_in(run.weights(weights), *_weights_of(run, weights), device, body=body, trust_code=trust_code)
+
+
+def _weights_of(run: RunFolder, weights: str) -> tuple[dict[str, Tensor], Card]:
     if weights not in ("best", "last"):
         raise CktatError(f"weights must be best or last, not {weights!r}")
     if not run.weights(weights).exists():
         raise CktatError(f"{run.path} has no {weights} weights yet: no epoch of it is finished")
-    return network_in(run.weights(weights), *run.load(weights), device, body=body, trust_code=trust_code)
+    return run.load(weights)
 
 
 def network_in(
@@ -112,8 +117,8 @@ def network_in(
     *,
     body: nn.Module | Callable[..., nn.Module] | None = None,
     trust_code: bool = False,
-) -> tuple[Normalised, Card]:
-    """The network whose weights and card were read from `path`, and the card; see `network_of`."""
+) -> Normalised:
+    """The network whose weights and card were read from `path`; see `network_of`."""
     classes, channels = len(card["classes"]), card["channels"]
     with recorded(path, card.get("code") or {}, trust_code):
         module = build(body or card["model"], classes=classes, channels=channels, mean=card["mean"], std=card["std"])
@@ -128,7 +133,7 @@ def network_in(
         ) from None
     # channels last: a third to a half quicker in fp32 on a CPU
     module = module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return module.eval(), card
+    return module.eval()
 
 
 def _require_card_of(data: Dataset, card: dict[str, Any], name: str, run: RunFolder, weights: str) -> None:

@@ -17,6 +17,7 @@ from cktat.errors import CktatError
 from cktat.evaluation.measure import true_fp32
 from cktat.evaluation.subject import network_of
 from cktat.models import Normalised
+from cktat.runs import read_card
 from cktat.usercode import is_own
 
 CLOSE = 1e-5
@@ -42,7 +43,8 @@ class Leaving:
     @classmethod
     def of(cls, run: Run, weights: str, trust_code: bool) -> Leaving:
         """The `weights` of a run. Raises CktatError as `Run.model` does."""
-        module, card = network_of(run, weights, torch.device("cpu"), trust_code=trust_code)
+        module = network_of(run, weights, torch.device("cpu"), trust_code=trust_code)
+        card = read_card(run.weights(weights))
         module = module.float().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         data = card["data"] | {"name": plain_name(card["data"]["name"])}
         return cls(run, weights, module, card | {"data": data})

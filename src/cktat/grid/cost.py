@@ -15,7 +15,7 @@ from cktat.attacks import SUITES, named
 from cktat.data import Dataset
 from cktat.evaluation import CLEAN
 from cktat.grid.graph import GridRun, Measurement
-from cktat.labels import Adversarial, Cell, Design, Network, Output, View, here
+from cktat.labels import Adversarial, Cell, ClassMean, Design, Network, Output, View, here
 from cktat.labels.walk import walk
 from cktat.models import build
 from cktat.models.inspection import cost
@@ -43,6 +43,8 @@ def of_step(design: Design, steps: int) -> Counter[Network]:
         part.cell for part in parts if isinstance(part, Output)
     }  # other cells serve BatchNorm, without gradients
     for cell in design.cells:
+        if isinstance(cell.network, ClassMean):
+            continue  # a table, no pass
         work[cell.network] += 3 if cell.network.trains and cell in in_loss else int(cell not in known)
     return work
 
@@ -52,7 +54,8 @@ def of_training(run: GridRun, data: Dataset, epochs: int | None = None) -> float
     config, recipe = run.config, run.config.recipe
     work = of_step(run.design, config.threat.steps)
     if recipe.awp:  # every pass of the loss once more
-        work.update(cell.network for cell in run.design.cells for _ in range(3 if cell.network.trains else 1))
+        seen = [cell.network for cell in run.design.cells if not isinstance(cell.network, ClassMean)]
+        work.update(network for network in seen for _ in range(3 if network.trains else 1))
     images = len(data.train) // recipe.batch_size * recipe.batch_size
     held_out = min(config.held_out or max(200, len(data.train) // 10), len(data.held_out))
     step = sum(passes * forward(_model(network, config), data) for network, passes in work.items())

@@ -12,7 +12,7 @@ from torch import Tensor
 from cktat.errors import CktatError, unknown
 from cktat.labels.kinds import require_kinds
 from cktat.labels.labels import TrueLabel, y
-from cktat.labels.networks import Average, Frozen, Learner
+from cktat.labels.networks import Average, ClassMean, Frozen, Learner
 from cktat.labels.outputs import Cell, Label, Network, Output, Outputs, View
 from cktat.labels.scalars import Calibrated, Moment, Schedule, growing, require_number, settled
 from cktat.labels.sentence import sentence
@@ -72,6 +72,11 @@ class Design:
                 raise CktatError(f"design {self.name!r}: the label inside {view.sign} may look at x or `here` only")
         if here in self.views:
             raise CktatError(f"design {self.name!r}: `here` has a meaning inside an adversarial view's label only")
+        for mean in self.class_means:
+            if mean.of.cell not in self.cells:
+                raise CktatError(f"design {self.name!r}: {mean} averages {mean.of}, which is no output of the loss")
+            if any(cell.network == mean and cell.view != clean for cell in self.cells):
+                raise CktatError(f"design {self.name!r}: {mean} looks at no image; write {mean}(clean)")
         ordered = [o.cell for o in self.order]
         if ordered and (set(ordered) != set(self._cells_by_term) or len(ordered) != len(set(ordered))):
             wanted = ", ".join(str(cell) for cell in self._cells_by_term)
@@ -85,7 +90,10 @@ class Design:
     @cached_property
     def _cells_by_term(self) -> tuple[Cell, ...]:
         outputs = [
-            o for term in self.live for part in (term.output, term.label, term.per_sample) for o in _outputs(part)
+            o
+            for term in self.live
+            for part in (term.output, term.label, term.per_sample, term.by)
+            for o in _outputs(part)
         ]
         return tuple(dict.fromkeys(output.cell for output in (*outputs, *self.also)))
 
@@ -117,6 +125,10 @@ class Design:
     @property
     def frozen(self) -> tuple[Frozen, ...]:
         return tuple(n for n in self.networks if isinstance(n, Frozen))
+
+    @property
+    def class_means(self) -> tuple[ClassMean, ...]:
+        return tuple(n for n in self.networks if isinstance(n, ClassMean))
 
     @property
     def averages(self) -> tuple[Average, ...]:
@@ -241,8 +253,10 @@ class _Reads:
 
 
 def read_by_schedules(design: Design) -> set[str]:
-    """The fields of a `Moment` that the schedules of a design look at."""
+    """The fields of a `Moment` that a design looks at: its schedules, and class means, which change with the epoch."""
     moment = _Reads()
+    if design.class_means:
+        moment.read.add("epoch")
     for part in walk((design, design.averages), into=lambda part: part is design or not isinstance(part, Design)):
         if isinstance(part, Schedule):
             part.at(moment)  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from cktat.labels.outputs import CLASSES, LOG_PROBS, LOGITS
+from cktat.labels.kinds import require_kinds
+from cktat.labels.outputs import CLASSES, LOG_PROBS, LOGITS, Label, Outputs
 
 
 @dataclass(frozen=True)
@@ -18,13 +19,37 @@ class Distance:
 
     name: str
     needs: str
-    function: Callable[[Tensor, Tensor], Tensor]
+    function: Callable[..., Tensor]
 
     def __call__(self, logits: Tensor, label: Tensor) -> Tensor:
         return self.function(logits, label)
 
+    def at(self, outputs: Outputs) -> Distance:
+        """The distance as these outputs make it."""
+        return self
+
     def __str__(self) -> str:
         return self.name
+
+
+@dataclass(frozen=True)
+class Weighted(Distance):
+    """A distance in which every sample gives each class a weight: `function(logits, label, weights [N, K])`.
+
+    weights: the label whose probabilities they are; live where it is.
+    """
+
+    weights: Label
+
+    def __post_init__(self) -> None:
+        require_kinds(self, weights=Label)
+
+    def at(self, outputs: Outputs) -> Distance:
+        weights = self.weights.log_probs(outputs).exp()
+        return Distance(self.name, self.needs, lambda logits, label: self.function(logits, label, weights))
+
+    def __str__(self) -> str:
+        return f"{self.name}({self.weights})"
 
 
 def _expected(log_p: Tensor, log_q: Tensor) -> Tensor:
@@ -51,6 +76,14 @@ def _mse(logits: Tensor, label: Tensor) -> Tensor:
     return (logits - label).square().mean(dim=1)
 
 
+def _pairs(logits: Tensor, label: Tensor, weights: Tensor) -> Tensor:
+    # sum over j, k of w_j w_k ((z_j - z_k) - (l_j - l_k))^2 is twice W sum_j w_j (d_j - mean of d)^2 with d = z - l and W the
+    # sum of the weights: no table of K x K, and no difference of large sums.
+    difference, total = logits - label, weights.sum(dim=1, keepdim=True)
+    mean = (weights * difference).sum(dim=1, keepdim=True) / total
+    return (total * weights * (difference - mean).square()).sum(dim=1) / 2
+
+
 def _boosted(logits: Tensor, classes: Tensor) -> Tensor:
     index = classes.unsqueeze(1)
     log_q = F.log_softmax(logits, dim=1)
@@ -72,3 +105,9 @@ mse = Distance("mse", LOGITS, _mse)
 
 boosted = Distance("boosted", CLASSES, _boosted)
 """MART's boosted cross-entropy: -log q_y - log(1.0001 - max over k != y of q_k + 1e-12) (mart.py L42-46)."""
+
+
+def pairs(weights: Label) -> Weighted:
+    """A quarter of the sum over pairs of classes j, k of w_j w_k times the squared difference between what the output's logits
+    j and k are apart and what the label's are (IKL, train_dkl_cifar10.py L159-164). Shifts of all logits cost nothing."""
+    return Weighted("pairs", LOGITS, _pairs, weights)

@@ -51,6 +51,19 @@ class Uniform(Label):
 
 
 @dataclass(frozen=True)
+class Others(Label):
+    """The uniform distribution over the classes other than y."""
+
+    def log_probs(self, at: Outputs) -> Tensor:
+        return (
+            uniform.log_probs(at).add(math.log(at.classes / (at.classes - 1))).scatter(1, at.y.unsqueeze(1), -math.inf)
+        )
+
+    def __str__(self) -> str:
+        return "others"
+
+
+@dataclass(frozen=True)
 class Top(HardLabel):
     """The class that an output finds most likely, or most likely except the label `other_than`. Carries no gradient."""
 
@@ -72,25 +85,49 @@ class Top(HardLabel):
 
 
 @dataclass(frozen=True)
+class Trust:
+    """A share per sample: `ceiling` less what the output's largest probability is above that of the true class, in [0, 1].
+
+    An output that finds the true class most likely has the whole ceiling, one that is sure of another class nothing.
+    """
+
+    output: Output
+    ceiling: Number
+
+    def __post_init__(self) -> None:
+        require_kinds(self, output=Output)
+        require_share(self.ceiling, f"the ceiling of the trust in {self.output}")
+
+    def __call__(self, at: Outputs) -> Tensor:  # [N]
+        ceiling = now(self.ceiling, at.moment, require_share, f"the ceiling of the trust in {self.output}")
+        p = self.output.log_probs(at).exp()
+        return (ceiling - (p.amax(dim=1) - p.gather(1, at.y.unsqueeze(1)).squeeze(1))).clamp(0.0, 1.0)
+
+
+@dataclass(frozen=True)
 class Mixture(Label):
-    """share * soft + (1 - share) * hard, as distributions."""
+    """share * soft + (1 - share) * hard, as distributions; the share is one number or one per sample."""
 
     soft: Label
     hard: Label
-    share: Number
+    share: Number | Trust
 
     def __post_init__(self) -> None:
-        require_share(self.share, f"the share of {self.soft} in a mixture")
+        if not isinstance(self.share, Trust):
+            require_share(self.share, f"the share of {self.soft} in a mixture")
 
     def log_probs(self, at: Outputs) -> Tensor:
+        if isinstance(self.share, Trust):
+            shares = self.share(at).unsqueeze(1)  # [N, 1]
+            soft, hard = self.soft.log_probs(at), self.hard.log_probs(at)
+            whole, none = shares == 1, shares == 0  # log(0) has no slope, so the ends are taken as they are
+            inside = shares.masked_fill(whole | none, 0.5)
+            mixed = _mixed(soft + inside.log(), hard + (-inside).log1p())
+            return torch.where(whole, soft, torch.where(none, hard, mixed))
         share = now(self.share, at.moment, require_share, f"the share of {self.soft} in a mixture")
         if share in (0.0, 1.0):
             return (self.soft if share else self.hard).log_probs(at)
-        soft, hard = self.soft.log_probs(at) + math.log(share), self.hard.log_probs(at) + math.log1p(-share)
-        # logaddexp(-inf, -inf) has a NaN gradient: such entries are computed from 0 and put back to -inf.
-        none = (soft == -math.inf) & (hard == -math.inf)
-        mixed = torch.logaddexp(soft.masked_fill(none, 0.0), hard.masked_fill(none, 0.0))
-        return mixed.masked_fill(none, -math.inf)
+        return _mixed(self.soft.log_probs(at) + math.log(share), self.hard.log_probs(at) + math.log1p(-share))
 
     def __str__(self) -> str:
         return f"interpolation between {self.soft} and {self.hard}"
@@ -122,8 +159,15 @@ class Held(Label):
         return f"held {self.label}"
 
 
+def _mixed(a: Tensor, b: Tensor) -> Tensor:
+    # logaddexp(-inf, -inf) has a NaN gradient: such entries are computed from 0 and put back to -inf.
+    none = (a == -math.inf) & (b == -math.inf)
+    return torch.logaddexp(a.masked_fill(none, 0.0), b.masked_fill(none, 0.0)).masked_fill(none, -math.inf)
+
+
 y = TrueLabel()
 uniform = Uniform()
+others = Others()
 
 
 def top(output: Output, other_than: HardLabel | None = None) -> Top:
@@ -134,3 +178,8 @@ def top(output: Output, other_than: HardLabel | None = None) -> Top:
 def held(label: Label) -> Held:
     """`label` as a constant: no gradient flows into the network that gave it."""
     return Held(label)
+
+
+def trust(output: Output, ceiling: Number = 1.0) -> Trust:
+    """The share of a mixture that a sample's label gets of `output`: the more, the less it contradicts y."""
+    return Trust(output, ceiling)

@@ -7,8 +7,8 @@ from typing import Literal, Protocol, overload
 
 from cktat.errors import CktatError
 from cktat.labels.kinds import require_kinds
-from cktat.labels.labels import Mixture
-from cktat.labels.outputs import Label, Network
+from cktat.labels.labels import Mixture, Trust
+from cktat.labels.outputs import Label, Network, Output
 from cktat.labels.scalars import Number, require_positive, require_share, require_weight
 
 Pick = Literal["best", "last"]
@@ -110,13 +110,29 @@ class Average(Network):
         return (of.a, of.b) if isinstance(of, NetworkMix) else (of,) if of is not None else ()
 
 
+@dataclass(frozen=True)
+class ClassMean(Network):
+    """What `of` said on average, in the epoch before, of the images of each class.
+
+    It looks at no image: for a sample of class y its output on `clean` is the mean distribution of class y. In the first epoch
+    that is uniform; a class that an epoch did not show keeps what it had.
+
+    of: a train-mode output of the loss; its temperature counts.
+    """
+
+    of: Output
+
+    def __post_init__(self) -> None:
+        require_kinds(self, letter=str, of=Output)
+
+
 @overload
-def mix(a: Label, b: Label, share: Number) -> Mixture: ...
+def mix(a: Label, b: Label, share: Number | Trust) -> Mixture: ...
 @overload
 def mix(a: Network, b: Network, share: Number) -> NetworkMix: ...
-def mix(a: Label | Network, b: Label | Network, share: Number) -> Mixture | NetworkMix:
+def mix(a: Label | Network, b: Label | Network, share: Number | Trust) -> Mixture | NetworkMix:
     """share * a + (1 - share) * b, of two labels (as distributions) or of two networks (as weights)."""
-    if isinstance(a, Network) and isinstance(b, Network):
+    if isinstance(a, Network) and isinstance(b, Network) and not isinstance(share, Trust):
         return NetworkMix(a, b, share)
     if isinstance(a, Label) and isinstance(b, Label):
         return Mixture(a, b, share)

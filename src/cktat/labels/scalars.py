@@ -118,6 +118,32 @@ def growing(decay: float) -> Schedule:
     return Schedule(lambda at: min(decay, (at.step + 1) / (at.step + 10)), f"min({decay:g}, (step + 1) / (step + 10))")
 
 
+@functools.cache
+def annealed(first: float, last: float) -> Schedule:
+    """From `first` to `last` along half a cosine of the progress, flat at both ends."""
+    return Schedule(
+        lambda at: last + (first - last) * (1 + math.cos(math.pi * at.progress)) / 2, f"{first:g} to {last:g}"
+    )
+
+
+@functools.cache
+def mean_since(begin: float) -> Schedule:
+    """The decay with which an average is the plain mean of all weights since progress `begin`, and equal to what it follows
+    before: n / (n + 1) with n the weights that are in it already (stochastic weight averaging)."""
+    require_share(begin, "the progress at which an average begins")
+
+    def decay(at: Moment) -> float:
+        progress, step = at.progress, at.step
+        if progress < begin:
+            return 0.0
+        # the first step in it is the first one whose progress is not below `begin`
+        first = math.ceil(begin * step / progress - 1e-6) if begin and progress else 0
+        already = max(step - first, 0)
+        return already / (already + 1)
+
+    return Schedule(decay, f"mean since progress {begin:g}")
+
+
 def value(number: Number, moment: Moment) -> float:
     """The number at this moment, as a float."""
     return number.at(moment) if isinstance(number, Scalar) else float(number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cktat.labels.distances import kl
-from cktat.labels.labels import Held, Mixture, Top
+from cktat.labels.labels import Held, Mixture, Top, Trust
 from cktat.labels.outputs import Label, Output
 from cktat.labels.scalars import Expression, Number, Scalar, Schedule
 from cktat.labels.terms import Confidence, Term
@@ -39,7 +39,11 @@ def _label(label: Label) -> str:
         return f"held({_label(label.label)})"
     if isinstance(label, Top):
         return f"top({_output(label.output)}{'' if label.other_than is None else f' other than {label.other_than}'})"
+    if isinstance(label, Mixture) and isinstance(label.share, Trust):
+        share = f"trust({_output(label.share.output)}, {_number(label.share.ceiling)})"
+        return f"({share} {_label(label.soft)} + (1 - {share}) {_label(label.hard)})"
     if isinstance(label, Mixture):
+        assert not isinstance(label.share, Trust)
         other = 1 - label.share
         return f"({_factor(label.share)} {_label(label.soft)} + {_factor(other)} {_label(label.hard)})"
     return str(label)

@@ -74,7 +74,7 @@ class Term:
     def __call__(self, at: Outputs) -> Tensor:
         """The weighted loss, a scalar."""
         weight = now(self.weight, at.moment, require_weight, f"the weight of {self}")
-        distance = self.by(self.output.logits(at), self.label.resolve(at, self.by.needs))
+        distance = self.by.at(at)(self.output.logits(at), self.label.resolve(at, self.by.needs))
         if self.per_sample is not None:
             distance = self.per_sample(at) * distance
         return weight * distance.mean()

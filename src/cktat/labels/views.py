@@ -8,7 +8,7 @@ from cktat.errors import CktatError
 from cktat.labels.kinds import require_kinds
 from cktat.labels.labels import Uniform, uniform
 from cktat.labels.outputs import Label, Network, View
-from cktat.labels.scalars import Number, require_positive
+from cktat.labels.scalars import Number, Scalar, require_positive, require_share
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,22 @@ class Adversarial(View):
 
 
 @dataclass(frozen=True)
+class Inverse(Adversarial):
+    """The image that pulls `of`'s output nearest to `label`: the search goes down where an adversary's goes up.
+
+    reach: radius of its ball as a share of the adversary's, above 0 and at most 1.
+    """
+
+    reach: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.reach, Scalar):
+            raise CktatError(f"the reach of {self.sign} must be a plain number, not {self.reach}")
+        require_positive(require_share(self.reach, f"the reach of {self.sign}"), f"the reach of {self.sign}")
+
+
+@dataclass(frozen=True)
 class Extrapolated(View):
     """x + reach * (adversarial - x), not clipped to the box: what HAT shows its helper."""
 
@@ -59,6 +75,11 @@ here = View("here")
 def adversarial(of: Network, label: Label, start: Start = uniform, sign: str = "x'") -> Adversarial:
     """The view x' that an inner maximisation against `of` finds; a design with two of them gives each its own sign."""
     return Adversarial(sign, of, label, start)
+
+
+def inverse(of: Network, label: Label, reach: float = 1.0, start: Start = uniform, sign: str = "x+") -> Inverse:
+    """The view near x that `of` finds most like `label`, within `reach` times the adversary's radius."""
+    return Inverse(sign, of, label, start, reach)
 
 
 def extrapolated(beyond: Adversarial, reach: float, sign: str = "x''") -> Extrapolated:

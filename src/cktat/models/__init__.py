@@ -3,6 +3,7 @@
 from cktat.models.catalogue import MODELS, build
 from cktat.models.folding import folded
 from cktat.models.inspection import Cost, check, cost, require_types
+from cktat.models.layouts import Fit, fit
 from cktat.models.normalised import Normalised
 
-__all__ = ["MODELS", "Cost", "Normalised", "build", "check", "cost", "folded", "require_types"]
+__all__ = ["MODELS", "Cost", "Fit", "Normalised", "build", "check", "cost", "fit", "folded", "require_types"]

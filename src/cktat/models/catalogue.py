@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from cktat.errors import CktatError, unknown
 from cktat.models.normalised import Normalised
-from cktat.models.preact import preactresnet18, wrn34_10
+from cktat.models.preact import preactresnet18, wrn28_10, wrn34_10
 from cktat.models.resnet import resnet18, resnet18_wide_map, small
 from cktat.registry import Registry
 from cktat.usercode import handed_over, is_file_function, is_object, load_file_function, name_of
@@ -24,6 +24,7 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
         "resnet18": resnet18,
         "preactresnet18": preactresnet18,
         "wrn34-10": wrn34_10,
+        "wrn28-10": wrn28_10,
         "resnet18-wide-map": resnet18_wide_map,
     },
 )
@@ -45,11 +46,11 @@ def build(
 ) -> Normalised:
     """The network `name` of `MODELS`, or the one a user's `file.py:function` returns, with its normalisation inside.
 
-    Instead of a name, a module (of which a copy is taken) or a function. A function is called as function(classes=,
-    channels=) and returns an nn.Module from normalised images [N, C, H, W] to logits [N, classes]; `check` says whether it
-    does once the image size is known. With `seed` the initial weights are drawn on the CPU under that seed, and the global
-    generator stays where it was. Raises CktatError for an unknown name, a function that fails, fewer than 2 classes, no
-    channel, or a `mean` or `std` that does not fit the channels.
+    Instead of a name, a module (of which a copy is taken) or a function. A function is called with those of classes= and
+    channels= (or num_classes=, in_channels=) that it takes, and returns an nn.Module from normalised images [N, C, H, W] to
+    logits [N, classes]; `check` says whether it does once the image size is known. With `seed` the initial weights are drawn
+    on the CPU under that seed, and the global generator stays where it was. Raises CktatError for an unknown name, a function
+    that fails, fewer than 2 classes, no channel, or a `mean` or `std` that does not fit the channels.
     """
     if classes < 2:
         raise CktatError(f"model {name!r} needs at least 2 classes, not {classes}")
@@ -74,7 +75,8 @@ def _body(name: str | Body, classes: int, channels: int) -> nn.Module:
         if name not in MODELS:
             raise unknown("model", name, MODELS, hint="or your own, as file.py:function")
         return MODELS[name](classes=classes, channels=channels)
-    return _checked(load_file_function(name, "model")(classes=classes, channels=channels), name)
+    function = load_file_function(name, "model")
+    return _checked(function(**fitting(function, classes=classes, channels=channels)), name)
 
 
 def _checked(body: object, name: str) -> nn.Module:
@@ -92,12 +94,16 @@ def _checked(body: object, name: str) -> nn.Module:
     return body
 
 
+ALSO = {"num_classes": "classes", "in_channels": "channels"}
+"""What other people call these."""
+
+
 def fitting(function: Callable[..., object], **known: object) -> dict[str, object]:
-    """Those of the arguments that a function takes by name."""
+    """Those of the arguments that a function takes by name, or by another name of ALSO."""
     try:
-        takes = inspect.signature(function).parameters.values()
+        takes = inspect.signature(function).parameters
     except (TypeError, ValueError):  # some built-in ones do not tell
         return known
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes):
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in takes.values()):
         return known
-    return {name: value for name, value in known.items() if name in [parameter.name for parameter in takes]}
+    return {name: known[ALSO.get(name, name)] for name in takes if ALSO.get(name, name) in known}

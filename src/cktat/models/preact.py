@@ -68,7 +68,21 @@ def wrn34_10(*, classes: int, channels: int = 3) -> PreActResNet:
 
     3x32x32, 10 classes: 46,160,474 parameters, 13,317,812,736 FLOP.
     """
-    net = PreActResNet(classes=classes, channels=channels, stem=16, widths=(160, 320, 640), strides=(1, 2, 2), blocks=5)
+    return _wide(classes, channels, blocks=5)
+
+
+def wrn28_10(*, classes: int, channels: int = 3) -> PreActResNet:
+    """WideResNet-28-10: `wrn34_10` with four blocks a stage, the network of many checkpoints in RobustBench.
+
+    3x32x32, 10 classes: 36,479,194 parameters, 10,486,657,536 FLOP.
+    """
+    return _wide(classes, channels, blocks=4)
+
+
+def _wide(classes: int, channels: int, blocks: int) -> PreActResNet:
+    net = PreActResNet(
+        classes=classes, channels=channels, stem=16, widths=(160, 320, 640), strides=(1, 2, 2), blocks=blocks
+    )
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cktat.api import commands as api
+from cktat.api.reading import report
 from cktat.api.run import Run
 
 DESIGNS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -30,4 +31,4 @@ def demo(out: Path, **changes: Any) -> tuple[list[Run], Path]:
         run = api.train(design, store=out, set=hyper, ensure=True, **OPTIONS | changes)
         api.evaluate(run)
         runs.append(run)
-    return runs, api.report(runs, out / "report.html")
+    return runs, report(runs, out / "report.html")

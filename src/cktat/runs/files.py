@@ -141,16 +141,30 @@ def _about(path: Path, file: Any, schema: type[Kept], what: str, way_out: str) -
 
 def looks_like(path: Path) -> str:
     """A guess at what a file is that should have been something else."""
+    if known := known_as(path):
+        return known
+    with path.open("rb") as file:
+        head = file.read(2)
+    if head.startswith((b"PK", b"\x80")):
+        return "it looks like a pickle or torch.save file"
+    return f"{path.stat().st_size} bytes, truncated or something else"
+
+
+def known_as(path: Path) -> str:
+    """What a file certainly is that was meant to be another, and the way out; "" where that cannot be said."""
     if not path.is_file():
         return "there is no such file"
-    size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(512)
+    if not head:
+        return "it is empty, 0 bytes"
+    if head.startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS, not the file itself: `git lfs pull` fetches that"
+    if head.startswith(b"\x1f\x8b"):
+        return "it is compressed by gzip; unpack it first"
     if head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
         return "it is a web page, so a download went wrong"
-    if head.startswith(b"PK") or head.startswith(b"\x80"):
-        return "it looks like a pickle or torch.save file"
-    return f"{size} bytes, truncated or something else"
+    return ""
 
 
 SUM = 64
@@ -168,6 +182,13 @@ def save_state(path: Path, state: Mapping[str, Any]) -> None:
     write_atomic(path, content + hashlib.sha256(content).hexdigest().encode())
 
 
+def is_safetensors(path: Path) -> bool:
+    """Whether a file begins as safetensors do, whatever its name ends with: the length of a header, and the header's brace."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size
+
+
 def load_tensors(path: Path) -> Any:
     """What torch.save wrote, if it is tensors and primitives only. Runs no code from the file, and shows no warnings of
     torch about files it then refuses."""
@@ -175,9 +196,9 @@ def load_tensors(path: Path) -> Any:
         with zipfile.ZipFile(path) as parts:
             if any(part.file_size > part.compress_size for part in parts.infolist()):
                 raise ValueError("its parts are compressed, which torch.save never does")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), path.open("rb") as file:  # by its name, torch takes some for safetensors
         warnings.simplefilter("ignore")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def load_state(path: Path) -> Any:

@@ -56,7 +56,8 @@ class OfDesign(Kept):
 
 
 class RunKept(Kept):
-    """run.json."""
+    """run.json. imported: the name of the file that a network came from; source: the sum of this file and of what was asked of
+    it; notes: what was found."""
 
     identity: Text
     design: OfDesign
@@ -69,6 +70,8 @@ class RunKept(Kept):
     inputs: dict[str, dict[str, Any]] | None = None
     calibrated: dict[str, float] | None = None
     imported: Text | None = None
+    source: Sum | None = None
+    notes: list[Text] | None = None
     started: Text | None = None
     finished: dict[str, Any] | None = None
 

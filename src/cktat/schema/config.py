@@ -110,7 +110,7 @@ class RunConfig(BaseModel):
     root: str | None = None
     """Where data sets lie (default: CKTAT_DATA)."""
     size: str | None = None
-    """What image files are scaled and cut to, such as 64 or 48x64 (height x width); they keep their size if not given."""
+    """Scale and cut image files: 64, or HEIGHTxWIDTH."""
     strict: bool = False
     """Refuse images that would have to be converted or turned."""
     examples: Count | None = None

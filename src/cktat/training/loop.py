@@ -129,6 +129,7 @@ class Training:
             self._require_finite(found)
             self.optimiser.step()
         self.loss.follow()
+        self.world.average([table.sums for table in self.team.class_means.values()], exact=True)
         self.sums += found
         self.losses = dict(zip(map(str, self.design.live), found, strict=True))
 

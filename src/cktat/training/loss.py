@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from cktat.attacks import Ball, Norm, answer, attacked
 from cktat.errors import CktatError, unknown
-from cktat.labels import Design, Moment, Outputs
+from cktat.labels import Cell, ClassMean, Design, Moment, Outputs, clean, value
 from cktat.labels.design import read_by_schedules
 from cktat.models import Normalised
 from cktat.runs import Threat, checked
@@ -120,6 +120,7 @@ class AdversarialLoss:
         """The weighted loss of every term at the last call, detached scalars; their sum is what the call returned."""
         self._normalised = False
         self._moment = Moment()
+        self._said: dict[ClassMean, tuple[Tensor, Tensor]] = {}  # what the last loss heard, for the class means
         self._followed_at = 0
         self._needs = read_by_schedules(design)
         self._progress_set = False
@@ -147,9 +148,11 @@ class AdversarialLoss:
         x is in units of the box, y is int64 [N].
         """
         assert self.classes is not None
+        at = self.moment
+        known = {Cell(mean, clean): t.logits(y, self.classes, at.epoch) for mean, t in self.team.class_means.items()}
         return build_views(
             self.design, self.team.modules, self.threat, self.ball, x, y, self.classes,
-            self._starts.at(self.calls, x), self.moment,
+            self._starts.at(self.calls, x), at, known,
         )  # fmt: skip
 
     def losses(self, views: Views, known: Known, y: Tensor) -> dict[str, Tensor]:
@@ -163,12 +166,17 @@ class AdversarialLoss:
                     known[cell] if cell in known else answer(self.team.modules[cell.network], views[cell.view])
                 )
         at = self.moment
+        self._said = {mean: (logits[mean.of.cell].detach(), y) for mean in self.design.class_means}
         return self.design.losses(Outputs(logits, y, self.classes, at.progress, at.epoch, at.epochs, at.step))
 
     def follow(self) -> None:
-        """Moves the design's averages on. Call it after every step of the optimiser; it is free without averages."""
+        """Moves averages and class means on, these by the last batch. Call it after every step; it is free without them."""
         self.team.follow(self.moment)
         at = self._moment
+        for mean, (logits, y) in self._said.items():
+            self.team.class_means[mean].add(logits, y, value(mean.of.tau, at))
+        self._said = {}
+        self._said = {}
         self._moment = Moment(at.progress, at.epoch, at.epochs, at.step + 1)
         self._followed_at = self.calls
 
@@ -240,14 +248,14 @@ class AdversarialLoss:
 
     def state_dict(self) -> dict[str, Any]:
         """What resuming needs beside the learners and the optimiser: the averages, and how many calls and steps were made."""
-        averages = {average.letter: self.team.modules[average].state_dict() for average in self.design.averages}
+        averages = {letter: average.state_dict() for letter, average in self.team.following.items()}
         return {"averages": averages, "calls": self.calls, "steps": self._moment.step}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Goes on where `state` was taken."""
         try:
-            for average in self.design.averages:
-                self.team.modules[average].load_state_dict(state["averages"][average.letter])
+            for letter, average in self.team.following.items():
+                average.load_state_dict(state["averages"][letter])
             self.calls, steps = int(state["calls"]), int(state["steps"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CktatError(f"this state is not of a loss of design {self.design.name!r}: {error}") from None
@@ -264,21 +272,13 @@ class AdversarialLoss:
 
     def _checked(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         x, y = check_batch(x, y)
-        self._require_device(x)
+        self.team.require_device(x)
         if self.classes is None:  # looked at once: on a GPU every look makes the host wait
             pixels = self._pixels(x)
             check_values(pixels, y, self.ball.box)
             with torch.no_grad(), attacked(*self.team.modules.values()):
                 self.classes = answer(self.team.modules[self.design.learners[0]], pixels[:1], int(y.max())).shape[1]
         return x, y
-
-    def _require_device(self, x: Tensor) -> None:
-        for network, module in self.team.modules.items():
-            on = next((weight.device for weight in module.parameters()), x.device)
-            if on != x.device and network.trains:
-                raise CktatError(f"the images are on {x.device} and network {network} on {on}; move one to the other")
-            if on != x.device or (isinstance(module, Normalised) and module.mean.device != x.device):
-                module.to(x.device)  # teachers and averages go where the learners are
 
     def _pixels(self, x: Tensor) -> Tensor:
         """The images in units of the box."""
@@ -292,7 +292,7 @@ class AdversarialLoss:
         return module.body if self._normalised and isinstance(module, Normalised) else module
 
     def _remind(self) -> None:
-        if (self.design.averages or "step" in self._needs) and self.calls - self._followed_at == UNFOLLOWED:
+        if (self.team.following or "step" in self._needs) and self.calls - self._followed_at == UNFOLLOWED:
             warnings.warn(
                 f"{UNFOLLOWED} losses of design {self.design.name!r} without loss.follow(): its averages stand still; call it "
                 f"after every step of the optimiser",

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from cktat.attacks import Ball
-from cktat.labels import Adversarial, Design, Gaussian, View
+from cktat.labels import Adversarial, Design, Gaussian, Inverse, View
 from cktat.seeds import WHOLE, Part, drawn, fetched, generator
 
 Changes = dict[View, Tensor]
+
+
+def within(ball: Ball, view: Adversarial) -> Ball:
+    """The ball in which a view is searched."""
+    return replace(ball, eps=view.reach * ball.eps) if isinstance(view, Inverse) and view.reach != 1 else ball
 
 
 def draw(
@@ -25,7 +31,7 @@ def draw(
     return {
         view: view.start.sigma * drawn(torch.randn, shape, dtype, draws, part)
         if isinstance(view.start, Gaussian)
-        else ball.inside(shape, dtype, draws, part)
+        else within(ball, view).inside(shape, dtype, draws, part)
         for view in design.views
         if isinstance(view, Adversarial)
     }

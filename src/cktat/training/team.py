@@ -12,6 +12,7 @@ from cktat.errors import CktatError
 from cktat.labels import Average, Design, Learner, Moment, Network, NetworkMix, value
 from cktat.models import Normalised
 from cktat.models.normalised import head_of
+from cktat.training.class_means import ClassMeans
 
 StateDict = dict[str, Tensor]
 
@@ -36,6 +37,7 @@ class Team:
         self.modules = dict(modules)
         for average in design.averages:
             self.modules[average] = copy.deepcopy(self.modules[average.followed[0]]).requires_grad_(False).eval()
+        self.class_means = {mean: ClassMeans() for mean in design.class_means}
 
     @classmethod
     def assembled(cls, design: Design, build: Build, given: Given, device: torch.device) -> Team:
@@ -81,6 +83,15 @@ class Team:
                 for learner in average.copied_back_to:
                     self.modules[learner].load_state_dict(self.modules[average].state_dict())
 
+    def require_device(self, x: Tensor) -> None:
+        """Moves teachers and averages to the device of the images x. Raises CktatError for a learner that is elsewhere."""
+        for network, module in self.modules.items():
+            on = next((weight.device for weight in module.parameters()), x.device)
+            if on != x.device and network.trains:
+                raise CktatError(f"the images are on {x.device} and network {network} on {on}; move one to the other")
+            if on != x.device or (isinstance(module, Normalised) and module.mean.device != x.device):
+                module.to(x.device)
+
     def _followed(self, average: Average, name: str, moment: Moment) -> Tensor:
         of = average.of
         if isinstance(of, NetworkMix):
@@ -95,13 +106,19 @@ class Team:
         """What trains or follows, by letter."""
         return {n.letter: m for n, m in self.modules.items() if isinstance(n, Learner | Average)}
 
+    @property
+    def following(self) -> dict[str, nn.Module | ClassMeans]:
+        """The averages and the tables of class means, by letter."""
+        means = {mean.letter: table for mean, table in self.class_means.items()}
+        return {average.letter: self.modules[average] for average in self.design.averages} | means
+
     def state_dict(self) -> dict[str, StateDict]:
-        """Weights and buffers of everything that changes, by letter."""
-        return {letter: module.state_dict() for letter, module in self.changing.items()}
+        """Weights and buffers of everything that changes, and the tables of class means, by letter."""
+        return {letter: part.state_dict() for letter, part in (self.changing | self.following).items()}
 
     def load_state_dict(self, states: Mapping[str, StateDict]) -> None:
-        for letter, module in self.changing.items():
-            module.load_state_dict(states[letter])
+        for letter, part in (self.changing | self.following).items():
+            part.load_state_dict(states[letter])
 
 
 def generation(learner: Learner) -> int:

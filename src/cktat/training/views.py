@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from cktat.labels import (
     Cell,
     Design,
     Extrapolated,
+    Inverse,
     Moment,
     Network,
     Output,
@@ -25,6 +27,7 @@ from cktat.labels import (
 )
 from cktat.labels.walk import walk
 from cktat.schema import Threat
+from cktat.training.starts import within
 
 Forward = Callable[[Tensor], Tensor]
 Views = dict[View, Tensor]
@@ -41,21 +44,22 @@ def build_views(
     classes: int,
     starts: Mapping[View, Tensor],
     moment: Moment,
+    known: Mapping[Cell, Tensor] = MappingProxyType({}),
 ) -> tuple[Views, Known]:
     """Every view of x [N, C, H, W] that the design needs, and logits of frozen networks met on the way.
 
-    starts: where the search of each adversarial view begins.
+    starts: where the search of each adversarial view begins. known: logits that need no pass; they are among those given back.
     All networks are in eval mode here. A learner's logits are therefore not known afterwards: its train-mode output on
     the same images is another.
     """
     views: Views = {clean: x}
-    known: Known = {}
+    found: Known = dict(known)
     for view in design.views:
         if isinstance(view, Adversarial):
-            views[view] = _attack(view, networks, threat, ball, x, y, classes, starts[view], moment, known)
+            views[view] = _attack(view, networks, threat, ball, x, y, classes, starts[view], moment, found)
         elif isinstance(view, Extrapolated):
             views[view] = x + value(view.reach, moment) * (views[view.beyond] - x)
-    return views, known
+    return views, found
 
 
 def label_cells(view: Adversarial) -> set[Cell]:
@@ -95,6 +99,9 @@ def _attack(
         def objective(images: Tensor) -> Tensor:
             logits = {cell: answer(networks[cell.network], images) for cell in moving | {attacked_cell}}
             output = Outputs(logits, y, classes)[attacked_cell]
-            return kl(output, label if label is not None else resolve(fixed | logits))
+            distance = kl(output, label if label is not None else resolve(fixed | logits))
+            return -distance if isinstance(view, Inverse) else distance
 
-        return ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=plain())
+        return ascend(
+            objective, x, start, ball=within(ball, view), step=threat.step, steps=threat.steps, direction=plain()
+        )

@@ -15,6 +15,7 @@ APART = 0.1
 COUNTED = 1000
 """Images of a split on which accuracy is counted: one in a hundred can be seen on them."""
 UNKNOWN = "It is not known what data set these images are of."
+ALONE = "There are test images alone."
 
 
 def shared_images(probe: Probe) -> Finding:
@@ -26,6 +27,8 @@ def shared_images(probe: Probe) -> Finding:
     """
     if probe.data is None:
         return not_checked(UNKNOWN)
+    if probe.data.only_tests:
+        return not_checked(ALONE)
     train, held_out, test = probe.data.sums
     seen = set(train)
     among_training = share(sum(each in seen for each in held_out), len(held_out))
@@ -70,6 +73,8 @@ def held_out_accuracy(probe: Probe) -> Finding:
     """
     if probe.data is None:
         return not_checked(UNKNOWN)
+    if probe.data.only_tests:
+        return not_checked(ALONE)
     said, y = probe.said
     split = _first(probe.data.held_out)
     if min(len(y), len(split)) < FEWEST:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cktat.paper.experiments.page import Section, write_page
+from cktat.pages.sections import Section, write_page
 from cktat.paper.experiments.phase import composition, phase_diagram
 from cktat.paper.theory import EXAMPLE, Checked, boundary_mu, least_k2, monte_carlo, worked_example
 from cktat.paper.theory.example import PRINTED_EXPONENT

@@ -11,10 +11,10 @@ from markupsafe import Markup
 
 from cktat.evaluation import spread
 from cktat.pages.figures import banded, plot
+from cktat.pages.sections import Section, write_page
 from cktat.pages.text import mean_sd
 from cktat.paper.experiments.accounts import Account, write_json_beside
 from cktat.paper.experiments.mixtures import MIXTURES
-from cktat.paper.experiments.page import Section, write_page
 from cktat.paper.experiments.sections import cells, definition, numbers, purified
 from cktat.paper.experiments.setting import CLEAN
 from cktat.paper.experiments.summary import Summary, Value, first_epoch, gap, measure, mixture, one_first

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from cktat.pages.figures import COLOURS, INK, banded, drawn, plain_axes, plot
+from cktat.pages.sections import Section, write_page
 from cktat.paper.experiments.accounts import Account, write_json_beside
 from cktat.paper.experiments.mixtures import MIXTURES
-from cktat.paper.experiments.page import Section, write_page
 from cktat.paper.experiments.sections import cells, definition, numbers, purified
 from cktat.paper.experiments.setting import CLEAN, CONTROL
 from cktat.paper.experiments.summary import Summary, Value, measure, mixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
+from cktat.pages.sections import Section
 from cktat.pages.text import mean_sd
 from cktat.paper.experiments.mixtures import FACTORS, RATIOS
-from cktat.paper.experiments.page import Section
 from cktat.paper.experiments.setting import CLEAN, Condition
 from cktat.paper.experiments.summary import Record, Summary, Value, mixture, spread
 

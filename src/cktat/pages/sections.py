@@ -18,7 +18,8 @@ from cktat.runs import write_atomic
 class Section:
     """A heading with text, drawings as (file name, caption, SVG), a table (first cell of a row is its name) and a note.
 
-    legend: what the numbers 1, 2, ... at the lines of the drawings stand for.
+    legend: what the numbers 1, 2, ... at the lines of the drawings stand for. images: data URIs of small pictures, each with
+    the lines below it, the first of which also describes it to who cannot see it.
     """
 
     title: str
@@ -28,6 +29,7 @@ class Section:
     figures: Sequence[tuple[str, str, Markup]] = ()
     note: str = ""
     legend: Sequence[str] = field(default=())
+    images: Sequence[tuple[str, Sequence[str]]] = ()
 
 
 def write_page(folder: Path, name: str, title: str, lead: str, sections: Sequence[Section]) -> Path:
@@ -39,7 +41,7 @@ def write_page(folder: Path, name: str, title: str, lead: str, sections: Sequenc
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CktatError(f"{folder} cannot be a folder for the page: {error.strerror}") from None
-    page = rendered("paper/experiments/page.html.jinja", title=title, lead=lead, sections=sections)
+    page = rendered("pages/sections.html.jinja", title=title, lead=lead, sections=sections)
     for section in sections:
         for file, _, drawing in section.figures:
             write_atomic(folder / f"{file}.svg", _file_of(str(drawing)))

@@ -1,0 +1,137 @@
+"""The page of standing labels: table, curve over the temperature, classes, and the images whose labels are most wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from cktat.errors import CktatError
+from cktat.evaluation import Subject
+from cktat.lens.people import read_people
+from cktat.lens.standing import (
+    COLUMNS,
+    SMOOTHED,
+    TAUS,
+    Judged,
+    by_class,
+    judge,
+    logits_on,
+    most_right,
+    most_wrong,
+    standing_labels,
+)  # fmt: skip
+from cktat.pages.figures import Line, picture, plot
+from cktat.pages.sections import Section, write_page
+from cktat.runs import write_json
+from cktat.runs.door import read_bytes
+
+
+def labels_page(
+    subject: Subject,
+    out: Path,
+    *,
+    people: Path | None = None,
+    test_images: int | None = None,
+    taus: tuple[float, ...] = TAUS,
+    smoothed: tuple[float, ...] = SMOOTHED,
+    shares: tuple[float, ...] = (),
+    watch: Callable[[int], None] = lambda done: None,
+) -> tuple[list[Judged], Path]:
+    """Judges y and what a network says at several temperatures, and writes out/labels.json and out/labels.html.
+
+    Args:
+        subject: the network, and its test images, which it must not have been trained on.
+        out: a folder.
+        people: a file of what people say of the test images, see `read_people`; None holds labels against y.
+        test_images: only the first so many; None is all.
+        taus: temperatures.
+        smoothed: shares of the uniform distribution in y.
+        shares: of T in labels that are y's for the rest.
+        watch: is told how many images are done.
+
+    Returns:
+        Every label with its scores, and the page's path.
+
+    Raises:
+        CktatError: a temperature, a share, a number of images or the file of people makes no sense.
+    """
+    data = subject.data
+    if test_images is not None and not 1 <= test_images <= len(data.test):
+        raise CktatError(f"cannot look at {test_images} images: the test set of {data.name!r} has {len(data.test)}")
+    labels = standing_labels(taus, smoothed, shares)
+    split = data.test if test_images is None else data.test.first(test_images)
+    classes = split.labels.cpu()
+    truth = None if people is None else read_people(people, data.test.labels, len(data.classes))[: len(split)]
+    found = judge(labels, logits_on(subject, split, watch), classes, truth)
+    best = most_right(found)
+    asked = None if people is None else {"file": people.name, "sha256": hashlib.sha256(read_bytes(people)).hexdigest()}
+    images = [
+        {"image": n, "class": data.classes[int(classes[n])], "kl": round(float(best.found.kl[n]), 4)}
+        for n in most_wrong(best, 100)
+    ]
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(
+        out / "labels.json",
+        {"network": subject.provenance(), "people": asked, "labels": [one.record() for one in found],
+         "most_right": best.name, "most_wrong_images": images},
+    )  # fmt: skip
+    name = "people" if people else "y"
+    lead = f"T is {subject.card['design']}, {data.name}, {len(split):,} test images; truth: {name}."
+    page = write_page(
+        out, "labels", "How right are these labels?", lead, _sections(subject, found, best, truth, name, classes)
+    )
+    return found, page
+
+
+NOTE = (
+    "KL: of the truth from the label, the mean over images with half of its 95 % interval; ∞ where a label excludes "
+    "what is true of some image. Brier: the squared distance of the two. Agrees: images whose largest class is the truth's. "
+    "Calibration: expected calibration error in 15 bins of confidence."
+)
+
+
+def _sections(
+    subject: Subject, found: list[Judged], best: Judged, truth: torch.Tensor | None, name: str, classes: torch.Tensor
+) -> list[Section]:
+    title, names = f"KL({name} || label), nats", subject.data.classes
+    shares = list(dict.fromkeys(one.share for one in found if one.share is not None))
+    level = [one for one in found if one.share is None and 0 < float(one.found.kl.mean()) < math.inf]
+    of_share = [[one for one in found if one.share == share] for share in shares]
+    taus = [one.tau or 0.0 for one in of_share[0]] if of_share else []
+    lines = [Line(n, taus, [float(one.found.kl.mean()) for one in ones]) for n, ones in enumerate(of_share, 1)]
+    lines += [Line(len(shares) + n, taus, [float(one.found.kl.mean())] * len(taus)) for n, one in enumerate(level, 1)]
+    drawn = len(taus) > 1
+    figures = (
+        [("labels", title, plot(lines, title=title, x_label="tau", percent=False, size=(5.4, 2.8)))] if drawn else []
+    )
+    lead = f"The most right is {best.name}, at a mean KL of {float(best.found.kl.mean()):.3f} nats."
+    pictures = [(picture(_pixels(subject, n)), _said(n, names, classes, truth, best)) for n in most_wrong(best)]
+    rows = [one.row() for one in found]
+    mixed = ["T at tau" if share == 1 else f"{share:g} of T at tau, the rest y" for share in shares]
+    legend = [*mixed, *(one.name for one in level)] if drawn else []
+    columns = ("class", *(one.name for one in found))
+    wrong = f"Test images on which {best.name} is farthest from {name}, the farthest first."
+    below = "Below each: its number, the data set's class, what the label makes of the truth, and the distance in nats."
+    return [
+        Section("The labels", (lead,), COLUMNS, rows, figures, NOTE, legend),
+        Section("By class", (f"Mean {title}.",), columns, by_class(found, classes, names)),
+        Section("The most wrong labels", (wrong,), images=pictures, note=below),
+    ]
+
+
+def _pixels(subject: Subject, n: int) -> torch.Tensor:
+    return subject.data.test.images[n].cpu().float() / subject.data.levels
+
+
+def _said(n: int, names: tuple[str, ...], classes: torch.Tensor, truth: torch.Tensor | None, best: Judged) -> list[str]:
+    lines = [f"image {n}", names[int(classes[n])]]
+    if truth is not None:
+        shares, kinds = truth[n].topk(2)
+        said = [f"{100 * float(p):.0f} % {names[int(k)]}" for p, k in zip(shares, kinds, strict=True) if p > 0]
+        lines.append(f"people: {', '.join(said)}")
+    right = f"the label's class has {100 * float(best.found.right[n]):.0f} %"
+    return [*lines, right, f"KL {float(best.found.kl[n]):.2f}"]
