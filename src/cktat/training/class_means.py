@@ -35,7 +35,7 @@ class ClassMeans:
             self.sums += shown @ F.softmax(logits.to(self.sums.dtype) / tau, dim=1)  # in one order, on a GPU too
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {"means": self.means, "sums": self.sums, "epoch": torch.tensor(self.epoch, device=self.sums.device)}
+        return {"means": self.means, "sums": self.sums, "epoch": torch.tensor(self.epoch)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.means, self.sums, self.epoch = state["means"].clone(), state["sums"].clone(), int(state["epoch"])
