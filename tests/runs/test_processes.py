@@ -144,6 +144,7 @@ def test_a_batch_that_cannot_be_shared_equally_is_refused(runs: Any, tmp_path: P
     [
         ("trades", {}),
         ("trades", {"awp": 0.01}),
+        ("ikl", {}),  # class means are sums over all parts of a batch
         ("cktat", {}),
         ("kd_at_auto", {}),
         ("lbgat", {}),
