@@ -68,7 +68,10 @@ def benchmark(
     Raises:
         CktatError: something makes no sense, or is refused.
 
-    >>> clean, robust = benchmark(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10)), 4, "digits", eps=0.1)
+    >>> net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))
+    >>> clean, robust = benchmark(net, 4, "digits", eps=0.1)  # doctest: +ELLIPSIS
+    Clean accuracy: ...%
+    Adversarial accuracy: ...%
     >>> robust <= clean
     True
     """

@@ -11,7 +11,6 @@ from typer import Argument, Option
 from cktat.cli.options import Command, completing, takes_run_options
 from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
 from cktat.errors import CktatError
-from cktat.runs.written import number
 
 lens_app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +31,8 @@ PeopleOption = Annotated[
 
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:
+    from cktat.runs.written import number
+
     found = tuple(number(name, word) for word in names(text))
     for one in found:
         if not isinstance(one, int | float):

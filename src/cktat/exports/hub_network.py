@@ -38,6 +38,7 @@ class HubNetwork(Normalised, PyTorchModelHubMixin):
         >>> import cktat
         >>> run = cktat.train("pgd_at", data="digits", epochs=1, show=False, ensure=True)
         >>> network = HubNetwork.from_pretrained(cktat.export(run, "hub", "hub"))
+        Loading weights from local directory
         >>> network.classes[3]
         '3'
     """
