@@ -59,12 +59,12 @@ class RegimeSetting:
     """The box: every combination of its values, each for seeds 0, 1, ... of features, samples and first weights."""
 
     seeds: int = 5
-    mu: tuple[float, ...] = (0.05, 0.4, 0.8)
+    mu: tuple[float, ...] = (0.05, 0.4)
     eps: tuple[float, ...] = (0.3, 0.6, 1.2)
     neurons: tuple[int, ...] = (1, 2, 5)
     noise: tuple[float, ...] = (0.1, 0.3)
     alike: tuple[float, ...] = (0.0, 0.8)
-    epochs: tuple[int, ...] = (20, 10)
+    epochs: tuple[int, ...] = (20, 8)
     k: int = 4
     d: int = 20
     P: int = 10
@@ -81,11 +81,20 @@ class RegimeSetting:
 
     @property
     def places(self) -> tuple[Place, ...]:
-        """All conditions. What was changed last in the order of fields comes first, so that a grid that is stopped holds whole
-        boxes of the first lengths."""
-        names = [f.name for f in fields(Place)][::-1]
-        found = product(*(dict.fromkeys(getattr(self, name)) for name in names))
-        return tuple(Place(**dict(zip(names, values, strict=True))) for values in found)
+        """All conditions, group by group."""
+        return tuple(place for group in self.groups for place in group)
+
+    @property
+    def groups(self) -> list[tuple[Place, ...]]:
+        """The conditions of equal length, width and radius, which are trained side by side; of the first length first."""
+        return [
+            tuple(Place(mu, eps, neurons, noise, alike, epochs) for mu, noise, alike in product(*self._together))
+            for epochs, neurons, eps in product(*map(dict.fromkeys, (self.epochs, self.neurons, self.eps)))
+        ]
+
+    @property
+    def _together(self) -> tuple[tuple[float, ...], ...]:
+        return tuple(tuple(dict.fromkeys(values)) for values in (self.mu, self.noise, self.alike))
 
     def data(self, place: Place, seed: int) -> MultiView:
         return MultiView(
@@ -93,9 +102,11 @@ class RegimeSetting:
         )  # fmt: skip
 
     @property
-    def sizes(self) -> dict[str, int]:
-        """What a record depends on beside its condition."""
-        return {name: getattr(self, name) for name in ("seeds", "k", "d", "P", "samples")}
+    def beside(self) -> dict[str, Any]:
+        """What a record depends on beside its condition: sizes, and what is trained side by side, since the starts of attacks
+        are drawn for all together."""
+        sizes = {name: getattr(self, name) for name in ("seeds", "k", "d", "P", "samples")}
+        return sizes | dict(zip(("mu", "noise", "alike"), map(list, self._together), strict=True))
 
 
 def regime(
@@ -103,32 +114,38 @@ def regime(
 ) -> list[dict[str, Any]]:
     """Trains and measures what is not there yet; returns every condition's record.
 
-    Records lie in out/regime, one a condition; the same call goes on where an earlier one stopped. Raises CktatError if a
-    condition fails, after the others are done, and Stopped when asked to stop.
+    Records lie in out/regime, one a condition, written as they come; the same call goes on where an earlier one stopped. Raises
+    CktatError if a group of conditions fails, after the others are done, and Stopped when asked to stop.
     """
-    todo = [RegimeTask(setting, place, out) for place in setting.places]
+    todo = [RegimeTask(setting, group, out) for group in setting.groups]
     outcome = execute(todo, jobs=jobs, say=say)
     if outcome.failures:
         (label, _), why = next(iter(outcome.failures.items()))
-        raise CktatError(f"{len(outcome.failures)} of {len(todo)} conditions failed: {label}: {why}")
+        raise CktatError(f"{len(outcome.failures)} of {len(todo)} groups of conditions failed: {label}: {why}")
     if outcome.stopped:
         raise Stopped(f"{outcome.stopped}; the same command goes on")
-    return [read_sealed(task.record, RegimeKept, RECORD) for task in todo]
+    return [read_sealed(record_of(out, place), RegimeKept, RECORD) for place in setting.places]
+
+
+def record_of(out: Path, place: Place) -> Path:
+    """The file of what is measured at a condition."""
+    return out / "regime" / f"{str(place).replace(', ', '-').replace(' ', '')}.json"
 
 
 @dataclass(frozen=True)
 class RegimeTask:
-    """One condition to train and to measure: a task of a grid."""
+    """A group of conditions to train and to measure side by side: a task of a grid."""
 
     setting: RegimeSetting
-    place: Place
+    group: tuple[Place, ...]
     out: Path
     device: str = "cpu"
     threads: int = 1
 
     @property
     def label(self) -> str:
-        return str(self.place)
+        of = self.group[0]
+        return f"{of.epochs} epochs, {of.neurons} neurons, eps {of.eps:g}"
 
     @property
     def key(self) -> Key:
@@ -138,29 +155,34 @@ class RegimeTask:
     def needs(self) -> tuple[Key, ...]:
         return ()
 
-    @property
-    def record(self) -> Path:
-        return self.out / "regime" / f"{str(self.place).replace(', ', '-').replace(' ', '')}.json"
-
     def on(self, device: str) -> RegimeTask:
         return replace(self, device=device)
 
     def carry_out(self, stop: Stop) -> str:
-        """Trains and measures, unless the record of the same is there."""
-        asked = {"condition": asdict(self.place), "setting": self.setting.sizes}
-        if self.record.exists():
-            found = read_sealed(self.record, RegimeKept, RECORD)
-            if all(found[name] == value for name, value in asked.items()):
-                return "is there"
+        """Trains and measures, unless the records of the same are there."""
+        if all(map(self._is_there, self.group)):
+            return "is there"
         began = time.process_time()
-        seeds = _measured(self.setting, self.place)
-        self.record.parent.mkdir(parents=True, exist_ok=True)
+        measured = _measured(self.setting, self.group)
         said = {
             "commit": commit(), "versions": versions(), "hardware": hardware(torch.device("cpu")),
-            "processor_seconds": round(time.process_time() - began, 2),
+            "processor_seconds": round((time.process_time() - began) / len(self.group), 2),
         }  # fmt: skip
-        write_sealed(self.record, {**asked, "seeds": seeds, "provenance": said})
+        (self.out / "regime").mkdir(parents=True, exist_ok=True)
+        for place, seeds in zip(self.group, measured, strict=True):
+            record = {**self._asked(place), "seeds": seeds, "provenance": said}
+            write_sealed(record_of(self.out, place), record)
         return "trained and measured"
+
+    def _asked(self, place: Place) -> dict[str, Any]:
+        return {"condition": asdict(place), "setting": self.setting.beside}
+
+    def _is_there(self, place: Place) -> bool:
+        path = record_of(self.out, place)
+        if not path.exists():
+            return False
+        found = read_sealed(path, RegimeKept, RECORD)
+        return all(found[name] == value for name, value in self._asked(place).items())
 
 
 def drawn(distributions: list[MultiView], samples: int) -> tuple[Tensor, Tensor]:
@@ -184,23 +206,23 @@ def alone(nets: PatchNets, distributions: list[MultiView]) -> Tensor:
     )
 
 
-def _measured(setting: RegimeSetting, place: Place) -> list[dict[str, Any]]:
+def _measured(setting: RegimeSetting, group: tuple[Place, ...]) -> list[list[dict[str, Any]]]:
+    """For each condition of a group, for each seed what both networks are."""
     seeds = list(range(setting.seeds))
-    distributions = [setting.data(place, seed) for seed in seeds]
+    distributions = [setting.data(place, seed) for place in group for seed in seeds]
     x, y = drawn(distributions, setting.samples)
     features = torch.stack([data.features for data in distributions])
+    of, every = group[0], seeds * len(group)
     found: dict[str, tuple[Tensor, Terms]] = {}
     for design in ("standard", ADVERSARIAL):
-        nets = PatchNets.drawn(seeds, setting.k, place.neurons, setting.d)
-        train(design, nets, x, y, InMemory(place.epochs, place.eps), seeds)
-        found[design] = alone(nets, distributions), terms(nets, adversary(nets, place.eps), features, setting.P)
-    return [
-        {
-            "seed": seed,
-            **{
-                design: {"accuracy": accuracy[i].tolist(), "a": of.a[i].tolist(), "taken": of.taken[i].tolist()}
-                for design, (accuracy, of) in found.items()
-            },
+        nets = PatchNets.drawn(every, setting.k, of.neurons, setting.d)
+        train(design, nets, x, y, InMemory(of.epochs, of.eps), every)
+        found[design] = alone(nets, distributions), terms(nets, adversary(nets, of.eps), features, setting.P)
+    lines = [
+        {"seed": seed} | {
+            design: {"accuracy": accuracy[i].tolist(), "a": of.a[i].tolist(), "taken": of.taken[i].tolist()}
+            for design, (accuracy, of) in found.items()
         }
-        for i, seed in enumerate(seeds)
-    ]
+        for i, seed in enumerate(every)
+    ]  # fmt: skip
+    return [lines[i : i + len(seeds)] for i in range(0, len(lines), len(seeds))]
