@@ -95,8 +95,3 @@ def report(setting: RivalSetting, out: Path) -> Account:
         "count, 1 / (k - 1) if all wrong classes are alike. The ratio is a median over samples.",), columns, table,
     )  # fmt: skip
     return published(out, "rivals", "Several wrong classes", setting, section, {"rows": rows, "test": TEST}, began)
-
-
-def quick() -> RivalSetting:
-    """Seconds: whether it works at all."""
-    return RivalSetting(SmallSetting(seeds=2, samples=40, epochs=1, neurons=1), (3,))

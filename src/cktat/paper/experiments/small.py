@@ -75,8 +75,9 @@ def cell(values: Sequence[float | None], digits: int = 2) -> str:
 
 
 def mean_where(values: Tensor, chosen: Tensor) -> list[float | None]:
-    """For each seed the mean of its values [S, ...] where `chosen`, None where nothing is."""
-    return [float(v[c].double().mean()) if bool(c.any()) else None for v, c in zip(values, chosen, strict=True)]
+    """For each seed the mean of its finite values [S, ...] where `chosen`, None where there is none."""
+    there = chosen & values.isfinite()  # a feature without a neuron of its own has no mixture per unit of pure part
+    return [float(v[c].double().mean()) if bool(c.any()) else None for v, c in zip(values, there, strict=True)]
 
 
 def published(
