@@ -17,6 +17,8 @@ from cktat.paper.experiments.regime import ADVERSARIAL
 from cktat.paper.experiments.summary import says
 from cktat.paper.theory import Terms, rise
 
+Rows = np.ndarray[Any, Any]
+
 DRAWS = 2000
 """Of conditions, with replacement, for intervals."""
 
@@ -48,7 +50,7 @@ def fates(record: dict[str, Any]) -> Fates:
     first = a.argmax(dim=2, keepdim=True)
     expected = rise(
         a.gather(2, first)[..., 0], adversarial_terms.taken.gather(2, first)[..., 0],
-        clean_terms.share.gather(2, 1 - first)[..., 0].clamp_max(1e6), record["condition"]["mu"],
+        clean_terms.share.gather(2, 1 - first)[..., 0], record["condition"]["mu"],
     )  # fmt: skip
     return Fates(both_clean, both_clean & one & ~both, both_clean & ~one, both & ~both_clean, expected)
 
@@ -80,23 +82,26 @@ def verdict(record: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95 % interval (percentiles of redrawn conditions); NaN where there is nothing to say."""
+    """A number with its 95 % interval (percentiles of redrawn conditions); None where there is nothing to say."""
 
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
 
     def __str__(self) -> str:
-        return "none" if np.isnan(self.value) else f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+        return "none" if self.value is None else f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def redrawn(statistic: Callable[[np.ndarray[Any, Any]], float], conditions: int, draws: int = DRAWS) -> Estimate:
-    """statistic: of row numbers. Whole conditions are redrawn, since the seeds and classes of one are not independent."""
+def redrawn(statistic: Callable[[Rows], float], conditions: int, draws: int = DRAWS) -> Estimate:
+    """statistic: of row numbers, NaN where there is none. Whole conditions are redrawn, since the seeds and classes of one are
+    not independent."""
     random = np.random.default_rng(0)
-    values = [statistic(random.integers(conditions, size=conditions)) for _ in range(draws)]
-    known = [v for v in values if not np.isnan(v)]
-    low, high = np.percentile(known, (2.5, 97.5)) if known else (np.nan, np.nan)
-    return Estimate(statistic(np.arange(conditions)), float(low), float(high))
+    values = np.array([statistic(random.integers(conditions, size=conditions)) for _ in range(draws)])
+    known, value = values[~np.isnan(values)], statistic(np.arange(conditions))
+    if np.isnan(value) or not len(known):
+        return Estimate(None, None, None)
+    low, high = np.percentile(known, (2.5, 97.5))
+    return Estimate(float(value), float(low), float(high))
 
 
 @dataclass(frozen=True)
@@ -128,18 +133,18 @@ def foretold(records: Sequence[dict[str, Any]]) -> Foretold:
         shares.append(float(f.left[judged].double().mean()) if some else np.nan)
     table, rise_of, share_of = np.array(counts), np.array(rises), np.array(shares)
 
-    def rank(rows: np.ndarray[Any, Any]) -> float:
+    def rank(rows: Rows) -> float:
         a, b = rise_of[rows], share_of[rows]
         known = ~np.isnan(a)
         if len(set(a[known])) < 2 or len(set(b[known])) < 2:
             return float("nan")
         return float(scipy.stats.spearmanr(a[known], b[known]).statistic)
 
-    def found(rows: np.ndarray[Any, Any]) -> float:
+    def found(rows: Rows) -> float:
         hit, _, miss, _ = table[rows].sum(axis=0)
         return float(hit / (hit + miss)) if hit + miss else float("nan")
 
-    def alarms(rows: np.ndarray[Any, Any]) -> float:
+    def alarms(rows: Rows) -> float:
         _, false, _, quiet = table[rows].sum(axis=0)
         return float(false / (false + quiet)) if false + quiet else float("nan")
 

@@ -15,7 +15,7 @@ from cktat.paper.experiments.accounts import Account
 from cktat.paper.experiments.measure import LEARNED
 from cktat.paper.experiments.regime import ADVERSARIAL, adversary, alone
 from cktat.paper.experiments.small import SmallSetting, cell, mean_where, published
-from cktat.paper.theory import rise, split_by_feature, terms
+from cktat.paper.theory import Terms, rise, split_by_feature, terms
 from cktat.paper.theory.patchnet import PatchNets
 
 AFTER = (0, 1, 2, 4, 8)
@@ -76,58 +76,47 @@ def at_moment(values: Tensor, feature: Tensor, epoch: Tensor) -> Tensor:
     return found.gather(2, feature.unsqueeze(2)).squeeze(2)
 
 
-def measure(setting: SmallSetting) -> dict[str, Any]:
-    """Per seed: k2 D / a, the length of the mixture, k1 D / a of the other feature, and Eq. 11, at moments after the second
-    feature was learned; and the same of the clean network at its end."""
-    course, clean = followed(setting, ADVERSARIAL), followed(setting, "standard")
-    found = moments(course)
-    share, share_clean = course.taken / course.a.clamp_min(1e-6), clean.taken / clean.a.clamp_min(1e-6)
-    first, end = 1 - found.second, torch.full_like(found.at, setting.epochs - 1)
-    known = found.both & (clean.accuracy[-1] > LEARNED).all(dim=2)
+NUMBERS = ("k2 D / a", "k1 D / a", "size second", "size first", "rise above 0")
+
+
+def lines(course: Course, mu: float) -> list[dict[str, Any]]:
+    """A line for every moment after a second feature was learned, over classes that learn both and are trained so long:
+    per seed NUMBERS. k D / a and the mixture per unit of pure part, of both features then, and the share of classes where the
+    second raises the robust error by Eq. 11."""
+    found, share = moments(course), Terms(course.a, course.taken).share
+    epochs, first = len(course.a), 1 - found.second
     rows = []
-    for name, epoch in [*((f"{n} epochs after", found.at + n) for n in AFTER), ("end", end)]:
-        there = known & (epoch < setting.epochs)
-        a, taken = at_moment(course.a, first, epoch), at_moment(course.taken, first, epoch)
+    for name, epoch in [
+        *((f"{n} epochs after", found.at + n) for n in AFTER),
+        ("at the end", found.at * 0 + epochs - 1),
+    ]:
+        there = found.both & (epoch < epochs)
         k2 = at_moment(share, found.second, epoch)
-        expected = rise(a, taken, k2, setting.mu)
-        rows.append({
-            "when": name, "classes": int(there.sum()),
-            "second": mean_where(k2, there), "first": mean_where(at_moment(share, first, epoch), there),
-            "size second": mean_where(at_moment(course.size, found.second, epoch), there),
-            "size first": mean_where(at_moment(course.size, first, epoch), there),
-            "rise above 0": mean_where((expected >= 0).double(), there),
-        })  # fmt: skip
-    return {
-        "rows": rows,
-        "clean": {
-            "second": mean_where(at_moment(share_clean, found.second, end), known),
-            "first": mean_where(at_moment(share_clean, first, end), known),
-            "size second": mean_where(at_moment(clean.size, found.second, end), known),
-            "size first": mean_where(at_moment(clean.size, first, end), known),
-        },
-        "classes": known.numel(), "learned both": [float(b.double().mean()) for b in found.both],
-    }  # fmt: skip
-
-
-NUMBERS = ("second", "first", "size second", "size first")
+        expected = rise(at_moment(course.a, first, epoch), at_moment(course.taken, first, epoch), k2, mu)
+        values = (
+            k2, at_moment(share, first, epoch), at_moment(course.size, found.second, epoch),
+            at_moment(course.size, first, epoch), (expected >= 0).double(),
+        )  # fmt: skip
+        each = {name: mean_where(v, there) for name, v in zip(NUMBERS, values, strict=True)}
+        rows.append({"when": name, "classes": int(there.sum()), **each})
+    return rows
 
 
 def report(setting: SmallSetting, out: Path) -> Account:
     """Trains, measures, writes hinge.html and hinge.json."""
     began = time.process_time()
-    found = measure(setting)
-    columns = (
-        "when", "classes", "k2 D / a", "k1 D / a", "mixture / pure, second", "first", "Eq. 11 above 0",
-    )  # fmt: skip
+    found = {design: lines(followed(setting, design), setting.mu) for design in (ADVERSARIAL, "standard")}
+    columns = ("design, when", "classes", "k2 D / a", "k1 D / a", "mixture / pure, second", "first", "Eq. 11 above 0")
     table = [
-        (r["when"], str(r["classes"]), *(cell(r[n]) for n in NUMBERS), cell(r["rise above 0"])) for r in found["rows"]
+        (f"{design}, {r['when']}", str(r["classes"]), *(cell(r[n]) for n in NUMBERS))
+        for design, rows in found.items()
+        for r in rows
     ]
-    table.append(("clean, end", "", *(cell(found["clean"][n]) for n in NUMBERS), ""))
     section = Section(
         "A new feature's mixture", (
         "Moments are counted from the epoch in which a class's second feature is learned. k D is what PGD takes of a feature's "
         "lead over the largest wrong logit, a what the feature answers; the second feature can only pay where k2 D < a.",),
-        columns, table, note="Classes of which both networks learn both features. Eq. 11 above 0: share of those classes for "
-        "which the second feature raises the robust error by the terms measured then.",
+        columns, table, note="Of the classes that learn both. Eq. 11 above 0: the share of which the second feature raises the "
+        "robust error by the terms measured then.",
     )  # fmt: skip
     return published(out, "hinge", "k2 over training", setting, section, found, began)

@@ -89,7 +89,9 @@ class RegimeSetting:
         """The conditions of equal length, width and radius, which are trained side by side; of the first length first."""
         return [
             tuple(Place(mu, eps, neurons, noise, alike, epochs) for mu, noise, alike in product(*self._together))
-            for epochs, neurons, eps in product(*map(dict.fromkeys, (self.epochs, self.neurons, self.eps)))
+            for (epochs, neurons), eps in product(
+                product(dict.fromkeys(self.epochs), dict.fromkeys(self.neurons)), dict.fromkeys(self.eps)
+            )
         ]
 
     @property

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from cktat.paper.theory.accounting import learning_gain
 
+LEAST = 1e-6
+"""The smallest answer that is divided by."""
+
 
 @dataclass(frozen=True, eq=False)
 class Terms:
@@ -25,8 +28,8 @@ class Terms:
 
     @property
     def share(self) -> Tensor:
-        """k_l D / a, which does not depend on the scale of the logits; infinite where the feature answers nothing."""
-        return self.taken / self.a.clamp_min(0)
+        """k_l D / a, which does not depend on the scale of the logits; large where the feature answers next to nothing."""
+        return self.taken / self.a.clamp_min(LEAST)
 
 
 def probes(features: Tensor, patches: int) -> Tensor:
