@@ -10,7 +10,6 @@ from typer.testing import CliRunner
 from cktat.cli.theory import theory_app
 from cktat.errors import CktatError
 
-
 COMMANDS = (
     "example", "phase", "check", "experiment", "purification", "regime", "hinge", "rivals", "scaling", "reasons",
 )  # fmt: skip
