@@ -39,6 +39,7 @@ def recorded(function: Callable[P, Design], name: str) -> Callable[P, Design]:
             try:
                 bound = signature.bind(*args, **hyper)
                 bound.arguments.update({key: as_number(value) for key, value in bound.arguments.items()})
+                _require_switches(known, bound.arguments)
                 design = function(*bound.args, **bound.kwargs)
             except TypeError as error:
                 raise CktatError(one_line(error)) from error
@@ -48,6 +49,13 @@ def recorded(function: Callable[P, Design], name: str) -> Callable[P, Design]:
         return design.replace(origin=(name, tuple(sorted(everything.items()))))
 
     return make
+
+
+def _require_switches(known: Mapping[str, inspect.Parameter], given: Mapping[str, Any]) -> None:
+    """Raises CktatError where a parameter that is true or false by default is given anything else."""
+    for key, value in given.items():
+        if key in known and isinstance(known[key].default, bool) and not isinstance(value, bool):
+            raise CktatError(f"{key} must be true or false, not {value!r}")
 
 
 def build(spec: str, known: Mapping[str, Maker], hyper: dict[str, Any]) -> Design:
