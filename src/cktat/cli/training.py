@@ -145,11 +145,11 @@ def compare(
     Example:
       cktat compare trades "cktat tau=1 beta=1" --epochs 10 --jobs 2
     """
-    from cktat.designs import DESIGNS, LATER
+    from cktat.designs import PAPER
     from cktat.grid.comparison import Comparison, DesignEntry
     from cktat.runs import write_json
 
-    entries = [DesignEntry.read(text) for text in designs or [name for name in DESIGNS if name not in LATER]]
+    entries = [DesignEntry.read(text) for text in designs or PAPER]
     if precision is not None:
         entries = [entry.trained_in(one) for entry in entries for one in names(precision)]
     comparison = Comparison(
