@@ -25,7 +25,7 @@ LAYERS = [
     {"training", "evaluation"},
     {"pages", "loggers"},
     {"api"},
-    {"grid", "bench", "exports"},
+    {"grid", "bench", "exports", "doctor"},
     {"lens", "paper"},
     {"cli"},
 ]
@@ -391,6 +391,7 @@ def test_what_names_no_method_is_let_be(text: str) -> None:
             ["matplotlib", "typer", "cktat.training", "cktat.designs"],
         ),
         ("import cktat.evaluation", ["matplotlib", "typer", "cktat.designs", "cktat.api"]),
+        ("import cktat.cli, cktat.doctor", ["matplotlib", "torch", "cktat.api", "cktat.designs", "cktat.runs"]),
     ],
 )
 def test_an_import_brings_no_more_than_it_needs(statement: str, unwanted: list[str]) -> None:
