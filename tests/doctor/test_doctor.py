@@ -14,7 +14,7 @@ import torch
 
 from cktat.attacks import catalogue
 from cktat.cli import app
-from cktat.doctor import Answer, Examined, examine, installed, machine, present, trial
+from cktat.doctor import Diagnosis, Examined, examine, installed, machine, present, trial
 from cktat.doctor import examine as examine_module  # the function; its module is taken from sys.modules
 
 EXAMINE = sys.modules[examine_module.__module__]
@@ -28,7 +28,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def by_topic(answers: Iterable[Answer], topic: str) -> list[Answer]:
+def by_topic(answers: Iterable[Diagnosis], topic: str) -> list[Diagnosis]:
     return [answer for answer in answers if answer.topic == topic]
 
 
@@ -45,9 +45,9 @@ def test_the_whole_of_it_works_here_and_leaves_nothing(places: Path, capsys: pyt
 
 def test_a_person_gets_a_line_each_and_the_verdict_last(monkeypatch, capsys) -> None:
     answers = [
-        Answer("data", "ok", "digits"),
-        Answer("disk", "fail", "full", "make room"),
-        Answer("bf16", "note", "slow"),
+        Diagnosis("data", "ok", "digits"),
+        Diagnosis("disk", "fail", "full", "make room"),
+        Diagnosis("bf16", "note", "slow"),
     ]
     monkeypatch.setattr(EXAMINE, "_answered", lambda topic, look: answers if topic == "versions" else [])
     assert app(["doctor"], standalone_mode=False) == 1
@@ -67,11 +67,11 @@ def test_a_person_gets_a_line_each_and_the_verdict_last(monkeypatch, capsys) -> 
     ],
 )
 def test_the_verdict(answers, verdict) -> None:
-    assert Examined(tuple(Answer(topic, state, "") for topic, state in answers)).verdict == verdict
+    assert Examined(tuple(Diagnosis(topic, state, "") for topic, state in answers)).verdict == verdict
 
 
 def test_what_goes_wrong_in_one_look_is_its_answer_and_the_others_go_on(monkeypatch) -> None:
-    def broken() -> list[Answer]:
+    def broken() -> list[Diagnosis]:
         raise ValueError("no such\nthing")
 
     monkeypatch.setattr(machine, "bf16", broken)

@@ -12,7 +12,7 @@ from typer import Exit, Option
 from cktat.cli.output import RootOption, StoreOption
 
 if TYPE_CHECKING:
-    from cktat.doctor import Answer
+    from cktat.doctor import Diagnosis
 
 
 def doctor(
@@ -48,7 +48,7 @@ def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
 
-def _print(answer: Answer) -> None:
+def _print(answer: Diagnosis) -> None:
     state = answer.state.upper() if answer.state == "fail" else answer.state
     lines = [answer.text, *([f"-> {answer.advice}"] if answer.advice else [])]
     print(

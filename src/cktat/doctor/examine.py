@@ -8,24 +8,24 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cktat.doctor import installed, machine, present, trial
-from cktat.doctor.answer import Answer
+from cktat.doctor.diagnosis import Diagnosis
 from cktat.errors import CktatError, one_line
 
-Look = Callable[[], Iterable[Answer]]
+Look = Callable[[], Iterable[Diagnosis]]
 
 
 @dataclass(frozen=True)
 class Examined:
     """What `cktat doctor` found."""
 
-    answers: tuple[Answer, ...]
+    answers: tuple[Diagnosis, ...]
 
     @property
-    def failed(self) -> tuple[Answer, ...]:
+    def failed(self) -> tuple[Diagnosis, ...]:
         return tuple(answer for answer in self.answers if answer.state == "fail")
 
     @property
-    def notes(self) -> tuple[Answer, ...]:
+    def notes(self) -> tuple[Diagnosis, ...]:
         return tuple(answer for answer in self.answers if answer.state == "note")
 
     @property
@@ -55,7 +55,7 @@ def examine(
     root: str | None = None,
     store: str | None = None,
     tried: bool = True,
-    watch: Callable[[Answer], None] = lambda answer: None,
+    watch: Callable[[Diagnosis], None] = lambda answer: None,
 ) -> Examined:
     """Looks at everything.
 
@@ -65,7 +65,7 @@ def examine(
     A look that fails is an answer that says so, and the others go on. Without a torch that can be imported, only what is
     installed is looked at.
     """
-    answers: list[Answer] = []
+    answers: list[Diagnosis] = []
     looks: Mapping[str, Look] = {
         "device": machine.devices,
         "bf16": machine.bf16,
@@ -93,12 +93,12 @@ def examine(
     return Examined(tuple(answers))
 
 
-def _answered(topic: str, look: Look) -> Iterable[Answer]:
+def _answered(topic: str, look: Look) -> Iterable[Diagnosis]:
     try:
         yield from look()
     except CktatError as error:
-        yield Answer(topic, "fail", str(error))
+        yield Diagnosis(topic, "fail", str(error))
     except Exception as error:
         told = f"{type(error).__name__}: {one_line(error)}".removesuffix(": ")
         advice = "this should not happen; report it with what `cktat doctor --json` prints"
-        yield Answer(topic, "fail", f"could not be looked at: {told}", advice, {"traceback": traceback.format_exc()})
+        yield Diagnosis(topic, "fail", f"could not be looked at: {told}", advice, {"traceback": traceback.format_exc()})

@@ -9,19 +9,19 @@ from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from cktat.doctor.answer import Answer
+from cktat.doctor.diagnosis import Diagnosis
 from cktat.errors import CktatError, one_line
 
 SHOWN = ("torch", "numpy", "scipy")
 """Versions that a person is shown; `values` has those of all that is required."""
 
 
-def versions() -> Iterator[Answer]:
+def versions() -> Iterator[Diagnosis]:
     """Python, this package, and what it requires."""
     try:
         own, about, needs = version("cktat"), metadata("cktat"), requires("cktat") or []
     except PackageNotFoundError:
-        yield Answer(
+        yield Diagnosis(
             "versions", "fail", "cktat itself is not installed; Python found its source by its path",
             "pip install . in the folder of pyproject.toml",
         )  # fmt: skip
@@ -39,24 +39,24 @@ def versions() -> Iterator[Answer]:
             has = "is not installed" if found is None else f"{found} is not {need.specifier}"
             wrong.append((f"{need.name} {has}", f"pip install '{need.name}{need.specifier}'"))
     for text, advice in wrong:
-        yield Answer("versions", "fail", text, advice)
+        yield Diagnosis("versions", "fail", text, advice)
     shown = [f"{name} {there[name]}" for name in ("python", "cktat", *SHOWN) if there.get(name)]
-    yield Answer("versions", "ok", ", ".join(shown), values=there)
+    yield Diagnosis("versions", "ok", ", ".join(shown), values=there)
 
 
-def torch_imports() -> Iterator[Answer]:
+def torch_imports() -> Iterator[Diagnosis]:
     """Whether torch can be imported, without which nothing else is looked at."""
     try:
         import torch
     except Exception as error:  # a library that is missing on the system is an OSError
         advice = "install torch anew, the build for this machine: pytorch.org/get-started"
-        yield Answer("torch", "fail", f"cannot be imported: {type(error).__name__}: {one_line(error)}", advice)
+        yield Diagnosis("torch", "fail", f"cannot be imported: {type(error).__name__}: {one_line(error)}", advice)
         return
     build = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built for CPUs only"
-    yield Answer("torch", "ok", f"{torch.__version__}, {build}", values={"cuda": torch.version.cuda})
+    yield Diagnosis("torch", "ok", f"{torch.__version__}, {build}", values={"cuda": torch.version.cuda})
 
 
-def extras() -> Iterator[Answer]:
+def extras() -> Iterator[Diagnosis]:
     """The optional parts of the package, as its metadata name them."""
     needs = [Requirement(text) for text in requires("cktat") or []]
     there: dict[str, bool] = {}
@@ -69,10 +69,10 @@ def extras() -> Iterator[Answer]:
     text = "; ".join(
         f"{what}: {', '.join(names)}" for what, names in (("installed", have), ("not installed", lack)) if names
     )
-    yield Answer("extras", "ok", text, f"pip install 'cktat[{lack[0]}]' where you need it" if lack else "", there)
+    yield Diagnosis("extras", "ok", text, f"pip install 'cktat[{lack[0]}]' where you need it" if lack else "", there)
 
 
-def packages() -> Iterator[Answer]:
+def packages() -> Iterator[Diagnosis]:
     """What other packages bring, each loaded once."""
     from cktat.data import DATASETS
     from cktat.designs import DESIGNS, make
@@ -88,16 +88,16 @@ def packages() -> Iterator[Answer]:
             try:
                 _ = make(name) if registry is DESIGNS else registry[name]
             except CktatError as error:
-                yield Answer("packages", "note", str(error))
+                yield Diagnosis("packages", "note", str(error))
         for name, package in registry.shadowed().items():
             text = f"the package {package} brings a {kind} {name!r}, a name that cktat has itself; cktat's own is used"
-            yield Answer("packages", "note", text)
+            yield Diagnosis("packages", "note", text)
     for fault in unreadable():
         text = f"the entry points of a package cannot be read: {fault}"
-        yield Answer("packages", "note", text, "reinstall that package, if you want what it brings")
+        yield Diagnosis("packages", "note", text, "reinstall that package, if you want what it brings")
     if brought:
         text = ", ".join(f"{thing} ({package})" for thing, package in brought.items())
-        yield Answer("packages", "ok", f"bring {text}", values=brought)
+        yield Diagnosis("packages", "ok", f"bring {text}", values=brought)
 
 
 def _version(name: str) -> str | None:

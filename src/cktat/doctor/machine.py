@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cktat.doctor.answer import Answer
+from cktat.doctor.diagnosis import Diagnosis
 
 DRIVER = Path("/proc/driver/nvidia/version")
 """There where Linux has NVIDIA's driver."""
@@ -16,20 +16,20 @@ UNITS = ("amx_bf16", "avx512_bf16")
 """A processor's own instructions that multiply in bf16, by the names that torch gives them."""
 
 
-def devices() -> Iterator[Answer]:
+def devices() -> Iterator[Diagnosis]:
     """The processor and every GPU."""
     import torch
 
     from cktat.runs import hardware
 
     there = hardware(torch.device("cpu"))
-    yield Answer("device", "ok", f"cpu: {there['cpu']}, {there['cores']} cores", values=there)
+    yield Diagnosis("device", "ok", f"cpu: {there['cpu']}, {there['cores']} cores", values=there)
     for number in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         about = torch.cuda.get_device_properties(number)
         text = (
             f"cuda:{number}: {about.name}, {about.total_memory / 2**30:.0f} GiB, capability {about.major}.{about.minor}"
         )
-        yield Answer("device", "ok", text, values={"gpu": about.name, "memory_bytes": about.total_memory})
+        yield Diagnosis("device", "ok", text, values={"gpu": about.name, "memory_bytes": about.total_memory})
     if torch.cuda.is_available():
         return
     if DRIVER.exists():
@@ -38,17 +38,17 @@ def devices() -> Iterator[Answer]:
             if torch.version.cuda
             else "this torch is built for CPUs only"
         )
-        yield Answer(
+        yield Diagnosis(
             "device", "note", f"this machine has a GPU of NVIDIA that is not used: {why}",
             "install the torch that fits the driver: pytorch.org/get-started",
         )  # fmt: skip
     elif torch.backends.mps.is_available():
-        yield Answer("device", "note", "this machine has a GPU of Apple, which cktat does not use; the CPU is used")
+        yield Diagnosis("device", "note", "this machine has a GPU of Apple, which cktat does not use; the CPU is used")
     else:
-        yield Answer("device", "ok", "no GPU; everything runs on the CPU")
+        yield Diagnosis("device", "ok", "no GPU; everything runs on the CPU")
 
 
-def bf16() -> Iterator[Answer]:
+def bf16() -> Iterator[Diagnosis]:
     """Whether each device multiplies in bf16 itself. Every torch runs bf16 somehow; by emulation it is slower than fp32."""
     import torch
 
@@ -65,12 +65,12 @@ def bf16() -> Iterator[Answer]:
             if itself
             else "only emulates bf16, which is slow"
         )
-        yield Answer(
+        yield Diagnosis(
             "bf16", "ok", f"{name} {how}; --precision auto is {'bf16' if itself else 'fp32'}", values={name: itself}
         )
 
 
-def threads() -> Iterator[Answer]:
+def threads() -> Iterator[Diagnosis]:
     """Threads of a computation beside the cores that this process may use."""
     import torch
 
@@ -81,9 +81,9 @@ def threads() -> Iterator[Answer]:
     values = {"threads": used, "cores": usable}
     if used > usable:
         advice = f"set OMP_NUM_THREADS={usable} or give --threads {usable}; more threads than cores wait for each other"
-        yield Answer("threads", "note", text, advice, values)
+        yield Diagnosis("threads", "note", text, advice, values)
     else:
-        yield Answer("threads", "ok", text, values=values)
+        yield Diagnosis("threads", "ok", text, values=values)
 
 
 def cores() -> int:

@@ -8,14 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from cktat.doctor.answer import Answer, State
+from cktat.doctor.diagnosis import Diagnosis, State
 from cktat.errors import CktatError
 
 LITTLE = 2**30
 """Bytes below which room is said to be short: a ResNet-18 in a run has its weights twice and its state, 0.3 GB."""
 
 
-def disk(root: str | None = None, store: str | None = None) -> Iterator[Answer]:
+def disk(root: str | None = None, store: str | None = None) -> Iterator[Diagnosis]:
     """The room, and whether files can be written, where runs, data and decoded images go."""
     from cktat.api import Store
     from cktat.data.archives import data_root
@@ -33,11 +33,11 @@ def disk(root: str | None = None, store: str | None = None) -> Iterator[Answer]:
         text = f"{what} in {path.absolute()}: {free / 2**30:.1f} GiB free"
         if refused := _refused(there):
             advice = f"name another folder by {variable}"
-            yield Answer("disk", unwritable, f"{text}, but nothing can be written there: {refused}", advice, values)
+            yield Diagnosis("disk", unwritable, f"{text}, but nothing can be written there: {refused}", advice, values)
         elif free < LITTLE:
-            yield Answer("disk", "note", text, f"make room, or name another folder by {variable}", values)
+            yield Diagnosis("disk", "note", text, f"make room, or name another folder by {variable}", values)
         else:
-            yield Answer("disk", "ok", text, values=values)
+            yield Diagnosis("disk", "ok", text, values=values)
 
 
 def _refused(folder: Path) -> str:
@@ -51,23 +51,23 @@ def _refused(folder: Path) -> str:
         return error.strerror or str(error)
 
 
-def data(root: str | None = None) -> Iterator[Answer]:
+def data(root: str | None = None) -> Iterator[Diagnosis]:
     """The data sets by name, and where they lie."""
     from cktat.data import ARCHIVES, load, locate
 
     digits = load("digits")
-    yield Answer("data", "ok", f"digits: in the package, {len(digits.train):,} training images")
+    yield Diagnosis("data", "ok", f"digits: in the package, {len(digits.train):,} training images")
     for name in ARCHIVES:
         try:
             place = str(locate(name, root))
         except CktatError:
             advice = f"cktat data fetch {name}, or name its folder by CKTAT_DATA"
-            yield Answer("data", "ok", f"{name}: not here", advice, {name: None})
+            yield Diagnosis("data", "ok", f"{name}: not here", advice, {name: None})
         else:
-            yield Answer("data", "ok", f"{name}: {place}", values={name: place})
+            yield Diagnosis("data", "ok", f"{name}: {place}", values={name: place})
 
 
-def cache() -> Iterator[Answer]:
+def cache() -> Iterator[Diagnosis]:
     """The decoded images of earlier commands."""
     from cktat.data.decoded import cache_root
 
@@ -75,7 +75,7 @@ def cache() -> Iterator[Answer]:
     folders = [folder for folder in root.iterdir() if folder.is_dir()] if root.is_dir() else []
     size = sum(_size(file) for folder in folders for file in folder.rglob("*"))
     text = f"{len(folders)} decoded data set{'' if len(folders) == 1 else 's'}, {size / 2**30:.1f} GiB, in {root}"
-    yield Answer("cache", "ok", text, values={"data_sets": len(folders), "bytes": size})
+    yield Diagnosis("cache", "ok", text, values={"data_sets": len(folders), "bytes": size})
 
 
 def _size(file: Path) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cktat.doctor.answer import Answer
+from cktat.doctor.diagnosis import Diagnosis
 
 TOPICS = ("training", "attack", "resuming")
 
@@ -21,7 +21,7 @@ STOPPED_AFTER = 4
 """Steps of six: in the middle of the second epoch."""
 
 
-def tried(device: str = "auto") -> Iterator[Answer]:
+def tried(device: str = "auto") -> Iterator[Diagnosis]:
     """Trains, attacks and resumes, in a folder that is removed afterwards. device: auto, cpu, cuda or cuda:0."""
     import torch
 
@@ -33,7 +33,7 @@ def tried(device: str = "auto") -> Iterator[Answer]:
         torch.set_num_threads(before)
 
 
-def _tried(folder: Path, device: str) -> Iterator[Answer]:
+def _tried(folder: Path, device: str) -> Iterator[Diagnosis]:
     from cktat.api import configure
     from cktat.runs import RunFolder, load_weights
 
@@ -43,26 +43,28 @@ def _tried(folder: Path, device: str) -> Iterator[Answer]:
     losses = [line["loss"] for line in RunFolder(whole).history()]
     steps = f"two epochs of {DESIGN} {where}"
     if not all(map(math.isfinite, losses)):
-        yield Answer(
+        yield Diagnosis(
             "training",
             "fail",
             f"{steps}: the loss is {losses[-1]}",
             "try --device cpu; it may be the GPU or its driver",
         )
         return
-    yield Answer("training", "ok", f"{steps}: loss {losses[0]:.2f}, then {losses[-1]:.2f}", values={"losses": losses})
+    yield Diagnosis(
+        "training", "ok", f"{steps}: loss {losses[0]:.2f}, then {losses[-1]:.2f}", values={"losses": losses}
+    )
     yield _attacked(RunFolder(whole), config.device)
     stopped = _train(folder / "stopped", device, STOPPED_AFTER)
     apart = differing(*(load_weights(path / "last.safetensors")[0] for path in (whole, stopped)))
     if apart:
-        yield Answer(
+        yield Diagnosis(
             "resuming", "fail",
             f"a training {where} that was stopped and went on has other weights than one that ran through: "
             f"{apart[0]} and {len(apart) - 1} more",
             "runs that go on after a stop stay valid here, but nobody can repeat them bit for bit",
         )  # fmt: skip
     else:
-        yield Answer(
+        yield Diagnosis(
             "resuming", "ok", f"stopped after {STOPPED_AFTER} steps and gone on: the same weights, bit for bit"
         )
 
@@ -98,7 +100,7 @@ def _train(store: Path, device: str, until: int | None = None) -> Path:
     raise RuntimeError("a training that was told to stop ran through")
 
 
-def _attacked(run: Any, device: str) -> Answer:
+def _attacked(run: Any, device: str) -> Diagnosis:
     """Attacks the network with PGD and holds what it found against what an attack must not do."""
     import torch
     from torch.nn.functional import cross_entropy
@@ -119,12 +121,12 @@ def _attacked(run: Any, device: str) -> Answer:
     text = f"PGD-{ATTACK_STEPS} at eps {EPS} raises the loss from {clean:.2f} to {attacked:.2f}"
     advice = "numbers under attack cannot be trusted here; report it with what `cktat doctor --json` prints"
     if outside:
-        return Answer("attack", "fail", f"{text}, but left its ball: {reach:.4f}", advice, values)
+        return Diagnosis("attack", "fail", f"{text}, but left its ball: {reach:.4f}", advice, values)
     if not attacked > clean:
-        return Answer(
+        return Diagnosis(
             "attack", "fail", f"PGD-{ATTACK_STEPS} did not raise the loss: {clean:.2f}, {attacked:.2f}", advice, values
         )
-    return Answer("attack", "ok", text, values=values)
+    return Diagnosis("attack", "ok", text, values=values)
 
 
 def differing(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ State = Literal["ok", "note", "fail"]
 
 
 @dataclass(frozen=True)
-class Answer:
+class Diagnosis:
     """One line of `cktat doctor`.
 
     topic: what was looked at, one word. text: what was found, for people. advice: what to do, "" where nothing is to be done.
