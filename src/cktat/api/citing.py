@@ -22,7 +22,7 @@ from cktat.runs import RunFolder
 
 OF_MODELS = {
     "resnet18": "he2016deep", "resnet18-wide-map": "he2016deep", "preactresnet18": "he2016identity",
-    "wrn34-10": "zagoruyko2016wide",
+    "wrn28-10": "zagoruyko2016wide", "wrn34-10": "zagoruyko2016wide",
 }  # fmt: skip
 OF_DATA = {"digits": "alpaydin1998optical", "cifar10": "krizhevsky2009learning", "cifar100": "krizhevsky2009learning"}
 OF_ATTACKS = (
