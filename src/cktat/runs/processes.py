@@ -67,8 +67,8 @@ class World:
         if self.size > 1 and not dist.is_initialized():
             store = meet(self.rank, self.size, TIMEOUT, stop, say)
             cuda = torch.cuda.is_available() and dist.is_nccl_available()
-            # Functions there keep the group of their import as a default, and optimisers import them: kept so, the group and its
-            # threads would outlive their end, and a thread that lets go of a tensor while Python ends aborts the process.
+            # Functions there keep the group of their import as a default, and optimisers import them. So kept, the group and
+            # its threads outlive their end, and a thread that lets go of a tensor while Python ends aborts the process.
             importlib.import_module("torch.distributed.nn.functional")
             with self._speaking():
                 dist.init_process_group(
