@@ -87,7 +87,9 @@ def evaluated(name: str, seed: int, args: argparse.Namespace) -> bool:
     images = [[], []] if FULL else [["--test-images", "1000"], ["--test-images", "200"]]
     attacks = (["--attacks", "pgd20,pgd100,mim,cw"], ["--attacks", "aa", "--mode", "packed", "--no-doubts"])
     common = ["cktat", "evaluate", str(run), "--root", args.root, "--store", args.store]
-    return all(called([*common, *which, *some], run.name, args) == 0 for which, some in zip(attacks, images, strict=True))
+    return all(
+        called([*common, *which, *some], run.name, args) == 0 for which, some in zip(attacks, images, strict=True)
+    )
 
 
 def called(words: list[str], name: str, args: argparse.Namespace) -> int:
