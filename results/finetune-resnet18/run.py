@@ -1,10 +1,10 @@
-"""Adversarial training of the clean ResNet-18 of pyautoattack, every design with an equal budget; docs/measured.md has the protocol.
+"""Adversarial training of pyautoattack's clean ResNet-18, every design with an equal budget. docs/measured.md: the protocol.
 
 python results/finetune-resnet18/run.py STAGE --root DIR --store DIR [--jobs N] [--only WORDS]
 
-STAGE is lr (short runs at every learning rate of the list), train, or evaluate; each goes on where it was stopped, and skips what
-is done. `record` writes what this folder keeps: one JSON file per run, without weights. A GPU runs the same with FULL=1: the whole
-training set for as many epochs as --epochs says, PGD-10, and every test image.
+STAGE is lr (short runs at every learning rate of the list), train, or evaluate. Each goes on where it was stopped and skips
+what is done. `record` writes what this folder keeps: a JSON file per run, without weights. On a GPU, FULL=1 does the same at
+full length: all training images as often as --epochs says, PGD-10, and every test image.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def folder(name: str, stage: str, rate: str, seed: int, args: argparse.Namespace
 
 
 def chosen(name: str, args: argparse.Namespace) -> str | None:
-    """The rate at which a design's short run does best under attack on held-out images; a higher clean accuracy goes before 2 points
-    there. None until all of the list have ended."""
+    """The rate at which a design's short run is right most often under attack on held-out images; of those within 2 points
+    the one with the highest clean accuracy. None until all of the list have ended."""
     scores = {}
     for rate in RATES:
         log = folder(name, "lr", rate, 0, args) / "log.jsonl"
