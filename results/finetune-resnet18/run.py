@@ -20,6 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 CLEAN = "standard@6383896c"
+IMPORTED = "imported-standard-6383896c"
 START, BOTH = f"start={CLEAN}", f"teacher={CLEAN} start={CLEAN}"
 DESIGNS = {
     "pgd_at": f"pgd_at {START}",
@@ -79,9 +80,8 @@ def trained(name: str, stage: str, rate: str, seed: int, args: argparse.Namespac
     return called(words, run.name, args) == 0
 
 
-def evaluated(name: str, seed: int, args: argparse.Namespace) -> bool:
+def evaluated(run: Path, args: argparse.Namespace) -> bool:
     """Attacks a trained run; what is measured already is not measured again."""
-    run = folder(name, "train", "", seed, args)
     if not (run / "best.safetensors").exists():
         return False
     images = [[], []] if FULL else [["--test-images", "1000"], ["--test-images", "200"]]
@@ -105,14 +105,16 @@ def record(args: argparse.Namespace) -> None:
     """Writes what every run of the store says of itself, and what was measured of it, into this folder."""
     (HERE / "runs").mkdir(exist_ok=True)
     for run in sorted(Path(args.store).iterdir()):
-        if (run / "log.jsonl").exists():
+        log = run / "log.jsonl"
+        if (run / "run.json").exists():
             found = {
                 "run": json.loads((run / "run.json").read_text()),
-                "epochs": [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()],
+                "epochs": [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else [],
                 "results": [json.loads(path.read_text()) for path in sorted((run / "results").glob("*.json"))],
             }
             text = json.dumps(found, indent=1).replace(args.root, "DIR").replace(args.store, "STORE")
-            (HERE / "runs" / f"{run.name}.json").write_text(text + "\n")
+            name = "start" if run.name == IMPORTED else run.name
+            (HERE / "runs" / f"{name}.json").write_text(text + "\n")
 
 
 def main() -> None:
@@ -135,7 +137,8 @@ def main() -> None:
                 sys.exit(f"first the stage lr, for {', '.join(missing)}")
             waiting = [pool.submit(trained, name, "train", str(rates[name]), seed, args) for name, seed in seeds]
         elif args.stage == "evaluate":
-            waiting = [pool.submit(evaluated, name, seed, args) for name, seed in seeds]
+            runs = [folder(name, "train", "", seed, args) for name, seed in seeds]
+            waiting = [pool.submit(evaluated, run, args) for run in [Path(args.store) / IMPORTED, *runs]]
         else:
             waiting = []
             record(args)
