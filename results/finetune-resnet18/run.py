@@ -76,16 +76,13 @@ def chosen(name: str, args: argparse.Namespace) -> str | None:
 
 def searched(name: str, args: argparse.Namespace) -> bool:
     """The short runs of a design, from the highest rate down, until a lower one is no better. Whether they have ended."""
-    for rate in RATES:
-        if chosen(name, args) is None and not trained(name, "lr", rate, 0, args):
-            return False
-    return True
+    return all(chosen(name, args) or trained(name, "lr", rate, 0, args) for rate in RATES)
 
 
 def trained(name: str, stage: str, rate: str, seed: int, args: argparse.Namespace) -> bool:
     """Trains a run or goes on with it; whether it has ended."""
     run = folder(name, stage, rate, seed, args)
-    if (run / "run.json").exists() and "finished" in json.loads((run / "run.json").read_text()):
+    if (run / "run.json").exists() and json.loads((run / "run.json").read_text()).get("finished"):
         return True
     words = training(name, stage, rate, seed, args) + (["--resume"] if run.exists() else [])
     return called(words, run.name, args) == 0
