@@ -35,7 +35,7 @@ DESIGNS = {
     "hat": f"hat helper={CLEAN} {START}",
 }
 SECOND_SEED = ("pgd_at", "trades", "cktat-tau5-beta6", "cktat-tau5-beta0")
-RATES = ("0.03", "0.01", "0.003")
+RATES = ("0.03", "0.01", "0.003", "0.001")
 FULL = "FULL" in os.environ
 IMAGES = {"lr": ["--examples", "2560"], "train": [] if FULL else ["--examples", "12800"]}
 
