@@ -136,6 +136,7 @@ def test_the_package_of_the_documents_brings_its_design(install, runs, tmp_path)
     with pytest.raises(CktatError, match="design 'smoothed' has no parameter 'bata'; it has smoothing"):
         make("smoothed", bata=1)
     run = runs.train("smoothed", tmp_path / "store", set={"smoothing": 0.2})
+    assert run.read()["versions"].items() >= {"smoothed-designs": "1.0", "torch": torch.__version__}.items()
     written = tmp_path / "written.py"
     written.write_text(module)
     twin = runs.train(f"{written}:smoothed", tmp_path / "twin", set={"smoothing": 0.2})
