@@ -32,7 +32,7 @@ def overfitting(history: Sequence[Mapping[str, Any]], record: Mapping[str, Any],
     now = record["held_out"]
     if "single_step" not in now or not history:
         return None
-    best = max(history, key=lambda line: line["held_out"]["pgd"])
+    best = max(history, key=lambda line: (line["held_out"]["pgd"], line["held_out"]["clean"]))  # as weights are chosen
     was = best["held_out"]
     luck = math.sqrt(sum(share * (1 - share) / now["images"] for share in (was["pgd"], now["pgd"])))
     if was["pgd"] - now["pgd"] <= SURE * luck or now["single_step"] <= was["single_step"]:
