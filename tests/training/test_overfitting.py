@@ -17,6 +17,7 @@ from cktat.seeds import generator
 from cktat.training.overfitting import Overfitted, overfitting
 from cktat.training.score import held_out_accuracy, single_step_accuracy
 
+LABELS = torch.arange(200) % 10
 RS = Threat(eps=0.1, step=0.025, inner="rs-fgsm")
 
 
@@ -28,7 +29,7 @@ def epoch(number: int, pgd: float, single_step: float, images: int = 200, clean:
 
 
 def test_a_fall_under_pgd_with_a_rise_under_the_single_step_is_said_with_its_numbers() -> None:
-    said = overfitting([epoch(1, 0.3, 0.4), epoch(2, 0.4, 0.5)], epoch(3, 0.02, 0.8), RS)
+    said = overfitting([epoch(1, 0.3, 0.4), epoch(2, 0.4, 0.5)], epoch(3, 0.02, 0.8), RS, LABELS)
     assert said == (
         "epoch 3: catastrophic overfitting: on held-out images the accuracy under PGD fell from 0.400 (epoch 2) to 0.020 while "
         "that under rs-fgsm rose from 0.500 to 0.800; the weights of epoch 2 are kept as the best"
@@ -44,22 +45,28 @@ def test_a_fall_under_pgd_with_a_rise_under_the_single_step_is_said_with_its_num
     ],
 )
 def test_what_is_not_taken_for_it(now: dict[str, Any], why: str) -> None:
-    assert overfitting([epoch(1, 0.3, 0.4), epoch(2, 0.4, 0.5)], now, RS) is None, why
+    assert overfitting([epoch(1, 0.3, 0.4), epoch(2, 0.4, 0.5)], now, RS, LABELS) is None, why
 
 
 def test_the_same_fall_in_more_images_is_no_luck() -> None:
     """Three standard deviations of a difference: 3 sqrt(2 * 0.35 * 0.65 / n) is 0.1 at n = 410."""
     for images, found in ((300, False), (500, True)):
-        assert bool(overfitting([epoch(1, 0.4, 0.5, images)], epoch(2, 0.3, 0.6, images), RS)) == found
+        assert bool(overfitting([epoch(1, 0.4, 0.5, images)], epoch(2, 0.3, 0.6, images), RS, LABELS)) == found
 
 
 def test_a_slow_fall_is_found_though_no_epoch_falls_far() -> None:
     history, said = [epoch(1, 0.40, 0.50)], []
     for number in range(2, 8):
         now = epoch(number, 0.40 - 0.05 * (number - 1), 0.50 + 0.02 * number)
-        said.append(overfitting(history, now, RS) is not None)
+        said.append(overfitting(history, now, RS, LABELS) is not None)
         history.append(now)
     assert said == [False, False, True, True, True, True]
+
+
+def test_the_fall_of_a_network_that_answered_at_chance_is_the_beginning_of_learning() -> None:
+    """It gave all images one class; what falls is the share of that class."""
+    assert overfitting([epoch(1, 0.11, 0.11, 2000)], epoch(2, 0.0, 0.3, 2000), RS, LABELS) is None
+    assert overfitting([epoch(1, 0.15, 0.15, 2000)], epoch(2, 0.0, 0.3, 2000), RS, LABELS) is not None
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6))
@@ -68,7 +75,7 @@ def test_the_first_epoch_and_what_is_best_so_far_are_never_it(scores: list[tuple
     for number, (pgd, single) in enumerate(scores, 1):
         now = epoch(number, pgd, single)
         if all(pgd >= line["held_out"]["pgd"] for line in history):
-            assert overfitting(history, now, RS) is None
+            assert overfitting(history, now, RS, LABELS) is None
         history.append(now)
 
 

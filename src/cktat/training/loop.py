@@ -212,7 +212,7 @@ class Training:
             "seconds": round(self.seconds, 3),
             "seconds_held_out": round(time.perf_counter() - started, 3),
         }
-        if found := overfitting(self.history, record, threat):
+        if found := overfitting(self.history, record, threat, self.held_out.labels):
             if threat.overfitting == "stop":
                 raise Overfitted(f"{found}; try inner n-fgsm, a smaller alpha, or pgd; overfitting=warn goes on")
             record["overfitting"] = found
