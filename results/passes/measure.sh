@@ -6,7 +6,7 @@ data=$1 design=$2
 out=${OUT:-results/passes}
 case $data in
 digits) size="--epochs 6" coarse="--steps 3 --step 0.075" ;;
-cifar10) size="--examples 2000 --epochs 5 --batch-size 64" coarse="--steps 3 --step 4/255" ;;
+cifar10) size="--examples 1000 --epochs 5 --batch-size 50" coarse="--steps 3 --step 4/255" ;;
 esac
 measure() {
     name=$1
