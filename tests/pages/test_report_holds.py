@@ -19,7 +19,7 @@ from torch import Tensor
 from cktat.evaluation import Finding, Verdict, compare_pair
 from cktat.evaluation.statistics import wilson
 from cktat.pages import write_report
-from cktat.pages.figures import COLOURS
+from cktat.pages.looks import COLOURS
 from cktat.runs import RunFolder
 
 Make = Callable[..., RunFolder]
@@ -27,7 +27,7 @@ EPS = 8 / 255
 # Right of 10 images: 9, 5, 4 (together 2) and 8, 7, 6 (together 5); of the first run's last weights 3.
 FIRST = {"best-clean": "1111111110", "best-pgd20": "1101100010", "best-cw": "0011110000", "last-clean": "1010100000"}
 SECOND = {"best-clean": "1111111100", "best-pgd20": "1111111000", "best-cw": "1111100001"}
-NAMES = {"TRADES beta=6, seed 4": COLOURS[0], "Standard seed 5": COLOURS[1]}
+NAMES = {"TRADES beta=6, seed 4": COLOURS[2], "Standard seed 5": COLOURS[0]}
 
 
 def history(*epochs: tuple[float, float, float, float]) -> list[dict[str, Any]]:
@@ -119,7 +119,7 @@ def test_training_is_drawn_from_the_runs_own_logs(page: Element, shown: Any) -> 
             for colour, lines in zip(NAMES.values(), HISTORIES, strict=True)
         }
         assert shown.lines(name) == expected
-        assert shown.rings(name) == {COLOURS[0]: expected[COLOURS[0]][1], COLOURS[1]: expected[COLOURS[1]][0]}
+        assert shown.rings(name) == {COLOURS[2]: expected[COLOURS[2]][1], COLOURS[0]: expected[COLOURS[0]][0]}
         (axes,) = shown.figure(name).axes
         assert axes.get_xlabel() == "epoch" and (axes.get_yscale() == "log") == (name == "Training loss")
 
@@ -129,7 +129,7 @@ def test_accuracy_is_drawn_against_the_radius(page: Element, shown: Any) -> None
     title = "Accuracy (%) against eps"
     assert shown.legend(section) == NAMES and section[1][1].get("aria-label") == title
     assert shown.text(section[1][0]) == "Accuracy (%), best weights"
-    right = {COLOURS[0]: (9, 5, 0), COLOURS[1]: (8, 4, 1)}
+    right = {COLOURS[2]: (9, 5, 0), COLOURS[0]: (8, 4, 1)}
     for colour, points in shown.lines(title).items():
         expected = [(at, 10 * n) for at, n in zip((0, 8, 16), right[colour], strict=True)]
         assert np.array(points) == pytest.approx(np.array(expected))
@@ -164,7 +164,7 @@ def test_classes_have_the_numbers_of_their_own_images(page: Element, shown: Any)
         ["frog n = 3", "100", "0", "67", "33"],
     ]
     # half of the fewest images, 1 of 3, has the widest interval of whole numbers of them: 6.1 to 79.2
-    assert "reaches up to ±37 points" in shown.text(shown.under(page, "Accuracy per class")[1])
+    assert "reaches up to ±37 points" in shown.text(shown.under(page, "Accuracy per class")[2])
     cells = [td for table in shown.under(page, "Accuracy per class") for td in table.iter("td") if td.get("title")]
     assert [td.get("title") for td in cells[:4]] == ["3 of 4", "1 of 4", "3 of 4", "2 of 4"]
     assert [(td.get("style") or "").partition(": ")[2] for td in cells[:4]] == ["0.750", "0.250", "0.750", "0.500"]

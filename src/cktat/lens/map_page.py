@@ -15,6 +15,7 @@ from cktat.evaluation import CLEAN, spread
 from cktat.grid.comparison import DesignEntry
 from cktat.lens.relate import FEWEST, Relation, foretold, relation
 from cktat.pages.figures import Point, picture, scatter
+from cktat.pages.looks import looks_of
 from cktat.pages.sections import Section, write_page
 from cktat.pages.text import mean_sd, number
 from cktat.runs import write_json
@@ -173,7 +174,16 @@ def _sections(
         _listed("Wrong labels", "most_wrong", f"from {truth}", data.test, data, designs),
     ]
     return [
-        Section("The map", where, (*COLUMNS, *(f"{a} %" for a in attacks if a != CLEAN)), rows, drawings, note, names),
+        Section(
+            "The map",
+            where,
+            (*COLUMNS, *(f"{a} %" for a in attacks if a != CLEAN)),
+            rows,
+            drawings,
+            note,
+            names,
+            looks=looks_of(names),
+        ),
         Section("Do the two foretell accuracy?", (), columns, said, note=doubt),
         Section("Of a design that is left out", (), ("axes", "accuracy", "foretold"), told, note=better),
         Section("By class", (classwise,), ("class", *names), _classes(designs, data)),
@@ -185,14 +195,14 @@ def _drawing(
     file: str, title: str, x: str, along: Callable[[MapRecord], float | None], up: Callable[[MapRecord], float | None],
     designs: Sequence[Placed],
 ) -> tuple[str, str, Any]:  # fmt: skip
-    points = []
+    points, looks = [], looks_of([design.name for design in designs])
     for place, design in enumerate(designs, 1):
         found = spread(design.values(along)), spread(design.values(up))
         if found[0] is not None and found[1] is not None and math.isfinite(found[0].mean + found[1].mean):
             scale = 100 if title.endswith("%") else 1
             deviations = found[0].deviation, scale * found[1].deviation
-            points.append(Point(place, found[0].mean, scale * found[1].mean, *deviations))
-    return file, title, scatter(points, title=title, x_label=x, size=(5.4, 3.6))
+            points.append(Point(place, found[0].mean, scale * found[1].mean, *deviations, look=looks[place - 1]))
+    return file, title, scatter(points, title=title, x_label=x, y_percent=title.endswith("%"), size=(5.4, 3.6))
 
 
 def _row(design: Placed, attacks: Sequence[str]) -> tuple[str, ...]:
