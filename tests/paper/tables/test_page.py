@@ -32,7 +32,9 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         for name, value in attrs:  # nothing is fetched
-            assert name not in ("src", "href", "xlink:href") or (value or "").startswith("#")
+            assert name not in ("src", "href", "xlink:href") or (value or "").startswith(
+                ("#", "data:text/csv", "data:application/json")
+            )
         if tag != "meta":
             self.open.append(tag)
 
