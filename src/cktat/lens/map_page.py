@@ -123,9 +123,22 @@ def map_page(
         f"{len(designs)} designs, {len(records)} runs; truth: {truth}."
     )
     page = write_page(
-        out, "map", "What labels teach", lead, _sections(designs, attacks, rows, related, scores, data, truth)
-    )
+        out, "map", "What labels teach", lead, _sections(designs, attacks, rows, related, scores, data, truth),
+        result=_result(related, attacks[-1]),
+    )  # fmt: skip
     return rows, page
+
+
+def _result(related: Mapping[tuple[str, str], Relation], attack: str) -> str:
+    """How the two axes of the map go with accuracy under the last attack."""
+    axes = ("guidance Brier", "difficulty")
+    found = {axis: one for axis in axes if (one := related.get((axis, attack))) and one.rho is not None}
+    if not found:
+        return "There are too few designs with an adversary to tell whether right or easy labels go with accuracy."
+    parts = [
+        f"{axis} has a rank correlation of {number(r.rho, 2)} [{_range(r.low, r.high)}]" for axis, r in found.items()
+    ]
+    return f"With accuracy under {attack}, {' and '.join(parts)} over {next(iter(found.values())).n} designs."
 
 
 def _sections(

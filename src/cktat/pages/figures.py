@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+BROAD = 6.0
+"""Inches beyond which a narrow screen scrolls a drawing, so that it can still be read."""
 INK = "#010203"  # becomes the page's own text colour, so that one plot reads on a light page, a dark one and on paper
 
 
@@ -64,7 +66,8 @@ def drawn(draw: Callable[[Figure], None], *, title: str, size: tuple[float, floa
     # The page needs the drawing alone: without the XML head, and in a frame that takes the page's width.
     drawing = re.sub(r"^.*?<svg [^>]*>", "", buffer.getvalue(), count=1, flags=re.DOTALL).replace(INK, "currentColor")
     view = " ".join(f"{72 * side:g}" for side in (0, 0, *size))
-    return Markup(f'<svg class="plot" viewBox="{view}" role="img" aria-label="{escape(title)}">') + Markup(
+    kind = "plot broad" if size[0] > BROAD else "plot"
+    return Markup(f'<svg class="{kind}" viewBox="{view}" role="img" aria-label="{escape(title)}">') + Markup(
         in_page(drawing)
     )
 
@@ -215,7 +218,9 @@ def _number(axes: Axes, lines: Sequence[Line]) -> None:
     for end in {line.x[-1] for line in lines if line.x}:
         ending = sorted((line for line in lines if line.x and line.x[-1] == end), key=lambda line: line.y[-1])
         heights = [float(axes.transData.transform((end, line.y[-1]))[1]) for line in ending]
-        for line, height, place in zip(ending, heights, apart(heights, 8.5), strict=True):
+        places = apart(heights, 8.5)
+        down = max(0.0, places[-1] - axes.bbox.y1)  # a high stack would reach into the caption
+        for line, height, place in zip(ending, heights, (place - down for place in places), strict=True):
             axes.annotate(
                 str(line.number), (end, line.y[-1]), (7, place - height), textcoords="offset points", va="center",
                 color=_look(line).colour, fontweight="bold", annotation_clip=False,

@@ -12,7 +12,7 @@ from cktat.evaluation.table import RunRow
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
-DOUBT = " The evaluation gives reasons to doubt this number."
+DOUBT = " The evaluation gives reasons to doubt {}."
 
 
 def headline(rows: Sequence[RunRow], doubted: Sequence[bool]) -> str:
@@ -30,7 +30,7 @@ def headline(rows: Sequence[RunRow], doubted: Sequence[bool]) -> str:
         (one,) = attacked
         attacks = attacks_of(found[one])
         said = f"{names[one]} keeps {kept(found[one])} under {counted(attacks)}; {autoattack(attacks)}."
-        return said + DOUBT * doubted[one]
+        return said + (DOUBT.format("this number") if doubted[one] else "")
     if len({rows[number].rivals(WORST) for number in attacked}) > 1:
         each = [f"{names[n]} keeps {kept(found[n])} under {counted(attacks_of(found[n]))}" for n in attacked[:3]]
         more = f"; {number_word(len(attacked) - 3)} more are below" if len(attacked) > 3 else ""
@@ -42,7 +42,8 @@ def headline(rows: Sequence[RunRow], doubted: Sequence[bool]) -> str:
     said += f" under {counted(attacks)}: {kept(found[most])}"
     if len(top) < len(attacked):
         said += f"; {names[least]} keeps least: {percent(found[least])}"
-    return f"{said}. {autoattack(attacks)}." + DOUBT * any(doubted[n] for n in top)
+    in_doubt = [names[n] for n in top if doubted[n]]
+    return f"{said}. {autoattack(attacks)}." + (DOUBT.format(f"that of {_and(in_doubt)}") if in_doubt else "")
 
 
 def _unattacked(rows: Sequence[RunRow]) -> str:
