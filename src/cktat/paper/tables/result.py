@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from cktat.pages.looks import look_of
 from cktat.pages.text import mean_sd
 from cktat.paper.tables.compared_table import ComparedTable
-from cktat.paper.tables.text import row_name
+from cktat.paper.tables.text import SWEPT, row_name
 from cktat.paper.tables.verdicts import FAILS, HOLDS, NOT_MEASURED, ClaimVerdict
 
 MOST = 3
@@ -42,8 +43,10 @@ def _highest(table: ComparedTable) -> str:
         known = [(row, entry.ours) for row in filled.rows if (entry := table.entries[row, column]).ours]
         if known:
             row, best = max(known, key=lambda pair: pair[1].mean)
+            design = filled.name in SWEPT or look_of(row) is not None
+            named = row_name(filled, row) if design else f"“{row}”"
             among = f"is highest of {len(known)} rows" if len(known) > 1 else "is the one row measured"
-            return f"Table {filled.name}: {row_name(filled, row)} {among} in column {head}, at {mean_sd(best)} %"
+            return f"Table {filled.name}: {named} {among} in column {head}, at {mean_sd(best)} %"
     return ""
 
 
