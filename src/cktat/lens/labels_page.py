@@ -82,8 +82,9 @@ def labels_page(
     name = "people" if people else "y"
     lead = f"T is {subject.card['design']}, {data.name}, {len(split):,} test images; truth: {name}."
     page = write_page(
-        out, "labels", "How right are these labels?", lead, _sections(subject, found, best, truth, name, classes)
-    )
+        out, "labels", "How right are these labels?", lead, _sections(subject, found, best, truth, name, classes),
+        result=f"The most right label is {best.name}, at a mean KL of {float(best.found.kl.mean()):.3f} nats from {name}.",
+    )  # fmt: skip
     return found, page
 
 
@@ -108,7 +109,6 @@ def _sections(
     figures = (
         [("labels", title, plot(lines, title=title, x_label="tau", percent=False, size=(5.4, 2.8)))] if drawn else []
     )
-    lead = f"The most right is {best.name}, at a mean KL of {float(best.found.kl.mean()):.3f} nats."
     pictures = [(picture(_pixels(subject, n)), _said(n, names, classes, truth, best)) for n in most_wrong(best)]
     rows = [one.row() for one in found]
     mixed = ["T at tau" if share == 1 else f"{share:g} of T at tau, the rest y" for share in shares]
@@ -117,7 +117,7 @@ def _sections(
     wrong = f"Test images on which {best.name} is farthest from {name}, the farthest first."
     below = "Below each: its number, the data set's class, what the label makes of the truth, and the distance in nats."
     return [
-        Section("The labels", (lead,), COLUMNS, rows, figures, NOTE, legend),
+        Section("The labels", (), COLUMNS, rows, figures, NOTE, legend),
         Section("By class", (f"Mean {title}.",), columns, by_class(found, classes, names)),
         Section("The most wrong labels", (wrong,), images=pictures, note=below),
     ]
