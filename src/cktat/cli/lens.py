@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -11,6 +11,9 @@ from typer import Argument, Option
 from cktat.cli.options import Command, completing, takes_run_options
 from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
 from cktat.errors import CktatError
+
+if TYPE_CHECKING:
+    from cktat.labels import Design
 
 lens_app = typer.Typer(
     no_args_is_help=True,
@@ -40,6 +43,16 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
     return tuple(map(float, dict.fromkeys(found)))
 
 
+def _formed(text: str) -> dict[str, Design]:
+    """The designs that `--designs` names, by what was written; among them "all" is every one of the package."""
+    from cktat.designs import DESIGNS, make
+    from cktat.grid.comparison import DesignEntry
+
+    words = [one for word in names(text) for one in (DESIGNS if word == "all" else [word])]
+    entries = map(DesignEntry.read, dict.fromkeys(words))
+    return {entry.text: make(entry.design, **entry.set) for entry in entries}
+
+
 @lens_app.command()
 def labels(
     run: Annotated[str, Argument(help="A run, or an imported network: its folder, or its name in the store.")],
@@ -49,6 +62,13 @@ def labels(
     mix: Annotated[
         str, Option(help="Shares of the network in labels that are y's for the rest, separated by commas.")
     ] = "",
+    designs: Annotated[
+        str,
+        Option(help="Designs whose labels are formed with the network in every place, separated by commas; or all."),
+    ] = "",
+    attacked_images: Annotated[
+        int, Option(help="The first so many images, for labels of designs that need x'.", min=1)
+    ] = 500,
     test_images: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
     weights: Annotated[str, Option(help="best or last.")] = "best",
     out: Annotated[Path, Option(help="Where numbers, figures and the page go.", metavar="DIR")] = Path("lens"),
@@ -80,6 +100,8 @@ def labels(
         taus=taus,
         smoothed=smoothed,
         shares=shares,
+        designs=_formed(designs),
+        attacked_images=attacked_images,
     )
     print_table(COLUMNS, [one.row() for one in found], False)
     print(f"\npage: {page}")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
 from cktat.errors import CktatError
 from cktat.evaluation import Subject
+from cktat.labels import Design
+from cktat.lens.formed import Formed, formed
 from cktat.lens.people import read_people
 from cktat.lens.standing import (
     COLUMNS,
@@ -19,6 +22,7 @@ from cktat.lens.standing import (
     Judged,
     by_class,
     judge,
+    judged_label,
     logits_on,
     most_right,
     most_wrong,
@@ -39,6 +43,8 @@ def labels_page(
     taus: tuple[float, ...] = TAUS,
     smoothed: tuple[float, ...] = SMOOTHED,
     shares: tuple[float, ...] = (),
+    designs: Mapping[str, Design] = MappingProxyType({}),
+    attacked_images: int = 500,
     watch: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[Judged], Path]:
     """Judges y and what a network says at several temperatures, and writes out/labels.json and out/labels.html.
@@ -51,10 +57,12 @@ def labels_page(
         taus: temperatures.
         smoothed: shares of the uniform distribution in y.
         shares: of T in labels that are y's for the rest.
+        designs: by name, whose labels are formed with the network in every place, see `formed`.
+        attacked_images: the first so many, for labels of designs that need x'.
         watch: is told how many images are done.
 
     Returns:
-        Every label with its scores, and the page's path.
+        Every label with its scores, those of designs at the end, and the page's path.
 
     Raises:
         CktatError: a temperature, a share, a number of images or the file of people makes no sense.
@@ -66,7 +74,10 @@ def labels_page(
     split = data.test if test_images is None else data.test.first(test_images)
     classes = split.labels.cpu()
     truth = None if people is None else read_people(people, data.test.labels, len(data.classes))[: len(split)]
-    found = judge(labels, logits_on(subject, split, watch), classes, truth)
+    logits = logits_on(subject, split, watch)
+    found = judge(labels, logits, classes, truth)
+    made, left_out = formed(designs, subject, split, logits, attacked_images=attacked_images)
+    of_designs = [(one, judged_label(one.text, one.label, classes, truth)) for one in made]
     best = most_right(found)
     asked = None if people is None else {"file": people.name, "sha256": hashlib.sha256(read_bytes(people)).hexdigest()}
     images = [
@@ -77,14 +88,17 @@ def labels_page(
     write_json(
         out / "labels.json",
         {"network": subject.provenance(), "people": asked, "labels": [one.record() for one in found],
-         "most_right": best.name, "most_wrong_images": images},
+         "most_right": best.name, "most_wrong_images": images,
+         "designs": [{"declared": str(one.design), "needs_attack": one.needs_attack} | judged.record()
+                     for one, judged in of_designs], "left_out": left_out},
     )  # fmt: skip
     name = "people" if people else "y"
     lead = f"T is {subject.card['design']}, {data.name}, {len(split):,} test images; truth: {name}."
-    page = write_page(
-        out, "labels", "How right are these labels?", lead, _sections(subject, found, best, truth, name, classes)
-    )
-    return found, page
+    sections = _sections(subject, found, best, truth, name, classes)
+    if designs:
+        sections.insert(1, _of_designs(of_designs, left_out, name))
+    page = write_page(out, "labels", "How right are these labels?", lead, sections)
+    return [*found, *(judged for _, judged in of_designs)], page
 
 
 NOTE = (
@@ -121,6 +135,23 @@ def _sections(
         Section("By class", (f"Mean {title}.",), columns, by_class(found, classes, names)),
         Section("The most wrong labels", (wrong,), images=pictures, note=below),
     ]
+
+
+def _of_designs(of_designs: list[tuple[Formed, Judged]], left_out: Mapping[str, str], name: str) -> Section:
+    text = (
+        "What each design asks for at x' before anything is trained: T stands for every network of it, as for a student that "
+        "begins with T's weights.",
+    )
+    columns = ("design", "terms", *COLUMNS[1:], "images")
+    rows = []
+    for one, judged in of_designs:
+        images = f"{len(judged.found.kl):,}"
+        rows.append(
+            (one.text, str(one.design), *judged.row()[1:], f"{images}, x' found" if one.needs_attack else images)
+        )
+    missing = " ".join(f"Left out: {why}." for why in left_out.values())
+    note = f"Truth: {name}. Labels that x' is part of are formed on fewer images, where x' is found by the design's adversary."
+    return Section("Labels of designs", text, columns, rows, note=f"{note} {missing}".strip())
 
 
 def _pixels(subject: Subject, n: int) -> torch.Tensor:
