@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 from cktat.cli.lens import lens_app
 from cktat.designs import DESIGNS, make
 from cktat.evaluation import Subject, load_subject
-from cktat.lens.formed import formed, heard
+from cktat.lens.aim import heard
+from cktat.lens.formed import formed
 from cktat.lens.standing import logits_on
 
 

@@ -107,7 +107,7 @@ class LensTask:
         if self.record.exists() and read_sealed(self.record, LensKept, RECORD)["asked"] == asked:
             return "is there"
         people = None if setting.people is None else read_people(setting.people, data.test.labels, len(data.classes))
-        follow = Follow(self.out, data, setting.images, str(store.root))
+        follow = Follow(self.out, data, setting.images, str(store.root), people)
         folder = store.find(name)
         if folder is None or not folder.finished:
             folder = Runner(store, stop, follow, lambda text: None).train(config, data, ensure=True, wait=False)

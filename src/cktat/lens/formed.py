@@ -15,9 +15,8 @@ from cktat.data import Split, ordered
 from cktat.errors import CktatError
 from cktat.evaluation import Subject
 from cktat.evaluation.measure import true_fp32
-from cktat.labels import Average, Cell, ClassMean, Design, Learner, Moment, Network, Output, Outputs, View, clean, value
-from cktat.labels.walk import walk
-from cktat.lens.aim import aim, pulled
+from cktat.labels import Average, ClassMean, Design, Learner, Moment, Network, Outputs, clean, value
+from cktat.lens.aim import aim, heard
 from cktat.seeds import derive
 from cktat.training import AdversarialLoss
 from cktat.training.starts import Starts
@@ -34,13 +33,6 @@ class Formed:
     design: Design
     label: Tensor
     needs_attack: bool
-
-
-def heard(design: Design) -> tuple[Cell, ...]:
-    """The outputs that the design's aim is made of: those in the labels, and in the weights per sample, of its terms at x'."""
-    _, terms = pulled(design)
-    parts = walk(tuple((t.label, t.per_sample) for t in terms), into=lambda part: not isinstance(part, Network | View))
-    return tuple(dict.fromkeys(part.cell for part in parts if isinstance(part, Output)))
 
 
 def formed(

@@ -17,7 +17,7 @@ from cktat.labels import Design, Network, Output, View
 from cktat.labels.walk import walk
 from cktat.lens.aim import pulled
 from cktat.lens.difficulty import difficulty, left_over
-from cktat.lens.follow import area, curve
+from cktat.lens.follow import area, followed
 from cktat.lens.guidance import guidance
 from cktat.lens.jumps import nearest_jump
 from cktat.lens.pulls import pulls
@@ -67,7 +67,7 @@ def measured(
     subject = load_subject(run, "last", None, torch.device("cpu"), data)
     results = evaluate(subject, list(attacks), batch_size=500, stop=stop)
     per_image = left_over(asked.label, asked.output)
-    epochs = taught.config.recipe.epochs
+    epochs, seen = taught.config.recipe.epochs, followed(out, run)
     return {
         "guidance": {name: _plain(value) for name, value in right.means().items()},
         "guidance_by_class": _by_class(right.kl, unseen.y, len(data.classes)),
@@ -78,8 +78,9 @@ def measured(
         },
         "difficulty_by_class": _by_class(per_image, asked.y, len(data.classes)),
         "hardest": _listed(per_image, asked.y),
-        "curve": curve(out, run),
-        "area": area(curve(out, run), learned.constant, epochs),
+        "curve": seen["left"],
+        "guidance_curve": {"brier": seen["brier"], "kl": seen["kl"]},
+        "area": area(seen["left"], learned.constant, epochs),
         "pulls": {
             "sizes": forces.sizes, "weights": forces.weights, "at_output": forces.at_output, "at_weights": forces.at_weights,
             "conflict": forces.conflict,
