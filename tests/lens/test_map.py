@@ -143,6 +143,15 @@ def test_the_command_places_designs_and_goes_on(
     places = [(one["difficulty"], one["guidance Brier"]) for one in record["designs"].values()]
     assert [disc[:2] for disc in discs.values()] == [pytest.approx(place) for place in places]
 
+    records = [json.loads(path.read_text()) for path in (tmp_path / "out" / "runs").iterdir()]
+    seen = {one["design"]: one["seen"] for one in records}
+    drawn = list(shown.lines("Brier(y, label) after each epoch").values())
+    # y is at 0 and is not drawn
+    assert [[y for _, y in line] for line in drawn] == [
+        pytest.approx(seen[name]["guidance_curve"]["brier"]) for name in ("trades", "cktat tau=1 beta=1", "lbgat")
+    ]
+    assert [x for x, _ in drawn[0]] == list(range(1, 1 + len(drawn[0])))
+
     def refuse(*args: object) -> None:
         raise AssertionError("trained again")
 

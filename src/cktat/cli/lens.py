@@ -69,7 +69,14 @@ def labels(
     attacked_images: Annotated[
         int, Option(help="The first so many images, for labels of designs that need x'.", min=1)
     ] = 500,
-    test_images: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
+    folds: Annotated[
+        int | None,
+        Option(
+            help="Look at training images, in so many parts, each by a network that is trained again without it.",
+            min=2,
+        ),
+    ] = None,
+    test_images: Annotated[int | None, Option(help="Only the first so many images.")] = None,
     weights: Annotated[str, Option(help="best or last.")] = "best",
     out: Annotated[Path, Option(help="Where numbers, figures and the page go.", metavar="DIR")] = Path("lens"),
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
@@ -82,6 +89,7 @@ def labels(
     \b
     Example:
       cktat lens labels RUN --people cifar10h-counts.npy --tau 1,2.5,5
+      cktat lens labels RUN --folds 5 --designs all
     """
     from cktat.api import Store
     from cktat.evaluation import load_subject
@@ -92,6 +100,15 @@ def labels(
     place = None if root is None else str(root)
     subject = load_subject(Store(store).open(run), weights, place, device_of(device), trust_code=trust_code)
     taus, smoothed, shares = _numbers("--tau", tau), _numbers("--smooth", smooth), _numbers("--mix", mix)
+    unseen = None
+    if folds is not None:
+        from cktat.lens.crossfit import cross_fitted
+        from cktat.runs import Stop
+
+        if people is not None:
+            raise CktatError("people were asked about the test images; give either --people or --folds")
+        with Stop() as stop:
+            unseen = cross_fitted(subject, folds, Store(store), stop=stop, say=print)
     found, page = labels_page(
         subject,
         out,
@@ -102,6 +119,7 @@ def labels(
         shares=shares,
         designs=_formed(designs),
         attacked_images=attacked_images,
+        unseen=unseen,
     )
     print_table(COLUMNS, [one.row() for one in found], False)
     print(f"\npage: {page}")

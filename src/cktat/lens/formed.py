@@ -54,7 +54,7 @@ def formed(
         subject: the network.
         split: the images.
         logits: of the network on these images [N, K].
-        attacked_images: for labels that need x'.
+        attacked_images: for labels that need x'; 0 leaves those out.
         watch: is told which design is formed.
 
     Returns:
@@ -67,6 +67,8 @@ def formed(
             watch(text)
             cells = heard(design)
             needs_attack = any(cell.view != clean for cell in cells)
+            if needs_attack and not attacked_images:
+                raise CktatError(f"the label of {text!r} needs x', which is not searched here")
             if needs_attack:
                 part = split.first(min(attacked_images, len(split)))
                 label = _against_an_adversary(design, subject, part)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import torch
+from torch import Tensor
 
+from cktat.data import Split
 from cktat.errors import CktatError
 from cktat.evaluation import Subject
 from cktat.labels import Design
@@ -45,6 +46,7 @@ def labels_page(
     shares: tuple[float, ...] = (),
     designs: Mapping[str, Design] = MappingProxyType({}),
     attacked_images: int = 500,
+    unseen: Tensor | None = None,
     watch: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[Judged], Path]:
     """Judges y and what a network says at several temperatures, and writes out/labels.json and out/labels.html.
@@ -59,6 +61,8 @@ def labels_page(
         shares: of T in labels that are y's for the rest.
         designs: by name, whose labels are formed with the network in every place, see `formed`.
         attacked_images: the first so many, for labels of designs that need x'.
+        unseen: logits [N, K] of the training images by networks that did not see them, see `cross_fitted`. The labels are then
+            of these images; what `subject`, which saw them, says of them stands beside.
         watch: is told how many images are done.
 
     Returns:
@@ -67,16 +71,23 @@ def labels_page(
     Raises:
         CktatError: a temperature, a share, a number of images or the file of people makes no sense.
     """
-    data = subject.data
-    if test_images is not None and not 1 <= test_images <= len(data.test):
-        raise CktatError(f"cannot look at {test_images} images: the test set of {data.name!r} has {len(data.test)}")
+    data, whole = subject.data, subject.data.test if unseen is None else subject.data.train
+    kind = "test" if unseen is None else "training"
+    if unseen is not None and people is not None:
+        raise CktatError(
+            "people were asked about the test images; leave either them or the folds of the training images out"
+        )
+    if test_images is not None and not 1 <= test_images <= len(whole):
+        raise CktatError(f"cannot look at {test_images} images: {data.name!r} has {len(whole)} {kind} images")
     labels = standing_labels(taus, smoothed, shares)
-    split = data.test if test_images is None else data.test.first(test_images)
+    split = whole if test_images is None else whole.first(test_images)
     classes = split.labels.cpu()
     truth = None if people is None else read_people(people, data.test.labels, len(data.classes))[: len(split)]
-    logits = logits_on(subject, split, watch)
+    seen = logits_on(subject, split, watch)
+    logits = seen if unseen is None else unseen[: len(split)]
     found = judge(labels, logits, classes, truth)
-    made, left_out = formed(designs, subject, split, logits, attacked_images=attacked_images)
+    remembered = [] if unseen is None else [one for one in judge(labels, seen, classes) if one.share == 1]
+    made, left_out = formed(designs, subject, split, logits, attacked_images=attacked_images if unseen is None else 0)
     of_designs = [(one, judged_label(one.text, one.label, classes, truth)) for one in made]
     best = most_right(found)
     asked = None if people is None else {"file": people.name, "sha256": hashlib.sha256(read_bytes(people)).hexdigest()}
@@ -90,13 +101,21 @@ def labels_page(
         {"network": subject.provenance(), "people": asked, "labels": [one.record() for one in found],
          "most_right": best.name, "most_wrong_images": images,
          "designs": [{"declared": str(one.design), "needs_attack": one.needs_attack} | judged.record()
-                     for one, judged in of_designs], "left_out": left_out},
+                     for one, judged in of_designs], "left_out": left_out,
+         "split": kind, "seen": [one.record() for one in remembered]},
     )  # fmt: skip
     name = "people" if people else "y"
-    lead = f"T is {subject.card['design']}, {data.name}, {len(split):,} test images; truth: {name}."
-    sections = _sections(subject, found, best, truth, name, classes)
+    lead = f"T is {subject.card['design']}, {data.name}, {len(split):,} {kind} images; truth: {name}."
+    if unseen is not None:
+        lead += " Each image is judged by a network that was trained without it."
+    sections = _sections(subject, split, found, best, truth, name, classes)
     if designs:
         sections.insert(1, _of_designs(of_designs, left_out, name))
+    if remembered:
+        text = (
+            "The same labels where T has seen the images, as in a training: nearer to y than they are of new images.",
+        )
+        sections.insert(1, Section("Of images that T has seen", text, COLUMNS, [one.row() for one in remembered]))
     page = write_page(out, "labels", "How right are these labels?", lead, sections)
     return [*found, *(judged for _, judged in of_designs)], page
 
@@ -109,7 +128,13 @@ NOTE = (
 
 
 def _sections(
-    subject: Subject, found: list[Judged], best: Judged, truth: torch.Tensor | None, name: str, classes: torch.Tensor
+    subject: Subject,
+    split: Split,
+    found: list[Judged],
+    best: Judged,
+    truth: Tensor | None,
+    name: str,
+    classes: Tensor,
 ) -> list[Section]:
     title, names = f"KL({name} || label), nats", subject.data.classes
     shares = list(dict.fromkeys(one.share for one in found if one.share is not None))
@@ -123,12 +148,15 @@ def _sections(
         [("labels", title, plot(lines, title=title, x_label="tau", percent=False, size=(5.4, 2.8)))] if drawn else []
     )
     lead = f"The most right is {best.name}, at a mean KL of {float(best.found.kl.mean()):.3f} nats."
-    pictures = [(picture(_pixels(subject, n)), _said(n, names, classes, truth, best)) for n in most_wrong(best)]
+    pictures = [
+        (picture(split.images[n].cpu().float() / subject.data.levels), _said(n, names, classes, truth, best))
+        for n in most_wrong(best)
+    ]
     rows = [one.row() for one in found]
     mixed = ["T at tau" if share == 1 else f"{share:g} of T at tau, the rest y" for share in shares]
     legend = [*mixed, *(one.name for one in level)] if drawn else []
     columns = ("class", *(one.name for one in found))
-    wrong = f"Test images on which {best.name} is farthest from {name}, the farthest first."
+    wrong = f"Images on which {best.name} is farthest from {name}, the farthest first."
     below = "Below each: its number, the data set's class, what the label makes of the truth, and the distance in nats."
     return [
         Section("The labels", (lead,), COLUMNS, rows, figures, NOTE, legend),
@@ -154,11 +182,7 @@ def _of_designs(of_designs: list[tuple[Formed, Judged]], left_out: Mapping[str, 
     return Section("Labels of designs", text, columns, rows, note=f"{note} {missing}".strip())
 
 
-def _pixels(subject: Subject, n: int) -> torch.Tensor:
-    return subject.data.test.images[n].cpu().float() / subject.data.levels
-
-
-def _said(n: int, names: tuple[str, ...], classes: torch.Tensor, truth: torch.Tensor | None, best: Judged) -> list[str]:
+def _said(n: int, names: tuple[str, ...], classes: Tensor, truth: Tensor | None, best: Judged) -> list[str]:
     lines = [f"image {n}", names[int(classes[n])]]
     if truth is not None:
         shares, kinds = truth[n].topk(2)

@@ -14,12 +14,13 @@ from cktat.designs import make
 from cktat.evaluation import CLEAN, spread
 from cktat.grid.comparison import DesignEntry
 from cktat.lens.relate import FEWEST, Relation, foretold, relation
-from cktat.pages.figures import Point, picture, scatter
+from cktat.pages.figures import Line, Point, picture, plot, scatter
 from cktat.pages.sections import Section, write_page
 from cktat.pages.text import mean_sd, number
 from cktat.runs import write_json
 
 MapRecord = dict[str, Any]
+Curve = Callable[[MapRecord], list[float]]
 COLUMNS = (
     "design", "n", "guidance KL", "Brier", "agrees %", "difficulty", "left, nats", "to learn, nats", "area", "conflict",
     "jumps %", "clean %",
@@ -176,9 +177,43 @@ def _sections(
         Section("The map", where, (*COLUMNS, *(f"{a} %" for a in attacks if a != CLEAN)), rows, drawings, note, names),
         Section("Do the two foretell accuracy?", (), columns, said, note=doubt),
         Section("Of a design that is left out", (), ("axes", "accuracy", "foretold"), told, note=better),
+        *_over_training(designs, truth),
         Section("By class", (classwise,), ("class", *names), _classes(designs, data)),
         *lists,
     ]
+
+
+def _over_training(designs: Sequence[Placed], truth: str) -> list[Section]:
+    """How right labels are and what is left of them after each epoch; no section where no run was followed."""
+
+    def moving(seen: MapRecord) -> list[float]:
+        return list(seen.get("guidance_curve", {}).get("brier", []))
+
+    def left(seen: MapRecord) -> list[float]:
+        constant = seen["difficulty"]["constant"]
+        return [value / constant for value in seen["curve"]] if constant > 1e-12 else []
+
+    curves_of: tuple[tuple[str, str, Curve], ...] = (
+        ("guidance", f"Brier({truth}, label) after each epoch", moving),
+        ("left", "left / to learn after each epoch", left),
+    )
+    drawings = []
+    for file, title, of in curves_of:
+        lines = []
+        for place, design in enumerate(designs, 1):
+            curves = [curve for seen in design.seen if (curve := of(seen))]
+            means = [fmean(values) for values in zip(*curves, strict=False)]
+            if means and max(means) > 0:
+                lines.append(Line(place, list(range(1, len(means) + 1)), means))
+        if lines:
+            drawings.append((file, title, plot(lines, title=title, x_label="epoch", percent=False, size=(5.4, 2.8))))
+    text = (
+        "Labels that move, from the checkpoint of each epoch, means over seeds: how far they are from the truth on test "
+        "images, and what the student has left of them on training images, in units of what a constant answer leaves of the "
+        "last label. y stays at 0 and is not drawn.",
+    )
+    names = [design.name for design in designs]
+    return [Section("Over training", text, figures=drawings, legend=names)] if drawings else []
 
 
 def _drawing(
