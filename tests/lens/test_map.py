@@ -145,7 +145,7 @@ def test_the_command_places_designs_and_goes_on(
 
     records = [json.loads(path.read_text()) for path in (tmp_path / "out" / "runs").iterdir()]
     seen = {one["design"]: one["seen"] for one in records}
-    drawn = list(shown.lines("Brier(y, label) after each epoch").values())
+    drawn = list(shown.lines("Guidance: Brier(y, label) after each epoch").values())
     # y is at 0 and is not drawn
     assert [[y for _, y in line] for line in drawn] == [
         pytest.approx(seen[name]["guidance_curve"]["brier"]) for name in ("trades", "cktat tau=1 beta=1", "lbgat")

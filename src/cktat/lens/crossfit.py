@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -16,9 +15,8 @@ from cktat.errors import CktatError
 from cktat.evaluation import Subject, load_subject
 from cktat.lens.standing import logits_on
 from cktat.runs import Stop
+from cktat.runs.processes import Say
 from cktat.training import Callback
-
-Say = Callable[[str], None]
 
 
 def parts(y: Tensor, folds: int) -> Tensor:

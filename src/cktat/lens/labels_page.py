@@ -155,12 +155,13 @@ def _sections(
     rows = [one.row() for one in found]
     mixed = ["T at tau" if share == 1 else f"{share:g} of T at tau, the rest y" for share in shares]
     legend = [*mixed, *(one.name for one in level)] if drawn else []
-    columns = ("class", *(one.name for one in found))
+    shown = [one for one in found if one.share in (None, 1) or one is best]  # others are many, and lie between these
+    columns = ("class", *(one.name for one in shown))
     wrong = f"Images on which {best.name} is farthest from {name}, the farthest first."
     below = "Below each: its number, the data set's class, what the label makes of the truth, and the distance in nats."
     return [
         Section("The labels", (lead,), COLUMNS, rows, figures, NOTE, legend),
-        Section("By class", (f"Mean {title}.",), columns, by_class(found, classes, names)),
+        Section("By class", (f"Mean {title}.",), columns, by_class(shown, classes, names)),
         Section("The most wrong labels", (wrong,), images=pictures, note=below),
     ]
 
@@ -170,7 +171,7 @@ def _of_designs(of_designs: list[tuple[Formed, Judged]], left_out: Mapping[str, 
         "What each design asks for at x' before anything is trained: T stands for every network of it, as for a student that "
         "begins with T's weights.",
     )
-    columns = ("design", "terms", *COLUMNS[1:], "images")
+    columns = ("design", *COLUMNS[1:], "images", "terms")
     rows = []
     for one, judged in of_designs:
         images = f"{len(judged.found.kl):,}"

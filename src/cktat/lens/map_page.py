@@ -194,8 +194,8 @@ def _over_training(designs: Sequence[Placed], truth: str) -> list[Section]:
         return [value / constant for value in seen["curve"]] if constant > 1e-12 else []
 
     curves_of: tuple[tuple[str, str, Curve], ...] = (
-        ("guidance", f"Brier({truth}, label) after each epoch", moving),
-        ("left", "left / to learn after each epoch", left),
+        ("guidance", f"Guidance: Brier({truth}, label) after each epoch", moving),
+        ("left", "Difficulty: left / to learn after each epoch", left),
     )
     drawings = []
     for file, title, of in curves_of:
@@ -208,9 +208,9 @@ def _over_training(designs: Sequence[Placed], truth: str) -> list[Section]:
         if lines:
             drawings.append((file, title, plot(lines, title=title, x_label="epoch", percent=False, size=(5.4, 2.8))))
     text = (
-        "Labels that move, from the checkpoint of each epoch, means over seeds: how far they are from the truth on test "
-        "images, and what the student has left of them on training images, in units of what a constant answer leaves of the "
-        "last label. y stays at 0 and is not drawn.",
+        "From the checkpoint of each epoch, means over seeds. Guidance: how far labels are from the truth on test images (y "
+        "stays at 0 and is not drawn). Difficulty: what the student has left of them on training images, in units of what a "
+        "constant answer leaves of the last label.",
     )
     names = [design.name for design in designs]
     return [Section("Over training", text, figures=drawings, legend=names)] if drawings else []
@@ -227,7 +227,7 @@ def _drawing(
             scale = 100 if title.endswith("%") else 1
             deviations = found[0].deviation, scale * found[1].deviation
             points.append(Point(place, found[0].mean, scale * found[1].mean, *deviations))
-    return file, title, scatter(points, title=title, x_label=x, size=(5.4, 3.6))
+    return file, title, scatter(points, title=title, x_label=x, size=(4.2, 3.0))
 
 
 def _row(design: Placed, attacks: Sequence[str]) -> tuple[str, ...]:
