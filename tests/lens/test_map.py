@@ -20,8 +20,9 @@ from cktat.grid.comparison import DesignEntry
 from cktat.labels import Average
 from cktat.lens.design_map import LensSetting, LensTask, looked_at
 from cktat.lens.follow import Follow, area, followed
-from cktat.lens.map_page import Placed, foretelling, relations
+from cktat.lens.map_page import foretelling, relations
 from cktat.lens.measured import labelling, measured
+from cktat.lens.placed import Placed
 from cktat.lens.taught import Taught
 from cktat.runs import Stop
 from cktat.training.loop import Training

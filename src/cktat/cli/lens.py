@@ -137,6 +137,12 @@ def map_(
     images: Annotated[int, Option(help="So many training and test images are looked at.", min=2)] = 500,
     attacks: Annotated[str, Option(help="As for evaluate.", autocompletion=completing("attacks"))] = "pgd20",
     people: PeopleOption = None,
+    marked: Annotated[
+        Path | None,
+        Option(
+            help="Training images to hold against the others: .npy, .npz or .csv of 0 and 1 [images].", metavar="FILE"
+        ),
+    ] = None,
     jobs: Annotated[int, Option(help="Runs at a time, each on one thread if not told otherwise.", min=1)] = 1,
     out: Annotated[Path, Option(help="Where numbers, figures and the page go.", metavar="DIR")] = Path("lens"),
     store: StoreOption = None,
@@ -159,7 +165,7 @@ def map_(
     ]
     chosen = tuple(known_attacks(names(attacks)))
     _, data = configure(design=entries[0].design, **options)
-    setting = LensSetting(options, images, chosen, people, None if store is None else str(store))
+    setting = LensSetting(options, images, chosen, people, marked, None if store is None else str(store))
     records = looked_at(entries, seeds, setting, out, jobs=jobs, say=print)
     rows, page = map_page(records, data, out, truth="people" if people else "y")
     print()

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from cktat.data import Dataset, Split
-from cktat.designs import make
 from cktat.evaluation import CLEAN, spread
-from cktat.grid.comparison import DesignEntry
+from cktat.lens.map_sections import marked_images, over_training
+from cktat.lens.placed import MapRecord, Placed, placed
 from cktat.lens.relate import FEWEST, Relation, foretold, relation
-from cktat.pages.figures import Line, Point, picture, plot, scatter
+from cktat.pages.figures import Point, picture, scatter
 from cktat.pages.sections import Section, write_page
 from cktat.pages.text import mean_sd, number
 from cktat.runs import write_json
 
-MapRecord = dict[str, Any]
-Curve = Callable[[MapRecord], list[float]]
 COLUMNS = (
     "design", "n", "guidance KL", "Brier", "agrees %", "difficulty", "left, nats", "to learn, nats", "area", "conflict",
     "jumps %", "clean %",
@@ -32,33 +30,6 @@ AXES: dict[str, Callable[[MapRecord], float | None]] = {
     "area": lambda seen: None if seen["area"] is None else _number(seen["area"]),
 }
 """Numbers of a run that may foretell its accuracy; higher is less right, or harder."""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A design on the map: its runs, and the mean over them of a number."""
-
-    name: str
-    seen: tuple[MapRecord, ...]
-
-    @property
-    def adversarial(self) -> bool:
-        """Whether its label is learned at x'. At x it is another thing, which no adversary makes harder."""
-        entry = DesignEntry.read(self.name)
-        return make(entry.design, **entry.set).adversarial
-
-    def values(self, of: Callable[[MapRecord], float | None]) -> list[float]:
-        return [value for one in self.seen if (value := of(one)) is not None]
-
-    def mean(self, of: Callable[[MapRecord], float | None]) -> float | None:
-        found = self.values(of)
-        return fmean(found) if found else None
-
-
-def placed(records: Sequence[MapRecord]) -> list[Placed]:
-    """The designs in the order in which they come, each with its runs."""
-    names = dict.fromkeys(record["design"] for record in records)
-    return [Placed(name, tuple(r["seen"] for r in records if r["design"] == name)) for name in names]
 
 
 def relations(designs: Sequence[Placed]) -> dict[tuple[str, str], Relation]:
@@ -177,43 +148,11 @@ def _sections(
         Section("The map", where, (*COLUMNS, *(f"{a} %" for a in attacks if a != CLEAN)), rows, drawings, note, names),
         Section("Do the two foretell accuracy?", (), columns, said, note=doubt),
         Section("Of a design that is left out", (), ("axes", "accuracy", "foretold"), told, note=better),
-        *_over_training(designs, truth),
+        *over_training(designs, truth),
         Section("By class", (classwise,), ("class", *names), _classes(designs, data)),
+        *marked_images(designs),
         *lists,
     ]
-
-
-def _over_training(designs: Sequence[Placed], truth: str) -> list[Section]:
-    """How right labels are and what is left of them after each epoch; no section where no run was followed."""
-
-    def moving(seen: MapRecord) -> list[float]:
-        return list(seen.get("guidance_curve", {}).get("brier", []))
-
-    def left(seen: MapRecord) -> list[float]:
-        constant = seen["difficulty"]["constant"]
-        return [value / constant for value in seen["curve"]] if constant > 1e-12 else []
-
-    curves_of: tuple[tuple[str, str, Curve], ...] = (
-        ("guidance", f"Guidance: Brier({truth}, label) after each epoch", moving),
-        ("left", "Difficulty: left / to learn after each epoch", left),
-    )
-    drawings = []
-    for file, title, of in curves_of:
-        lines = []
-        for place, design in enumerate(designs, 1):
-            curves = [curve for seen in design.seen if (curve := of(seen))]
-            means = [fmean(values) for values in zip(*curves, strict=False)]
-            if means and max(means) > 0:
-                lines.append(Line(place, list(range(1, len(means) + 1)), means))
-        if lines:
-            drawings.append((file, title, plot(lines, title=title, x_label="epoch", percent=False, size=(5.4, 2.8))))
-    text = (
-        "From the checkpoint of each epoch, means over seeds. Guidance: how far labels are from the truth on test images (y "
-        "stays at 0 and is not drawn). Difficulty: what the student has left of them on training images, in units of what a "
-        "constant answer leaves of the last label.",
-    )
-    names = [design.name for design in designs]
-    return [Section("Over training", text, figures=drawings, legend=names)] if drawings else []
 
 
 def _drawing(
