@@ -92,6 +92,12 @@ def test_the_command_judges_training_images(tmp_path: Path, runs: Any, shown: An
     assert record["seen"][0]["kl"] == pytest.approx(float(F.cross_entropy(seen, train.labels)))
     assert [one["label"] for one in record["designs"]] == ["trades"]
     assert "needs x', which is not searched here" in record["left_out"]["adaad"]
+    # the images at which what T says of new images is farthest from y; y itself is far from none
+    best = record["most_right"]
+    assert best in ("T at tau 1", "T at tau 2")
+    far = F.cross_entropy(unseen.double() / float(best[-1]), train.labels, reduction="none")
+    worst = record["most_wrong_images"][0]
+    assert worst["image"] == int(far.argmax()) and worst["kl"] == pytest.approx(float(far.max()), abs=1e-4)
     page = shown.page(tmp_path / "labels.html")
     assert shown.table(shown.under(page, "Of images that T has seen"))[1][1] == f"{record['seen'][0]['kl']:.3f}"
     bad = CliRunner().invoke(lens_app, [*words, "--people", "people.npy"])

@@ -71,7 +71,7 @@ def test_labels_of_attacked_images_are_found_on_the_first_of_them(subject: Subje
 def test_what_only_training_knows_is_left_out_with_its_reason(subject: Subject) -> None:
     test = subject.data.test.first(4)
     found, why = formed({n: make(n) for n in ("kd_at_auto", "ikl")}, subject, test, torch.zeros(4, 3))
-    assert not found and "give it: 'kd_at_auto share=... tau=...'" in why["kd_at_auto"] and "class means" in why["ikl"]
+    assert not found and "give 'kd_at_auto share=... tau=...'" in why["kd_at_auto"] and "class means" in why["ikl"]
 
 
 def test_the_command_has_a_section_for_them(tmp_path: Path, runs: Any, shown: Any) -> None:

@@ -68,7 +68,7 @@ def formed(
             cells = heard(design)
             needs_attack = any(cell.view != clean for cell in cells)
             if needs_attack and not attacked_images:
-                raise CktatError(f"the label of {text!r} needs x', which is not searched here")
+                raise CktatError("its label needs x', which is not searched here")
             if needs_attack:
                 part = split.first(min(attacked_images, len(split)))
                 label = _against_an_adversary(design, subject, part)
@@ -85,9 +85,9 @@ def formed(
 def _require_formable(text: str, design: Design) -> None:
     if design.open:
         given = " ".join(f"{name}=..." for name in design.open)
-        raise CktatError(f"{', '.join(design.open)} of {text!r} is found while it trains; give it: '{text} {given}'")
+        raise CktatError(f"{', '.join(design.open)} found while it trains; give '{text} {given}'")
     if any(isinstance(network, ClassMean) for network in design.networks):
-        raise CktatError(f"{text!r} has a table of class means, which only training fills")
+        raise CktatError("it has a table of class means, which only training fills")
 
 
 def _cooled(network: Network) -> float:

@@ -89,7 +89,8 @@ def labels_page(
     remembered = [] if unseen is None else [one for one in judge(labels, seen, classes) if one.share == 1]
     made, left_out = formed(designs, subject, split, logits, attacked_images=attacked_images if unseen is None else 0)
     of_designs = [(one, judged_label(one.text, one.label, classes, truth)) for one in made]
-    best = most_right(found)
+    # where y is the truth, y and what is mixed with it are right by definition
+    best = most_right(found if truth is not None else [one for one in found if one.share == 1] or found)
     asked = None if people is None else {"file": people.name, "sha256": hashlib.sha256(read_bytes(people)).hexdigest()}
     images = [
         {"image": n, "class": data.classes[int(classes[n])], "kl": round(float(best.found.kl[n]), 4)}
@@ -147,7 +148,8 @@ def _sections(
     figures = (
         [("labels", title, plot(lines, title=title, x_label="tau", percent=False, size=(5.4, 2.8)))] if drawn else []
     )
-    lead = f"The most right is {best.name}, at a mean KL of {float(best.found.kl.mean()):.3f} nats."
+    of = "" if truth is not None else " of T's own labels (y is right by definition)"
+    lead = f"The most right{of} is {best.name}, at a mean KL of {float(best.found.kl.mean()):.3f} nats."
     pictures = [
         (picture(split.images[n].cpu().float() / subject.data.levels), _said(n, names, classes, truth, best))
         for n in most_wrong(best)
@@ -178,7 +180,10 @@ def _of_designs(of_designs: list[tuple[Formed, Judged]], left_out: Mapping[str, 
         rows.append(
             (one.text, str(one.design), *judged.row()[1:], f"{images}, x' found" if one.needs_attack else images)
         )
-    missing = " ".join(f"Left out: {why}." for why in left_out.values())
+    missing = " ".join(
+        f"Left out: {', '.join(one for one, theirs in left_out.items() if theirs == why)} ({why})."
+        for why in dict.fromkeys(left_out.values())
+    )
     note = f"Truth: {name}. Labels that x' is part of are formed on fewer images, where x' is found by the design's adversary."
     return Section("Labels of designs", text, columns, rows, note=f"{note} {missing}".strip())
 
