@@ -87,6 +87,9 @@ def test_the_command_has_a_section_for_them(tmp_path: Path, runs: Any, shown: An
     section = shown.under(shown.page(tmp_path / "labels.html"), "Labels of designs")
     table = shown.table(section)
     assert [line[0] for line in table[1:]] == ["trades", "adaad"]
-    assert f"{record['designs'][0]['kl']:.3f}" in table[1]
+    for row, one in zip(table[1:], record["designs"], strict=True):
+        cells = dict(zip(table[0], row, strict=True))
+        assert cells["KL, nats"] == f"{one['kl']:.3f}" and cells["Brier"] == f"{one['brier']:.3f}"
+        assert cells["terms"] == one["declared"] and cells["images"].split(",")[0] == str(one["images"])
     bad = CliRunner().invoke(lens_app, [*words[:3], "trdes", *words[4:]])
     assert "did you mean 'trades'" in str(bad.exception)

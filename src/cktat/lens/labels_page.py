@@ -160,7 +160,7 @@ def _sections(
     shown = [one for one in found if one.share in (None, 1) or one is best]  # others are many, and lie between these
     columns = ("class", *(one.name for one in shown))
     wrong = f"Images on which {best.name} is farthest from {name}, the farthest first."
-    below = "Below each: its number, the data set's class, what the label makes of the truth, and the distance in nats."
+    below = "Below each: its number, y, what the label says first, and the distance in nats."
     return [
         Section("The labels", (lead,), COLUMNS, rows, figures, NOTE, legend),
         Section("By class", (f"Mean {title}.",), columns, by_class(shown, classes, names)),
@@ -177,9 +177,8 @@ def _of_designs(of_designs: list[tuple[Formed, Judged]], left_out: Mapping[str, 
     rows = []
     for one, judged in of_designs:
         images = f"{len(judged.found.kl):,}"
-        rows.append(
-            (one.text, str(one.design), *judged.row()[1:], f"{images}, x' found" if one.needs_attack else images)
-        )
+        count = f"{images}, x' found" if one.needs_attack else images
+        rows.append((one.text, *judged.row()[1:], count, str(one.design)))
     missing = " ".join(
         f"Left out: {', '.join(one for one, theirs in left_out.items() if theirs == why)} ({why})."
         for why in dict.fromkeys(left_out.values())
@@ -189,10 +188,10 @@ def _of_designs(of_designs: list[tuple[Formed, Judged]], left_out: Mapping[str, 
 
 
 def _said(n: int, names: tuple[str, ...], classes: Tensor, truth: Tensor | None, best: Judged) -> list[str]:
-    lines = [f"image {n}", names[int(classes[n])]]
+    lines = [f"image {n}", f"y: {names[int(classes[n])]}"]
     if truth is not None:
         shares, kinds = truth[n].topk(2)
         said = [f"{100 * float(p):.0f} % {names[int(k)]}" for p, k in zip(shares, kinds, strict=True) if p > 0]
         lines.append(f"people: {', '.join(said)}")
-    right = f"the label's class has {100 * float(best.found.right[n]):.0f} %"
-    return [*lines, right, f"KL {float(best.found.kl[n]):.2f}"]
+    label = f"label: {100 * float(best.found.confidence[n]):.0f} % {names[int(best.found.said[n])]}"
+    return [*lines, label, f"KL {float(best.found.kl[n]):.2f}"]
