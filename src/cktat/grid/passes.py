@@ -20,7 +20,8 @@ from cktat.designs import make
 from cktat.errors import CktatError
 from cktat.evaluation.statistics import Spread, spread
 from cktat.grid.cost import of_step
-from cktat.pages.figures import colour, plain_axes
+from cktat.pages.figures import plain_axes
+from cktat.pages.looks import numbered
 from cktat.pages.text import mean_sd
 from cktat.runs.door import read_json
 from cktat.runs.files import write_atomic
@@ -120,10 +121,10 @@ def _panel(axes: Axes, ways: Sequence[Way], names: Sequence[str]) -> None:
     plain_axes(axes, "forward passes per training image and epoch", "accuracy under attack, %")
     axes.grid(axis="y", alpha=0.25, linewidth=0.6)
     for way in ways:
-        deviation = spread(list(way.attacked))
+        deviation, look = spread(list(way.attacked)), numbered(names.index(way.name) + 1)
         axes.errorbar(
             fmean(way.passes), fmean(way.attacked), yerr=deviation.deviation if deviation and deviation.n > 1 else None,
-            fmt="o", color=colour(names.index(way.name) + 1), label=way.name, capsize=2, markersize=6,
+            fmt=look.marker, color=look.colour, label=way.name, capsize=2, markersize=6,
         )  # fmt: skip
     best = [way for way in ways if all(fmean(way.attacked) > fmean(o.attacked) for o in ways if _cheaper(o, way))]
     axes.plot([fmean(w.passes) for w in best], [fmean(w.attacked) for w in best], "--", color="#888888", linewidth=0.9)

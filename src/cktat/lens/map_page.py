@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from cktat.data import Dataset, Split
-from cktat.designs import make
 from cktat.evaluation import CLEAN, spread
-from cktat.grid.comparison import DesignEntry
+from cktat.lens.map_sections import marked_images, over_training
+from cktat.lens.placed import MapRecord, Placed, placed
 from cktat.lens.relate import FEWEST, Relation, foretold, relation
 from cktat.pages.figures import Point, picture, scatter
 from cktat.pages.looks import looks_of
@@ -20,7 +20,6 @@ from cktat.pages.sections import Section, write_page
 from cktat.pages.text import mean_sd, number
 from cktat.runs import write_json
 
-MapRecord = dict[str, Any]
 COLUMNS = (
     "design", "n", "guidance KL", "Brier", "agrees %", "difficulty", "left, nats", "to learn, nats", "area", "conflict",
     "jumps %", "clean %",
@@ -32,33 +31,6 @@ AXES: dict[str, Callable[[MapRecord], float | None]] = {
     "area": lambda seen: None if seen["area"] is None else _number(seen["area"]),
 }
 """Numbers of a run that may foretell its accuracy; higher is less right, or harder."""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A design on the map: its runs, and the mean over them of a number."""
-
-    name: str
-    seen: tuple[MapRecord, ...]
-
-    @property
-    def adversarial(self) -> bool:
-        """Whether its label is learned at x'. At x it is another thing, which no adversary makes harder."""
-        entry = DesignEntry.read(self.name)
-        return make(entry.design, **entry.set).adversarial
-
-    def values(self, of: Callable[[MapRecord], float | None]) -> list[float]:
-        return [value for one in self.seen if (value := of(one)) is not None]
-
-    def mean(self, of: Callable[[MapRecord], float | None]) -> float | None:
-        found = self.values(of)
-        return fmean(found) if found else None
-
-
-def placed(records: Sequence[MapRecord]) -> list[Placed]:
-    """The designs in the order in which they come, each with its runs."""
-    names = dict.fromkeys(record["design"] for record in records)
-    return [Placed(name, tuple(r["seen"] for r in records if r["design"] == name)) for name in names]
 
 
 def relations(designs: Sequence[Placed]) -> dict[tuple[str, str], Relation]:
@@ -199,7 +171,9 @@ def _sections(
         ),
         Section("Do the two foretell accuracy?", (), columns, said, note=doubt),
         Section("Of a design that is left out", (), ("axes", "accuracy", "foretold"), told, note=better),
+        *over_training(designs, truth),
         Section("By class", (classwise,), ("class", *names), _classes(designs, data)),
+        *marked_images(designs),
         *lists,
     ]
 
