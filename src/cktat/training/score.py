@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from cktat.attacks import Ball, ascend, attacked, plain
 from cktat.data import Split, ordered
+from cktat.models import folding
 from cktat.runs.processes import World
 from cktat.schema import Threat
 from cktat.seeds import generator
@@ -59,7 +60,8 @@ def held_out_accuracy(
             start = ball.uniform(x, draws)  # also those of other processes, so that the next one's are the same
             if number % world.size != world.rank:
                 continue
-            moved = ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=plain())
+            with folding(module):
+                moved = ascend(objective, x, start, ball=ball, step=threat.step, steps=threat.steps, direction=plain())
             with torch.no_grad():
                 right += torch.stack([(module(images).argmax(dim=1) == y).sum() for images in (x, moved)])
     clean, robust = map(sum, zip(*world.gather(right.tolist()), strict=True))
