@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cktat.attacks import Ball, ascend, attacked, plain
 from cktat.attacks.ascent import Objective
 from cktat.data import Split, ordered
+from cktat.models import folding
 from cktat.runs.processes import World
 from cktat.schema import Threat
 from cktat.seeds import fetched, generator
@@ -106,7 +107,8 @@ def _right(
             start = begin(x)  # also those of other processes, so that the next one's are the same
             if number % world.size != world.rank:
                 continue
-            moved = [x if attack is None else attack(objective, x, start) for attack in attacks]
+            with folding(module):
+                moved = [x if attack is None else attack(objective, x, start) for attack in attacks]
             with torch.no_grad():
                 right += torch.stack([(module(images).argmax(dim=1) == y).sum() for images in moved])
     return [sum(counts) for counts in zip(*world.gather(right.tolist()), strict=True)]

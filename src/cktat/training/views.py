@@ -27,6 +27,7 @@ from cktat.labels import (
     value,
 )
 from cktat.labels.walk import walk
+from cktat.models import folding
 from cktat.schema import Threat
 from cktat.training.search import search
 from cktat.training.starts import within
@@ -89,7 +90,8 @@ def _attack(
     cells = label_cells(view)
     moving = {cell for cell in cells if cell.view == here}
     as_is = (networks[view.of],) if view.mode == "train" else ()
-    with attacked(*networks.values(), as_is=as_is):
+    at_every_step = [networks[network] for network in {view.of, *(cell.network for cell in moving)}]
+    with attacked(*networks.values(), as_is=as_is), folding(*at_every_step):
         fixed: Known = {}
         with torch.no_grad():
             for cell in cells - moving:
