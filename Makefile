@@ -1,11 +1,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow mutants faults check
+.PHONY: demo docs test test-slow mutants faults check
 
 # Trains, attacks and shows four designs on the embedded digits: minutes on a CPU.
 demo: .venv/installed
 	$(BIN)/cktat demo
+
+# Builds the site of the documents into build/docs/site, offline, and checks its links. It runs the tutorials: minutes.
+docs: .venv/installed-docs
+	$(BIN)/python -m docs.site.build
 
 # Everything that must hold, in minutes. Two processes of one thread each are quicker than one of two.
 test: check
@@ -32,4 +36,8 @@ check: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+.venv/installed-docs: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	touch $@

@@ -21,6 +21,8 @@ from pathlib import Path
 
 SMALL = {
     r"\bepochs=\d+": "epochs=1",
+    r'"epochs": \d+': '"epochs": 1',
+    r"\bseeds=\d+": "seeds=2",
     r"\bpgd100\b": "pgd10",
     r"\bqueries=\d+": "queries=20",
     r"\bimages=\d+": "images=40",
