@@ -114,3 +114,21 @@ def _drawings() -> Iterator[str]:
             plt.figure(number).savefig(file, format="svg", bbox_inches="tight")
             plt.close(number)
             yield file.getvalue()
+
+
+def as_code(text: str) -> str:
+    """A docstring with its examples in fences, and not indented, as Markdown wants them."""
+    found: list[str] = []
+    fenced, indent = False, 0
+    for line in text.splitlines():
+        words = line.strip()
+        if not fenced and words.startswith(">>>"):
+            fenced, indent = True, len(line) - len(line.lstrip())
+            if found and found[-1].strip() in ("Example:", "Examples:"):
+                found[-1] = f"**{found[-1].strip()}**"
+            found += [*([""] if found and found[-1].strip() else []), "```pycon"]
+        elif fenced and not words:
+            found.append("```")
+            fenced = False
+        found.append(line[indent:] if fenced else line)
+    return "\n".join([*found, *(["```"] if fenced else [])])

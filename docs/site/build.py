@@ -6,6 +6,7 @@ Nothing is fetched. A link that leads nowhere, on the site or inside a page, end
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -89,7 +90,8 @@ def build(out: Path, *, small: bool = False) -> Path:
     settings = CONFIG | {"docs_dir": "source", "site_dir": "site", "nav": nav}
     config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     zensical = Path(sys.executable).with_name("zensical")
-    if subprocess.run([zensical, "build", "--strict", "--clean", "--config-file", config], check=False).returncode:
+    command = [zensical, "build", "--strict", "--clean", "--config-file", config]
+    if subprocess.run(command, check=False, env=os.environ | {"PYTHONPATH": str(ROOT)}).returncode:
         raise SystemExit("the site was not built: see above")
     if wrong := dead_links(out / "site") + from_elsewhere(out / "site"):
         raise SystemExit("\n".join(wrong))

@@ -71,7 +71,7 @@ def _commands(command: Any, name: str) -> Iterator[str]:
     rows: dict[str, list[tuple[str, str]]] = {}
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is not None and record[0] != "-h, --help":
+        if record is not None and "--help" not in parameter.opts:
             kind = "Arguments" if parameter.param_type_name == "argument" else "Options"
             rows.setdefault(getattr(parameter, "rich_help_panel", None) or kind, []).append(record)
     for title, records in rows.items():
@@ -97,18 +97,16 @@ def _prose(text: str) -> str:
 def settings_page() -> str:
     """Every setting of a run, read off the schema, and the recipes."""
     told = (
-        "A setting is an option of `cktat train` and of the commands that train, a key of a YAML file (`--config`), and an "
-        "argument of `cktat.train`. All are read off one schema. A number may be written as a fraction, such as 8/255. "
+        "A setting is an argument of `cktat.train`, a key of a YAML file (`--config`), and an option of `cktat train` and of "
+        "other commands that train: `batch_size=64` there is `--batch-size 64` here. All are read off one schema. "
+        "A number may be written as a fraction, such as 8/255. "
         "`cktat train DESIGN --print-config` prints all settings of a run as YAML."
     )
     parts = ["# Settings and recipes", told]
     for group in GROUPS:
         options = [option for option in OPTIONS.values() if option.group == group]
-        rows = (
-            (f"`{o.name}`", f"`{o.flag}`", f"`{o.takes}`" if o.takes else "", _default(o.name), o.about)
-            for o in options
-        )
-        parts += [f"## {group}", table(("setting", "option", "takes", "if not given", "meaning"), rows)]
+        rows = ((f"`{o.name}`", f"`{o.takes}`" if o.takes else "", _default(o.name), o.about) for o in options)
+        parts += [f"## {group}", table(("setting", "takes", "if not given", "meaning"), rows)]
     parts += ["## Recipes of the authors", _RECIPES, _recipes()]
     return "\n\n".join(parts) + "\n"
 
@@ -121,7 +119,15 @@ _RECIPES = (
 )
 
 
+IF_NOT_GIVEN = {"data": "digits", "model": "small", "recipe": "common", "device": "auto", "precision": "auto"}
+"""What is taken for settings that the schema leaves open, or that a run keeps as what the machine made of them."""
+
+
 def _default(name: str) -> str:
+    if name in IF_NOT_GIVEN:
+        return f"`{IF_NOT_GIVEN[name]}`"
+    if name == "threads":
+        return "the machine's"
     for part in (RunConfig, Recipe, Threat):
         field = part.model_fields.get(name)
         if field is not None and not field.is_required() and field.default not in (None, {}, ()):
