@@ -17,7 +17,7 @@ test: check
 
 # The checks that take longer.
 test-slow: .venv/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,cluster,wandb,mlflow,trackio]' lightning accelerate fastapi uvicorn httpx
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,cluster,wandb,mlflow,trackio]' lightning accelerate fastapi uvicorn httpx
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
 
 # Breaks the product on purpose and says what held, an hour: kills, bad input, mutated and malicious files, full disks.
