@@ -22,6 +22,11 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
 
     loaded: that data set, if it is there already. What is not given comes from the recipe, and its radius from the data
     set. Raises CktatError for an unknown option or a value that makes no sense, in one line.
+
+    Example:
+        >>> config, data = configure(design="trades", epochs=3)
+        >>> config.recipe.epochs, data.name
+        (3, 'digits')
     """
     for name in options:
         if name not in OPTIONS:
