@@ -44,8 +44,6 @@ def regime(
       cktat theory regime --jobs 2
       cktat theory regime --neurons 1 --neurons 2 --eps 0.6 --epochs 60
     """
-    import time
-
     from cktat.paper.experiments import regime_page
     from cktat.paper.experiments.regime import RegimeSetting
     from cktat.paper.experiments.regime import regime as run_all
@@ -54,9 +52,7 @@ def regime(
     small = {"mu": (0.4,), "eps": (0.6,), "neurons": (1,), "noise": (0.1,), "alike": (0.0, 0.8), "epochs": (1,)}
     values = (small if quick else {}) | {name: tuple(chosen) for name, chosen in given.items() if chosen}
     setting = RegimeSetting(seeds, samples=50 if quick else 400, **values)  # type: ignore[arg-type]
-    began = time.monotonic()
-    records = run_all(setting, out, jobs=jobs)
-    show(regime_page.report(setting, records, out, time.monotonic() - began))
+    show(regime_page.report(setting, run_all(setting, out, jobs=jobs), out))
 
 
 def hinge(seeds: SeedsOption = 5, quick: QuickOption = False, out: OutOption = Path("theory")) -> None:
@@ -101,18 +97,23 @@ def scaling(seeds: SeedsOption = 5, quick: QuickOption = False, out: OutOption =
     show(report(ScalingSetting(seeds, (1, 2), (4, 8), samples=200, epochs=3) if quick else ScalingSetting(seeds), out))
 
 
-def reasons(seeds: SeedsOption = 5, quick: QuickOption = False, out: OutOption = Path("theory")) -> None:
-    """Measure Section 4.3's reasons: a larger robust teacher, HAT's helper, a second network as an ensemble.
+def reasons(
+    neurons: Annotated[int, Option(help="Neurons per class of all but the larger teacher.", min=1)] = 2,
+    seeds: SeedsOption = 5,
+    quick: QuickOption = False,
+    out: OutOption = Path("theory"),
+) -> None:
+    """Measure Section 4.3's reasons: a larger robust teacher, HAT's helper, a second network as an ensemble, a clean guide.
 
     \b
     Example:
-      cktat theory reasons --seeds 5
+      cktat theory reasons --neurons 1
     """
     from cktat.paper.experiments.reasons import ReasonSetting, report
     from cktat.paper.experiments.small import SmallSetting
 
     short = {"samples": 50, "epochs": 1} if quick else {}
-    show(report(ReasonSetting(SmallSetting(seeds, **short)), out))
+    show(report(ReasonSetting(SmallSetting(seeds, neurons=neurons, **short)), out))
 
 
 MEASURED = (regime, hinge, rivals, scaling, reasons)

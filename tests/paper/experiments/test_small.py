@@ -101,7 +101,7 @@ def test_each_report_writes_its_record_and_its_rows(tmp_path: Path) -> None:
     assert len(hinge.report(TINY, tmp_path).rows) == 2 * (len(hinge.AFTER) + 1)
     account = reasons.report(reasons.ReasonSetting(TINY, 3), tmp_path)
     said = json.loads((tmp_path / "reasons.json").read_text())
-    assert len(account.rows) == len(said["networks"]) + len(said["differences"]) == 9 + 6
+    assert len(account.rows) == len(said["networks"]) + len(said["differences"]) == 12 + 9
     first = said["differences"][0]
     more, less = (said["networks"][first[name]]["features"] for name in ("more", "less"))
     assert first["features"] == [a - b for a, b in zip(more, less, strict=True)]

@@ -147,7 +147,7 @@ class RegimeTask:
     @property
     def label(self) -> str:
         of = self.group[0]
-        return f"{of.epochs} epochs, {of.neurons} neurons, eps {of.eps:g}"
+        return f"epochs {of.epochs}, neurons {of.neurons}, eps {of.eps:g}"
 
     @property
     def key(self) -> Key:

@@ -20,7 +20,7 @@ SHARES = ("known", "left", "lost", "gained")
 NAMES = ("clean learns both", "one left", "both lost", "gained")
 
 
-def report(setting: RegimeSetting, records: Records, out: Path, seconds: float) -> Account:
+def report(setting: RegimeSetting, records: Records, out: Path) -> Account:
     """Writes regime.html, its figure and regime.json to `out`; the rows are shares by value of each condition."""
     values = [(f.name, v) for f in fields(Place) for v in dict.fromkeys(getattr(setting, f.name))]
     rows = [
@@ -36,16 +36,19 @@ def report(setting: RegimeSetting, records: Records, out: Path, seconds: float) 
         ("rank correlation", str(says.rank)), ("of those left, foretold", str(says.found)),
         ("of the others, foretold", str(says.alarms)), ("the first less the second", str(says.skill)),
     )  # fmt: skip
+    longest = max(setting.epochs)
     border = [
-        (f"{m} neurons, alike {alike:g}", *(mean_sd(over(_at(records, neurons=m, alike=alike, eps=eps), "left"), 2)
-         for eps in setting.eps))
+        (f"{_neurons(m)}, alike {alike:g}", *(mean_sd(over(
+            _at(records, neurons=m, alike=alike, eps=eps, epochs=longest), "left"), 2) for eps in setting.eps))
         for m in setting.neurons
         for alike in setting.alike
     ]  # fmt: skip
+    figures = [(f"regime-alike-{alike:g}", f"One left, alike {alike:g}", _figure(setting, _at(
+        records, alike=alike, epochs=longest))) for alike in dict.fromkeys(setting.alike)]  # fmt: skip
     write_json_beside(
         out, "regime",
         {
-            "setting": asdict(setting), "seconds": round(seconds, 1), "provenance": records[0]["provenance"],
+            "setting": asdict(setting), "provenance": records[0]["provenance"],
             "processor_seconds": round(sum(r["provenance"]["processor_seconds"] for r in records), 1),
             "foretold": asdict(says), "conditions": [_condition(record) for record in records],
         },
@@ -56,9 +59,9 @@ def report(setting: RegimeSetting, records: Records, out: Path, seconds: float) 
             "adversarial training one. Both lost: and neither. Gained: the other way round, adversarial training learned both.",
             f"Sure: conditions whose 95 % interval over seeds says so. By chance {0.025 * len(records):.0f} of {len(records)} "
             "would, each way."), columns, rows),
-        Section("The border", ("Share of classes with one feature left, over mu, noise and length.",),
-                ("network", *(f"eps {eps:g}" for eps in setting.eps)), border, (("regime", "One left, over eps", _figure(
-                    setting, records)),), legend=[f"{m} neurons per class" for m in setting.neurons]),
+        Section("The border", (f"Share of classes with one feature left, over mu and noise, at {longest} epochs.",),
+                ("network", *(f"eps {eps:g}" for eps in setting.eps)), border, figures,
+                legend=[f"{_neurons(m)} per class" for m in setting.neurons]),
         Section("Does Eq. 11 foretell it?", (
             f"Of {hit + false + miss + quiet} classes of which clean training learned both features and adversarial training "
             f"one or both, Eq. 11 foretells {hit + false} to be left; {hit + miss} are, {hit} of them foretold.",),
@@ -70,6 +73,10 @@ def report(setting: RegimeSetting, records: Records, out: Path, seconds: float) 
 
 def _at(records: Records, **where: float) -> list[dict[str, Any]]:
     return [r for r in records if all(r["condition"][name] == value for name, value in where.items())]
+
+
+def _neurons(m: int) -> str:
+    return f"{m} neuron{'' if m == 1 else 's'}"
 
 
 def _cells(records: Records) -> list[str]:
@@ -97,7 +104,7 @@ def _figure(setting: RegimeSetting, records: Records) -> Any:
     for number, m in enumerate(setting.neurons, 1):
         each = [[100 * s for s in _by_seed(_at(records, neurons=m, eps=e))] for e in eps]
         lines.append(banded(number, eps, each))
-    return plot(lines, title="Classes with one feature left, %", x_label="eps", percent=True)
+    return plot(lines, title="Classes with one feature left, %", x_label="eps", percent=True, zoomed=True)
 
 
 def _by_seed(records: Records) -> list[float]:
