@@ -154,15 +154,13 @@ def map_(
       cktat lens map trades pgd_at "cktat tau=1 beta=1" ard --epochs 10 --jobs 2
     """
     from cktat.api import configure
-    from cktat.designs import DESIGNS, LATER
+    from cktat.designs import PAPER
     from cktat.evaluation import CLEAN, known_attacks
     from cktat.grid.comparison import DesignEntry
     from cktat.lens.design_map import LensSetting, looked_at
     from cktat.lens.map_page import COLUMNS, map_page
 
-    entries = [
-        DesignEntry.read(text) for text in dict.fromkeys(designs or (name for name in DESIGNS if name not in LATER))
-    ]
+    entries = [DesignEntry.read(text) for text in dict.fromkeys(designs or PAPER)]
     chosen = tuple(known_attacks(names(attacks)))
     _, data = configure(design=entries[0].design, **options)
     setting = LensSetting(options, images, chosen, people, marked, None if store is None else str(store))

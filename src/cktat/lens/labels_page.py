@@ -117,7 +117,11 @@ def labels_page(
             "The same labels where T has seen the images, as in a training: nearer to y than they are of new images.",
         )
         sections.insert(1, Section("Of images that T has seen", text, COLUMNS, [one.row() for one in remembered]))
-    page = write_page(out, "labels", "How right are these labels?", lead, sections)
+    of = "" if truth is not None else " of T's own labels (y is right by definition)"
+    result = (
+        f"The most right label{of} is {best.name}, at a mean KL of {float(best.found.kl.mean()):.3f} nats from {name}."
+    )
+    page = write_page(out, "labels", "How right are these labels?", lead, sections, result=result)
     return [*found, *(judged for _, judged in of_designs)], page
 
 
@@ -148,8 +152,6 @@ def _sections(
     figures = (
         [("labels", title, plot(lines, title=title, x_label="tau", percent=False, size=(5.4, 2.8)))] if drawn else []
     )
-    of = "" if truth is not None else " of T's own labels (y is right by definition)"
-    lead = f"The most right{of} is {best.name}, at a mean KL of {float(best.found.kl.mean()):.3f} nats."
     pictures = [
         (picture(split.images[n].cpu().float() / subject.data.levels), _said(n, names, classes, truth, best))
         for n in most_wrong(best)
@@ -162,7 +164,7 @@ def _sections(
     wrong = f"Images on which {best.name} is farthest from {name}, the farthest first."
     below = "Below each: its number, y, what the label says first, and the distance in nats."
     return [
-        Section("The labels", (lead,), COLUMNS, rows, figures, NOTE, legend),
+        Section("The labels", (), COLUMNS, rows, figures, NOTE, legend),
         Section("By class", (f"Mean {title}.",), columns, by_class(shown, classes, names)),
         Section("The most wrong labels", (wrong,), images=pictures, note=below),
     ]

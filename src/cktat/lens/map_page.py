@@ -15,6 +15,7 @@ from cktat.lens.map_sections import marked_images, over_training
 from cktat.lens.placed import MapRecord, Placed, placed
 from cktat.lens.relate import FEWEST, Relation, foretold, relation
 from cktat.pages.figures import Point, picture, scatter
+from cktat.pages.looks import looks_of
 from cktat.pages.sections import Section, write_page
 from cktat.pages.text import mean_sd, number
 from cktat.runs import write_json
@@ -94,9 +95,22 @@ def map_page(
         f"{len(designs)} designs, {len(records)} runs; truth: {truth}."
     )
     page = write_page(
-        out, "map", "What labels teach", lead, _sections(designs, attacks, rows, related, scores, data, truth)
-    )
+        out, "map", "What labels teach", lead, _sections(designs, attacks, rows, related, scores, data, truth),
+        result=_result(related, attacks[-1]),
+    )  # fmt: skip
     return rows, page
+
+
+def _result(related: Mapping[tuple[str, str], Relation], attack: str) -> str:
+    """How the two axes of the map go with accuracy under the last attack."""
+    axes = ("guidance Brier", "difficulty")
+    found = {axis: one for axis in axes if (one := related.get((axis, attack))) and one.rho is not None}
+    if not found:
+        return "There are too few designs with an adversary to tell whether right or easy labels go with accuracy."
+    parts = [
+        f"{axis} has a rank correlation of {number(r.rho, 2)} [{_range(r.low, r.high)}]" for axis, r in found.items()
+    ]
+    return f"With accuracy under {attack}, {' and '.join(parts)} over {next(iter(found.values())).n} designs."
 
 
 def _sections(
@@ -145,7 +159,16 @@ def _sections(
         _listed("Wrong labels", "most_wrong", f"from {truth}", data.test, data, designs),
     ]
     return [
-        Section("The map", where, (*COLUMNS, *(f"{a} %" for a in attacks if a != CLEAN)), rows, drawings, note, names),
+        Section(
+            "The map",
+            where,
+            (*COLUMNS, *(f"{a} %" for a in attacks if a != CLEAN)),
+            rows,
+            drawings,
+            note,
+            names,
+            looks=looks_of(names),
+        ),
         Section("Do the two foretell accuracy?", (), columns, said, note=doubt),
         Section("Of a design that is left out", (), ("axes", "accuracy", "foretold"), told, note=better),
         *over_training(designs, truth),
@@ -159,14 +182,14 @@ def _drawing(
     file: str, title: str, x: str, along: Callable[[MapRecord], float | None], up: Callable[[MapRecord], float | None],
     designs: Sequence[Placed],
 ) -> tuple[str, str, Any]:  # fmt: skip
-    points = []
+    points, looks = [], looks_of([design.name for design in designs])
     for place, design in enumerate(designs, 1):
         found = spread(design.values(along)), spread(design.values(up))
         if found[0] is not None and found[1] is not None and math.isfinite(found[0].mean + found[1].mean):
             scale = 100 if title.endswith("%") else 1
             deviations = found[0].deviation, scale * found[1].deviation
-            points.append(Point(place, found[0].mean, scale * found[1].mean, *deviations))
-    return file, title, scatter(points, title=title, x_label=x, size=(4.2, 3.0))
+            points.append(Point(place, found[0].mean, scale * found[1].mean, *deviations, look=looks[place - 1]))
+    return file, title, scatter(points, title=title, x_label=x, y_percent=title.endswith("%"), size=(5.4, 3.6))
 
 
 def _row(design: Placed, attacks: Sequence[str]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from cktat.runs import RunConfig
 from cktat.runs.files import load_state
 from cktat.seeds import derive
 from cktat.training import AdversarialLoss
+from cktat.training.search import spread_of
 from cktat.training.starts import Starts
 from cktat.training.team import Team
 
@@ -115,7 +116,7 @@ class Taught:
     @cached_property
     def loss(self) -> AdversarialLoss:
         ball = Ball(self.config.threat.eps, self.data.box, self.config.threat.norm)
-        starts = Starts(self.design, ball, derive(self.config.seed, "lens"))
+        starts = Starts(self.design, ball, derive(self.config.seed, "lens"), spread=spread_of(self.config.threat))
         made = AdversarialLoss.of_team(self.team, self.config.threat, ball, starts, len(self.data.classes))
         made.moment = self.moment
         return made
