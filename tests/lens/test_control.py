@@ -65,6 +65,10 @@ def test_the_page_says_how_often_marked_images_are_the_hard_ones(tmp_path: Path,
     assert seen["share"] == pytest.approx(float(few.double().mean()))
     table = shown.table(shown.under(shown.page(tmp_path / "out" / "map.html"), "Marked images"))
     assert [row[0] for row in table[1:]] == ["pgd_at", "trades"] and table[2][2] == f"{seen['left']:.2f}"
+    hard = shown.under(shown.page(tmp_path / "out" / "map.html"), "Hard labels")
+    assert shown.table(hard)[0] == ["image", "class", "lists", "distance"] and not any(
+        list(e.iter("img")) for e in hard
+    )
     np.save(tmp_path / "single.npy", np.ones(400))
     assert "0 for some training images and 1" in str(CliRunner().invoke(lens_app, words).exception)
     np.save(tmp_path / "single.npy", np.ones(3))

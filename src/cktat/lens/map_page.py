@@ -222,20 +222,17 @@ def _listed(title: str, field: str, what: str, split: Split, data: Dataset, desi
             if line["nats"] is None or line["nats"] > 1e-9:
                 found.setdefault(line["image"], []).append(_number(line["nats"]))
     order = sorted(found, key=lambda n: (-len(found[n]), -fmean(found[n]), n))[:16]
-    images = [
-        (
-            picture(split.images[n].float() / data.levels),
-            [
-                f"image {n}",
-                data.classes[int(split.labels[n])],
-                f"on {len(found[n])} lists",
-                f"{fmean(found[n]):.2f} nats {what}",
-            ],
-        )
-        for n in order
-    ]
+    said = {n: (f"on {len(found[n])} lists", f"{fmean(found[n]):.2f} nats {what}") for n in order}
+    classes = {n: data.classes[int(split.labels[n])] for n in order}
     kind = "training" if field == "hardest" else "test"
     text = (f"The {kind} images that stand highest for most designs: on the lists of 24 of each design's first seed.",)
+    if data.box is None:  # no picture can be made of it
+        rows = [(str(n), classes[n], *lines) for n, lines in said.items()]
+        return Section(title, text, ("image", "class", "lists", "distance"), rows)
+    images = [
+        (picture(split.images[n].float() / data.levels), [f"image {n}", f"y: {classes[n]}", *lines])
+        for n, lines in said.items()
+    ]
     return Section(title, text, images=images)
 
 
