@@ -43,6 +43,13 @@ class Citation:
         keys: of the BibTeX entries, in the order in which the paragraph has them.
         paragraph: methods and numbers of the run, LaTeX.
         missing: designs, data and networks whose source this package does not know.
+
+    Example:
+        >>> print(Citation(keys=(), paragraph="We train a network.", missing=("data photos",)))
+        We train a network.
+        <BLANKLINE>
+        % data photos: its source is not known to this package; cite it yourself
+        <BLANKLINE>
     """
 
     keys: tuple[str, ...]

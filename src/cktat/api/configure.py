@@ -22,6 +22,11 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
 
     loaded: that data set, if it is there already. What is not given comes from the recipe, and its radius from the data
     set. Raises CktatError for an unknown option or a value that makes no sense, in one line.
+
+    Example:
+        >>> config, data = configure(design="trades", epochs=3)
+        >>> config.recipe.epochs, data.name
+        (3, 'digits')
     """
     for name in options:
         if name not in OPTIONS:
@@ -42,7 +47,7 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
     base = setting(given.get("recipe", "common"), design, data, given.get("model", "small"))
     fields = base.recipe.model_dump() | {k: v for k, v in given.items() if k in Recipe.model_fields}
     threat = base.threat.model_dump() | {
-        k: number(k, v) if k in ("eps", "step") else v for k, v in given.items() if k in Threat.model_fields
+        k: number(k, v) if k in ("eps", "step", "alpha") else v for k, v in given.items() if k in Threat.model_fields
     }
     Ball(threat["eps"], data.box, threat["norm"])
     if "eps" in given and "step" not in given:

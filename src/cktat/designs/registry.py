@@ -18,7 +18,16 @@ Maker = Callable[..., Design]
 
 
 def label_design(function: Callable[P, Design]) -> Callable[P, Design]:
-    """A design function that names the hyper-parameters it has when given another, and whose designs know their origin."""
+    """A design function that names the hyper-parameters it has when given another, and whose designs know their origin.
+
+    Example:
+        >>> from cktat.labels import Design, Learner, Term, clean, y
+        >>> @label_design
+        ... def plain(weight: float = 1.0):
+        ...     return Design("plain", (Term(Learner("S")(clean), y, weight),))
+        >>> print(plain(weight=2.0))
+        2 S(x):y
+    """
     return recorded(function, function.__name__)
 
 
@@ -84,7 +93,13 @@ def build(spec: str, known: Mapping[str, Maker], hyper: dict[str, Any]) -> Desig
 
 
 def parameters(maker: Maker) -> dict[str, Any]:
-    """Hyper-parameters of a design function and their defaults."""
+    """Hyper-parameters of a design function and their defaults.
+
+    Example:
+        >>> from cktat.designs import DESIGNS
+        >>> parameters(DESIGNS["trades"])
+        {'beta': 6.0, 'start': None, 'third_pass': False}
+    """
     return {key: p.default for key, p in inspect.signature(maker).parameters.items()}
 
 

@@ -43,7 +43,7 @@ PAUSE = 0.5
 class World:
     """One of `size` processes that compute as one, number `rank`; `local` is its number on its machine.
 
-    A world of one, the default, speaks to nobody: every method then is what stands in its first line.
+    The default is a world of one process. It waits for no other, and each method does what its first line says.
     """
 
     rank: int = 0

@@ -42,7 +42,7 @@ def test_a_grid_that_was_stopped_goes_on_to_the_same_records(tmp_path: Path, mon
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
     account = regime_page.report(SMALL, whole, tmp_path)
-    assert account.page.read_text().count("<svg") == 2
+    assert account.page.read_text().count('<svg class="plot"') == 2
     kept_numbers = json.loads((tmp_path / "regime.json").read_text())
     assert [c["left"] for c in kept_numbers["conditions"]] == [fates(record).share("left") for record in whole]
 

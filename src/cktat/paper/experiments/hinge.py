@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -119,4 +120,10 @@ def report(setting: SmallSetting, out: Path) -> Account:
         columns, table, note="Of the classes that learn both. Eq. 11 above 0: the share of which the second feature raises the "
         "robust error by the terms measured then.",
     )  # fmt: skip
-    return published(out, "hinge", "k2 over training", setting, section, found, began)
+    rows, of = found[ADVERSARIAL], NUMBERS[0]
+    moments = [(r["when"], fmean(known)) for r in rows if (known := [v for v in r[of] if v is not None])]
+    result = f"No class learned both features under {ADVERSARIAL}."
+    if moments:
+        (when, first), (then, last) = moments[0], moments[-1]
+        result = f"Under {ADVERSARIAL} {of} of a second feature is {first:.2f} {when} and {last:.2f} {then}; it pays below 1."
+    return published(out, "hinge", "k2 over training", setting, section, found, began, result=result)

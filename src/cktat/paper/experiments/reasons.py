@@ -11,11 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cktat.evaluation import spread
 from cktat.pages.sections import Section
 from cktat.paper.experiments.accounts import Account
 from cktat.paper.experiments.measure import LEARNED
 from cktat.paper.experiments.regime import ADVERSARIAL, adversary, alone
 from cktat.paper.experiments.small import SmallSetting, cell, published
+from cktat.paper.experiments.summary import says
 from cktat.paper.theory import terms
 from cktat.paper.theory.patchnet import PatchNets
 
@@ -140,4 +142,9 @@ def report(setting: ReasonSetting, out: Path) -> Account:
         "the adversary takes of a learned feature's lead, as a share of what it answers. Then differences, paired by seed.",),
         ("network", *KEYS), table,
     )  # fmt: skip
-    return published(out, "reasons", "Reasons for labels", setting, section, content, began)
+    judged = [says(one) for row in differences if (one := spread(row["both"]))]
+    result = (
+        f"Of {len(judged)} differences that Section 4.3 expects in classes with both features learned, "
+        f"{judged.count('holds')} are found and {judged.count('opposite')} are the other way round."
+    )
+    return published(out, "reasons", "Reasons for labels", setting, section, content, began, result=result)

@@ -67,7 +67,13 @@ def report(setting: RegimeSetting, records: Records, out: Path) -> Account:
             f"one or both, Eq. 11 foretells {hit + false} to be left; {hit + miss} are, {hit} of them foretold.",),
             ("quantity", "value (95 % interval, conditions redrawn)"), predicted),
     )  # fmt: skip
-    page = write_page(out, "regime", "Where a second feature stays unlearned", "A grid of conditions.", sections)
+    kinds = Counter(verdict(record) for record in records)
+    result = (
+        f"In {kinds['holds']} of {len(records)} conditions adversarial training surely leaves features that clean training "
+        f"learns, in {kinds['opposite']} it surely learns more."
+    )
+    title, lead = "Where a second feature stays unlearned", "A grid of conditions."
+    page = write_page(out, "regime", title, lead, sections, result=result)
     return Account(columns, (*rows, *((name, "", value, "", "", "", "") for name, value in predicted)), page)  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -94,4 +95,10 @@ def report(setting: RivalSetting, out: Path) -> Account:
         "Section 3.2 keeps the label and l_max alone. Weight is l_max's share of all wrong e^F: 1 if the others do not "
         "count, 1 / (k - 1) if all wrong classes are alike. The ratio is a median over samples.",), columns, table,
     )  # fmt: skip
-    return published(out, "rivals", "Several wrong classes", setting, section, {"rows": rows, "test": TEST}, began)
+    weights = [fmean(r["weight"]) for r in rows]
+    result = (
+        f"The largest wrong class has {min(weights):.2f} to {max(weights):.2f} of the weight of all wrong classes, "
+        "by number of classes, design and samples."
+    )
+    content = {"rows": rows, "test": TEST}
+    return published(out, "rivals", "Several wrong classes", setting, section, content, began, result=result)

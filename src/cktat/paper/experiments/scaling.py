@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -108,4 +109,10 @@ def report(setting: ScalingSetting, out: Path) -> Account:
         "is a bound. Eq. 6: |<m, delta>| / |delta| for delta along m. All per unit of pure part, of clean networks.",),
         columns, table, note="Least squares of the logarithms over the grid, seed by seed.",
     )  # fmt: skip
-    return published(out, "scaling", "Scaling laws", setting, section, {"rows": rows, "exponents": found}, began)
+    close = [
+        law for law, powers in LAWS.items()
+        if all(abs(fmean(found[law][letter]) - said) < 0.25 for letter, said in zip("kd", powers, strict=True))
+    ]  # fmt: skip
+    result = f"{len(close)} of {len(LAWS)} laws have both exponents within 0.25 of what the paper says."
+    content = {"rows": rows, "exponents": found}
+    return published(out, "scaling", "Scaling laws", setting, section, content, began, result=result)

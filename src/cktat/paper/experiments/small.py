@@ -81,16 +81,25 @@ def mean_where(values: Tensor, chosen: Tensor) -> list[float | None]:
 
 
 def published(
-    out: Path, name: str, title: str, setting: Any, section: Section, content: Mapping[str, Any], began: float
+    out: Path,
+    name: str,
+    title: str,
+    setting: Any,
+    section: Section,
+    content: Mapping[str, Any],
+    began: float,
+    *,
+    result: str,
 ) -> Account:
     """Writes out/name.json (setting, seconds, provenance, content) and the page of one section; the rows for the terminal.
 
-    began: what time.process_time() said at the start.
+    began: what time.process_time() said at the start. result: what was found, in one sentence for the top of the page.
     """
     said = {
         "commit": commit(), "versions": versions(), "hardware": hardware(torch.device("cpu")),
         "processor_seconds": round(time.process_time() - began, 1),
     }  # fmt: skip
     write_json_beside(out, name, {"setting": asdict(setting), "provenance": said, **content})
-    page = write_page(out, name, title, "Means and 95 % intervals over seeds (Student's t).", (section,))
+    lead = "Means and 95 % intervals over seeds (Student's t)."
+    page = write_page(out, name, title, lead, (section,), result=result)
     return Account(tuple(section.columns), tuple(tuple(row) for row in section.rows), page)
