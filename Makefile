@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo docs test test-slow mutants faults check
+.PHONY: demo docs test test-slow test-pages mutants faults check
 
 # Trains, attacks and shows four designs on the embedded digits: minutes on a CPU.
 demo: .venv/installed
@@ -19,6 +19,11 @@ test: check
 test-slow: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,cluster,wandb,mlflow,trackio]' lightning accelerate fastapi uvicorn httpx
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 -m slow
+
+# Every kind of page in a headless Chromium with axe-core; needs node, npm and chromium, and says so where they are not.
+test-pages: .venv/installed
+	npm ci --prefix tests/pages/browser --silent || echo "npm cannot install axe-core: the tests say why they are skipped"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m slow -rs tests/pages
 
 # Breaks the product on purpose and says what held, an hour: kills, bad input, mutated and malicious files, full disks.
 faults: .venv/installed

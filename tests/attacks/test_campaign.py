@@ -217,3 +217,22 @@ def test_bad_input_is_one_clear_error(fault: str, net: nn.Module) -> None:
     given = {"model": net, "x": torch.rand(2, 1, 6, 6), "y": torch.tensor([0, 1]), "eps": EPS} | changes
     with pytest.raises(CktatError, match=said.replace("[", r"\[")):
         autoattack(given.pop("model"), given.pop("x"), given.pop("y"), **given)
+
+
+def test_square_packed_asks_about_no_image_twice_in_a_row(net: nn.Module, images: tuple[Tensor, Tensor]) -> None:
+    """A guess that changes nothing is passed over where passes are spared: its margin is known, so the same images fall."""
+    x, y = images
+    found, asked = [], []
+    for mode in ("exact", "packed"):
+        seen: list[Tensor] = []
+
+        def noted(images: Tensor, seen: list[Tensor] = seen) -> Tensor:
+            seen.append(images.clone())
+            return net(images)
+
+        search = Square(0.02, 300)
+        found.append(Campaign(noted, x, y, batch_size=len(x), seed=0, mode=mode).run([search]))  # type: ignore[arg-type]
+        asked.append(sum(map(len, seen)))
+    one, other = found
+    assert one.robust.tolist() == other.robust.tolist() and int(one.robust.sum()) > 0
+    assert asked[1] < 0.9 * asked[0]

@@ -8,16 +8,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cktat.bench.pieces import CLASSES, random_images, training_of
+from cktat.bench.pieces import CLASSES, network_of, random_images, training_of
 from cktat.bench.trace import Counts, counted
 from cktat.data import Batch
 from cktat.designs import DESIGNS, LATER
 from cktat.labels import Adversarial, Cell, Network, Output, View
 from cktat.labels.walk import walk
+from cktat.models import folding
 from cktat.training import Training
 from cktat.training.views import label_cells
 
 N = 2
+FOLD = (5, 2.02)
+"""Of BatchNorm into the convolution before it, once an attack: kernels a pair, and bytes in sizes of the weights."""
 ATTACK_STEP = (21, 19.1)
 """Of one step of any design's attack, beyond one pass each way through the attacked network: kernels, and bytes in sizes of
 the batch. Six kernels are on images that are moved: a step's sign, product and sum, the ball's two ends, the box."""
@@ -41,10 +44,28 @@ def steps_of(name: str, steps: int) -> tuple[Training, Batch]:
 
 
 def attack_pass(module: nn.Module, x: Tensor) -> Counts:
-    """Forth and back to the images only, in eval mode."""
+    """Forth and back to the images only, in eval mode, without a BatchNorm of its own."""
     module = copy.deepcopy(module).eval().requires_grad_(False)
     x = x.clone().requires_grad_()
-    return counted(lambda: torch.autograd.grad(module(x), x, torch.ones(N, CLASSES)))
+    with folding(module):
+        return counted(lambda: torch.autograd.grad(module(x), x, torch.ones(N, CLASSES)))
+
+
+def fold(module: nn.Module) -> Counts:
+    """What the folding of a network costs."""
+    module = copy.deepcopy(module).eval().requires_grad_(False)
+
+    def work() -> None:
+        with folding(module):
+            pass
+
+    return counted(work)
+
+
+def folded_pass(module: nn.Module, x: Tensor) -> Counts:
+    module = copy.deepcopy(module).eval().requires_grad_(False)
+    with folding(module):
+        return counted(lambda: module(x))
 
 
 def update_pass(module: nn.Module, x: Tensor, trains: bool) -> Counts:
@@ -76,17 +97,32 @@ def test_what_comes_before_the_steps_is_one_pass_per_label(name: str) -> None:
     for steps in (1, 2):
         training, batch = steps_of(name, steps)
         costs.append(counted(lambda t=training, b=batch: t.attack(b)))  # type: ignore[misc]
-    before = costs[0] - (costs[1] - costs[0])
+    before, modules = costs[0] - (costs[1] - costs[0]), training.team.modules
     cells: dict[Cell, Network] = {
         cell: cell.network
         for view in training.design.views
         if isinstance(view, Adversarial)
         for cell in label_cells(view)
     }
-    needed = sum((update_pass(training.team.modules[n].eval(), batch.x, False) for n in cells.values()), Counts())
+    quick = {view.of for view in training.design.views if isinstance(view, Adversarial)}
+    passes = [
+        folded_pass(modules[n], batch.x) if n in quick else update_pass(modules[n].eval(), batch.x, False)
+        for n in cells.values()
+    ]
+    needed = sum((*passes, *(fold(modules[n]) for n in quick)), Counts())
     own = before - needed
     assert own.flops == 0
     assert own.kernels <= 15 and own.bytes <= 24 * batch.x.nbytes
+
+
+def test_a_fold_stays_in_its_budget() -> None:
+    module = network_of("small", 0)
+    cost, (kernels, sizes) = fold(module), FOLD
+    norms = sum(isinstance(part, nn.BatchNorm2d) for part in module.modules())
+    assert norms == 15 and cost.flops == 0
+    print(cost.kernels, cost.bytes / sum(p.nbytes for p in module.parameters()))
+    assert cost.kernels <= kernels * norms
+    assert cost.bytes <= sizes * sum(p.nbytes for p in module.parameters())
 
 
 @pytest.mark.parametrize("name", OF_THE_PAPER)

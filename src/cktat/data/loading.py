@@ -54,6 +54,8 @@ DATASETS = Registry(
             lambda spec, root: read_cifar(CIFAR100, root),
         ),
     },
+    "a cktat.data.Reader",
+    lambda thing: isinstance(thing, Reader),
 )
 """The data sets by name; others come with `DATASETS.register`, or by an entry point in the group "cktat.data"."""
 

@@ -27,6 +27,7 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
         "wrn28-10": wrn28_10,
         "resnet18-wide-map": resnet18_wide_map,
     },
+    "a function (classes, channels) that returns an nn.Module",
 )
 """The networks by name; others come with `MODELS.register`, or by an entry point in the group "cktat.models"."""
 

@@ -18,6 +18,8 @@ class PreActBlock(nn.Module):
     """shortcut + conv(relu(BN(conv(a)))) with a = relu(BN(x)); the shortcut is x, or a 1x1 convolution of a (not of x)
     where shapes differ: both releases do so."""
 
+    pairs = (("conv1", "bn2"),)
+
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
         self.bn1 = nn.BatchNorm2d(inputs)

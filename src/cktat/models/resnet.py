@@ -15,6 +15,8 @@ from torch import Tensor, nn
 class BasicBlock(nn.Module):
     """relu(shortcut(x) + BN(conv(relu(BN(conv(x)))))); the shortcut is a 1x1 convolution and BN where shapes differ."""
 
+    pairs = (("conv1", "bn1"), ("conv2", "bn2"), ("shortcut.0", "shortcut.1"))
+
     def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, width, 3, stride, padding=1, bias=False)
@@ -42,6 +44,8 @@ def stages(
 
 class ResNet(nn.Module):
     """Stem, stages, global average (so any image size works), linear layer: [N, channels, H, W] -> [N, classes]."""
+
+    pairs = (("stem", "bn"),)
 
     def __init__(
         self, *, classes: int, channels: int, widths: Sequence[int], strides: Sequence[int], blocks: int = 2

@@ -9,6 +9,7 @@ fit none of these. What DDP hides behind the backward pass is little here: a PGD
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import re
 import time
@@ -66,6 +67,9 @@ class World:
         if self.size > 1 and not dist.is_initialized():
             store = meet(self.rank, self.size, TIMEOUT, stop, say)
             cuda = torch.cuda.is_available() and dist.is_nccl_available()
+            # Functions there keep the group of their import as a default, and optimisers import them. So kept, the group and
+            # its threads outlive their end, and a thread that lets go of a tensor while Python ends aborts the process.
+            importlib.import_module("torch.distributed.nn.functional")
             with self._speaking():
                 dist.init_process_group(
                     "cpu:gloo,cuda:nccl" if cuda else "gloo",

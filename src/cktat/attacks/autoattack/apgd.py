@@ -142,7 +142,7 @@ class Apgd:
             k=torch.zeros(n, dtype=torch.int64, device=x.device),
         )  # fmt: skip
 
-    def step(self, model: Model, rows: Climb) -> None:
+    def step(self, model: Model, rows: Climb, packed: bool = False) -> None:
         at = rows.moved.detach().requires_grad_(True)
         gradient = torch.zeros_like(at)
         for _ in range(self.eot):

@@ -79,7 +79,7 @@ class Fab:
             k=torch.zeros(n, dtype=torch.int64, device=x.device),
         )  # fmt: skip
 
-    def step(self, model: Model, rows: Approach) -> None:
+    def step(self, model: Model, rows: Approach, packed: bool = False) -> None:
         x, moved = rows.x, rows.moved
         gap, normal = self._aimed(model, rows) if self.targeted else self._nearest(model, rows)
         with torch.no_grad():

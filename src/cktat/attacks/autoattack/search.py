@@ -91,8 +91,8 @@ class Search(Protocol[R]):
         """Draws what `begin` would have drawn for images x, when those were searched already."""
         ...
 
-    def step(self, model: Model, rows: R) -> None:
-        """One move of every row, in place of the old values."""
+    def step(self, model: Model, rows: R, packed: bool = False) -> None:
+        """One move of every row, in place of the old values. packed: rows may also move by what needs no pass."""
         ...
 
 
@@ -117,7 +117,7 @@ def pursue(search: Search[R], model: Model, batches: Iterable[R], size: int | No
             pool = taken if pool is None else pool.join(taken)
         if pool is None:
             return
-        search.step(model, pool)
+        search.step(model, pool, packed=size is not None)
         gone = pool.done | pool.broken if size is not None or search.parting else pool.done
         if bool(gone.any()):
             yield pool.take(gone)

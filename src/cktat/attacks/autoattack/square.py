@@ -24,6 +24,9 @@ FIRST_SHARE = 0.8
 HALVED_AFTER = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """p halves after these many queries."""
 
+PASSED_OVER = 8
+"""Guesses that change nothing, at most so many in a row for one pass."""
+
 
 def side(query: int, height: int, width: int, norm: Norm = "Linf") -> int:
     """The side, in pixels, of the square that query 0, 1, ... changes; odd and 3 at least in L2."""
@@ -40,11 +43,13 @@ def _sides(queries: int, height: int, width: int) -> Tensor:
 
 @dataclass
 class Guesses(Rows):
-    """best: the image with the least margin so far. margin: z_y minus the largest other logit there, above 0 while
-    unbroken. k: queries made after the first image was tried, -1 before. batch: whose draws an image uses; tables: those of
-    each batch in L_inf [queries, 2 + C], in L2 its generator."""
+    """best: the image with the least margin so far. low, high: how far each pixel may move. margin: z_y minus the largest
+    other logit there, above 0 while unbroken. k: queries made after the first image was tried, -1 before. batch: whose draws
+    an image uses; tables: those of each batch in L_inf [queries, 2 + C], in L2 its generator."""
 
     best: Tensor
+    low: Tensor
+    high: Tensor
     margin: Tensor
     k: Tensor
     batch: Tensor
@@ -88,18 +93,21 @@ class Square:
         start = start.clamp(0.0, 1.0)
         return Guesses(
             image=image, x=x, y=y, found=start, broken=false, done=false, best=start,
+            low=(x - self.eps).clamp(0.0, 1.0), high=(x + self.eps).clamp(0.0, 1.0),
             margin=torch.full((n,), torch.inf, device=x.device), k=torch.full_like(y, -1),
             batch=torch.full_like(y, batch), tables=tables, draws=draws,
         )  # fmt: skip
 
     @torch.no_grad()
-    def step(self, model: Model, rows: Guesses) -> None:
+    def step(self, model: Model, rows: Guesses, packed: bool = False) -> None:
         first = rows.k < 0
         if bool(first.all()):
             guess = rows.best
         else:
             guess = self._in_square(rows) if self.norm == "Linf" else self._moved_mass(rows)
             guess = torch.where(wide(first, guess), rows.best, guess)
+            if packed:
+                guess = self._that_differs(rows, guess)
         found = -margin(check_finite(model(guess)), rows.y)  # NaN is never better: the image would look robust
         better = first | (found < rows.margin)
         rows.margin = torch.where(better, found, rows.margin)
@@ -120,8 +128,21 @@ class Square:
         top, left = ((limit - sides) * drawn[:, i] for i, limit in enumerate((height, width)))
         inside = _window(top.long(), sides, height).unsqueeze(2) & _window(left.long(), sides, width).unsqueeze(1)
         change = 2.0 * self.eps * torch.sign(2 * drawn[:, 2:] - 1)[..., None, None]
-        moved = rows.best + torch.where(inside.unsqueeze(1), change, 0.0)
-        return torch.minimum(torch.maximum(moved, rows.x - self.eps), rows.x + self.eps).clamp(0.0, 1.0)
+        return (rows.best + torch.where(inside.unsqueeze(1), change, 0.0)).clamp(rows.low, rows.high)
+
+    def _that_differs(self, rows: Guesses, guess: Tensor) -> Tensor:
+        """The next guess of each image that is another one than `best`, whose margin is known; `k` counts those passed over.
+
+        Where a window lies at its corner of the ball already, nothing changes. A few are passed over at a time, so that
+        an image with no other guess left ends, too.
+        """
+        for _ in range(PASSED_OVER):
+            idle = (rows.k >= 0) & (rows.k < self.queries - 1) & (guess == rows.best).flatten(1).all(dim=1)
+            if not bool(idle.any()):
+                break
+            rows.k = rows.k + idle
+            guess[idle] = self._in_square(rows.take(idle))
+        return guess
 
     def _moved_mass(self, rows: Guesses) -> Tensor:
         """`best` with the change of one window taken away and put, with what the ball leaves, into another."""
