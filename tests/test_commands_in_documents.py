@@ -47,7 +47,10 @@ SMALL = {
     r"--root DIR": "",
     r"(pgd|fgsm)\d+": r"\g<1>2",
     r"--out \S+": "--out out",
+    r"(?<=[ ,])aa(-\w+)?(?=[ ,]|$)": "apgd-ce",
+    r"--mode packed": "",
 }
+"""What makes a command quick, as a pattern and what takes its place. AutoAttack is tested by itself, and takes long."""
 
 
 ROOT_COMMAND = typer.main.get_command(app)
