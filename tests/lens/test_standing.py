@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from cktat.cli.lens import lens_app
 from cktat.errors import CktatError
 from cktat.lens.standing import by_class, judge, most_right, most_wrong, standing_labels
+from cktat.pages.looks import numbered
 
 N, K = 40, 4
 DRAWS = torch.Generator().manual_seed(0)
@@ -104,9 +105,11 @@ def test_the_command_shows_table_and_page(tmp_path: Path, runs: Any, shown: Any)
         c for line in table for c in line
     ]
     lines = shown.lines("KL(people || label), nats")
-    assert [y for _, y in lines["#2f7fc4"]] == pytest.approx([by_name["T at tau 1"]["kl"], by_name["T at tau 2"]["kl"]])
+    assert [y for _, y in lines[numbered(1).colour]] == pytest.approx(
+        [by_name["T at tau 1"]["kl"], by_name["T at tau 2"]["kl"]]
+    )
     mixed = [by_name[f"0.3 of T at tau {tau}, y"]["kl"] for tau in (1, 2)]
-    assert [y for _, y in lines["#d0602a"]] == pytest.approx(mixed)
+    assert [y for _, y in lines[numbered(2).colour]] == pytest.approx(mixed)
     assert list(shown.legend(shown.under(page, "The labels")))[:2] == ["T at tau", "0.3 of T at tau, the rest y"]
     pictures = [image for element in shown.under(page, "The most wrong labels") for image in element.iter("img")]
     said = [small.text for element in shown.under(page, "The most wrong labels") for small in element.iter("small")]
