@@ -6,7 +6,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,8 @@ from torch import Tensor
 from cktat.api import Runner, Store, configure
 from cktat.errors import CktatError
 from cktat.labels import Design
-from cktat.pages.figures import COLOURS
+from cktat.pages.figures import SIZES
+from cktat.pages.looks import COLOURS, looks_of
 from cktat.runs import RunFolder, World, sealed
 from cktat.training import Begun, Callback
 
@@ -267,7 +268,7 @@ class Shown:
         found = {to_hex(line.get_color()): [(float(x), float(y)) for x, y in line.get_xydata()] for line in whole}
         numbers = {to_hex(text.get_color()): text for text in axes.texts if text.get_text().isdigit()}
         assert len(found) == len(whole) and numbers.keys() == found.keys()
-        assert [text.get_text() for text in numbers.values()] == self.numbers(list(numbers))
+        assert len({text.get_text() for text in numbers.values()}) == len(numbers)
         assert {colour: text.xy for colour, text in numbers.items()} == {c: points[-1] for c, points in found.items()}
         return found
 
@@ -291,9 +292,13 @@ class Shown:
     def discs(self, title: str) -> dict[str, tuple[float, float, float, float]]:
         """(x, y, half of the bar along x, along y) of the discs of a scatter plot, by colour."""
         (axes,) = self.figure(title).axes
-        discs = {to_hex(line.get_color()): line.get_xydata()[0] for line in axes.lines if line.get_markersize() == 9.5}
+        discs = {
+            to_hex(line.get_color()): line.get_xydata()[0]
+            for line in axes.lines
+            if line.get_markersize() in SIZES.values()
+        }
         numbers = {text.xy: text.get_text() for text in axes.texts}
-        assert [numbers[tuple(place)] for place in discs.values()] == self.numbers(list(discs))
+        assert len({numbers[tuple(place)] for place in discs.values()}) == len(discs)
         found = {colour: [float(x), float(y), 0.0, 0.0] for colour, (x, y) in discs.items()}
         for bars in axes.collections:
             (first, last) = bars.get_segments()[0]
@@ -309,9 +314,9 @@ class Shown:
         return to_hex(colour)
 
     @staticmethod
-    def numbers(colours: list[str]) -> list[str]:
-        """What the page's legends call these colours."""
-        return [str(COLOURS.index(colour) + 1) for colour in colours]
+    def colours(names: Sequence[str]) -> list[str]:
+        """What these names wear on a page of their own."""
+        return [look.colour for look in looks_of(names)]
 
     @staticmethod
     def page(path: Path) -> Element:
@@ -344,14 +349,14 @@ class Shown:
 
     @classmethod
     def legend(cls, elements: list[Element]) -> dict[str, str]:
-        """The colour of each name in the first legend; its number is that of the colour."""
-        found = {}
-        legend = next(div for element in elements for div in element.iter("div") if div.get("class") == "legend")
+        """The colour of each name in the first legend; its sample of a line has the same."""
+        found: dict[str, str] = {}
+        legend = next(ul for element in elements for ul in element.iter("ul") if ul.get("class") == "legend")
         for entry in legend:
-            (tag,) = (span for span in entry if span.get("class") == "tag")
-            colour = (tag.get("style") or "").removeprefix("--c: ")
-            assert [cls.text(tag)] == cls.numbers([colour])
-            found[cls.text(entry).partition(" ")[2]] = colour
+            sample, tag = entry[0], entry[1]
+            assert (sample.get("class"), tag.get("class")) == ("key", "tag") and sample.get("style") == tag.get("style")
+            place = int((tag.get("style") or "").removeprefix("--c: var(--run").removesuffix(")"))
+            found[cls.text(entry).partition(" ")[2]] = COLOURS[place - 1]
         return found
 
     @classmethod

@@ -632,7 +632,19 @@ def test_cktat_designs_as_markdown_has_a_row_per_design(cktat) -> None:
     assert len(lines) == 4 + len(DESIGNS) and len({line.replace("\\|", "").count("|") for line in lines}) == 1
 
 
-COMMANDS = ["demo", "designs", "train", "evaluate", "report", "compare", "import", "runs", "data list", "data fetch"]
+COMMANDS = [
+    "demo",
+    "designs",
+    "doctor",
+    "train",
+    "evaluate",
+    "report",
+    "compare",
+    "import",
+    "runs",
+    "data list",
+    "data fetch",
+]
 
 
 @pytest.mark.parametrize("command", ["", "data", *COMMANDS])

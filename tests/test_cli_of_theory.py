@@ -10,13 +10,17 @@ from typer.testing import CliRunner
 from cktat.cli.theory import theory_app
 from cktat.errors import CktatError
 
+COMMANDS = (
+    "example", "phase", "check", "experiment", "purification", "regime", "hinge", "rivals", "scaling", "reasons",
+)  # fmt: skip
+
 
 def call(*words: str) -> tuple[int, str, BaseException | None]:
     result = CliRunner().invoke(theory_app, list(words))
     return result.exit_code, result.output, result.exception
 
 
-@pytest.mark.parametrize("command", ["example", "phase", "check", "experiment", "purification"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_has_an_example(command: str) -> None:
     code, text, _ = call(command, "--help")
     assert code == 0 and f"cktat theory {command}" in text
@@ -29,6 +33,11 @@ def test_commands_print_numbers_and_write_a_page(tmp_path: Path) -> None:
         (("check", "--samples", "2000"), "Eq. 11"),
         (("experiment", "--quick", "--seeds", "1", "pgd_at"), "pgd_at"),
         (("purification", "--quick", "--seeds", "1", "pgd_at"), "k by length"),
+        (("regime", "--quick", "--seeds", "2", "--neurons", "2"), "neurons 2"),
+        (("hinge", "--quick", "--seeds", "1"), "k2 D / a"),
+        (("rivals", "--quick", "--seeds", "1"), "O_lmax"),
+        (("scaling", "--quick", "--seeds", "1"), "exponent of d"),
+        (("reasons", "--quick", "--seeds", "1"), "ensemble of the two"),
     ):
         code, text, error = call(*words, "--out", str(tmp_path))
         assert code == 0, error
@@ -42,6 +51,8 @@ def test_commands_print_numbers_and_write_a_page(tmp_path: Path) -> None:
         (("phase", "--k1", "-1"), "0 <= k1 <= 1"),
         (("experiment", "pgdat"), "unknown design 'pgdat'"),
         (("purification", "pgdat"), "unknown design 'pgdat'"),
+        (("regime", "--mu", "1.5"), "0 <= mu <= 1"),
+        (("regime", "--neurons", "0"), "at least 1 neuron"),
     ],
 )
 def test_bad_input_is_one_line(words: tuple[str, ...], said: str, tmp_path: Path) -> None:

@@ -146,6 +146,12 @@ WORDS: dict[str, tuple[list[str], Any]] = {
     "step": (["--step", "2/255"], 2 / 255),
     "steps": (["--steps", "4"], 4),
     "norm": (["--norm", "L2"], "L2"),
+    "inner": (["--inner", "n-fgsm"], "n-fgsm"),
+    "alpha": (["--alpha", "10/255"], 10 / 255),
+    "noise": (["--noise", "3"], 3),
+    "steps_from": (["--steps-from", "2"], 2),
+    "stop_margin": (["--stop-margin", "0"], 0),
+    "overfitting": (["--overfitting", "warn"], "warn"),
     "precision": (["--precision", "bf16"], "bf16"),
     "threads": (["--threads", "3"], 3),
     "device": (["--device", "cpu"], "cpu"),
@@ -154,6 +160,10 @@ WORDS: dict[str, tuple[list[str], Any]] = {
     "teacher_recipe": (["--teacher-recipe", "authors"], "authors"),
     "teacher_epochs": (["--teacher-epochs", "40"], 40),
 }
+
+
+BESIDE = {"alpha": ["--inner", "rs-fgsm"], "noise": ["--inner", "n-fgsm"]}
+"""What an option is nothing without."""
 
 
 @pytest.fixture
@@ -187,9 +197,10 @@ def test_every_field_of_the_schema_is_tried_here() -> None:
 @pytest.mark.parametrize("name", sorted(set(WORDS) - {"recipe", "size"}))
 def test_every_field_reaches_the_configuration_from_the_command_line(name, asked) -> None:
     words, value = WORDS[name]
-    (design,), named = asked("train", "trades", *words)
+    beside = BESIDE.get(name, [])
+    (design,), named = asked("train", "trades", *words, *beside)
     options = {key: of for key, of in named.items() if key in OPTIONS}
-    assert list(options) == [name], "what is not given is not handed on"
+    assert set(options) == {name, *(["inner"] if beside else [])}, "what is not given is not handed on"
     config, _ = configure(design=design, **options)
     assert found(config, name) == value
     if name not in ("device", "precision"):  # the machine's own choice may be what is asked for here
@@ -252,6 +263,8 @@ def test_every_word_of_every_command_has_its_help(name) -> None:
         (["--optimiser-args", "betas"], "'betas' must be NAME=VALUE"),
         (["--optimiser-args", "damp=1"], "unknown argument of the optimiser sgd 'damp'; did you mean 'dampening'"),
         (["--seed", "-1"], "seed: .*not -1"),
+        (["--alpha", "8/255"], "the adversary: .*alpha is the length of the one step"),
+        (["--inner", "fgsm"], "the adversary: inner: .*'rs-fgsm'.*, not 'fgsm'"),
     ],
 )  # fmt: skip
 def test_a_value_that_makes_no_sense_is_one_line(words, said, monkeypatch, capsys) -> None:

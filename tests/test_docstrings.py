@@ -53,6 +53,37 @@ def test_examples_below_constants_run_too() -> None:
     assert run > 0
 
 
+WORDS = re.findall(
+    r"^\| `(\w+)\(", (SOURCE.parents[1] / "docs/add-a-design.md").read_text(encoding="utf-8"), re.MULTILINE
+)
+MET = {
+    **{f"cktat.{name}": getattr(cktat, name) for name in cktat.__all__},
+    **{f"cktat.{room}.{name}": getattr(getattr(cktat, room), name) for room, names in {
+        "labels": [
+            *cktat.labels.__all__, *WORDS,
+        ],
+        "designs": cktat.designs.__all__,
+        "data": ("Dataset", "Reader", "Split", "as_pixels", "dataset_of", "load"),
+        "evaluation": ("compare_pair", "holm", "spread", "wilson"),
+        "models": ("Normalised", "build", "cost", "fit"),
+        "attacks": ("Ball", "norm_of"),
+        "api": ("Store", "configure"),
+        "loggers": ("flat", "logger"),
+    }.items() for name in names},
+}  # fmt: skip
+"""What a user meets: what `import cktat` offers, the words of the language, designs, and what the documents call."""
+INNER = {"Cell", "Label", "Network", "Output", "Scalar", "View"}
+"""Bases of the words: nobody makes one."""
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, value in MET.items() if inspect.isclass(value) or inspect.isfunction(value)]
+)
+def test_what_a_user_meets_has_an_example(name: str) -> None:
+    if name.rpartition(".")[2] not in INNER:
+        assert "\n>>> " in re.sub(r"\n +>>> ", "\n>>> ", inspect.getdoc(MET[name]) or "")
+
+
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_function_says_what_it_takes_one_a_line(name: str) -> None:
     text = inspect.getdoc(PUBLIC[name]) or ""

@@ -11,7 +11,16 @@ from pathlib import Path
 
 
 class CktatError(Exception):
-    """Bad input from a user. Its text is one clear line; the command line prints it and exits with `exit_code`."""
+    """Bad input from a user. Its text is one clear line; the command line prints it and exits with `exit_code`.
+
+    Example:
+        >>> import cktat
+        >>> try:
+        ...     cktat.designs.trades(betta=6)
+        ... except CktatError as error:
+        ...     print(error)
+        design 'trades' has no parameter 'betta'; did you mean 'beta'?
+    """
 
     exit_code = 2
     shared = False

@@ -207,7 +207,12 @@ LOGGERS: dict[str, Callable[[], Logger]] = {
 
 
 def logger(name: str) -> Logger:
-    """A logger by its name, as it is without arguments. Raises CktatError if there is none, or its tool is not installed."""
+    """A logger by its name, as it is without arguments. Raises CktatError if there is none, or its tool is not installed.
+
+    Example:
+        >>> logger("tensorboard").__class__.__name__
+        'TensorBoard'
+    """
     if name not in LOGGERS:
         raise unknown("logger", name, LOGGERS)
     return LOGGERS[name]()

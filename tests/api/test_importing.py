@@ -93,6 +93,9 @@ def test_raw_inputs_are_not_normalised(tiny: Any, tmp_path: Path) -> None:
     weights, card = run.load("best")
     assert weights["mean"].item() == 0 and weights["std"].item() == 1
     assert (card["mean"], card["std"]) == ([0.0], [1.0])
+    assert run.read()["config"]["recipe"]["inputs"] == "raw"
+    normalised, _ = bring(tmp_path / "w.pt", tiny, tmp_path / "store", inputs="data")
+    assert normalised.path != run.path and normalised.read()["config"]["recipe"]["inputs"] == "data"
 
 
 def test_a_name_that_was_never_imported_is_refused_with_those_that_were(tiny: Any, runs: Any, tmp_path: Path) -> None:

@@ -172,3 +172,29 @@ def test_what_a_design_cannot_be_made_of_is_one_line_that_names_it(call, said):
     with pytest.raises(CktatError, match=said) as error:
         call()
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("trades", (1.0, None, 3), "design 'trades': third_pass must be true or false, not 3"),
+        ("trades", (1.0, None, "yes"), "design 'trades': third_pass must be true or false, not 'yes'"),
+        ("pgd_at", (None, "trian"), "must attack in mode eval or train, not 'trian'"),
+    ],
+)
+def test_a_switch_is_one_of_its_values(name: str, values: tuple[object, ...], said: str) -> None:
+    with pytest.raises(CktatError) as error:
+        DESIGNS[name](*values)
+    assert said in str(error.value)
+
+
+def test_all_switches_of_all_designs_refuse_a_number() -> None:
+    switches = [(name, key) for name in DESIGNS for key, v in parameters(DESIGNS[name]).items() if isinstance(v, bool)]
+    assert len(switches) > 5
+    for name, key in switches:
+        with pytest.raises(CktatError, match=f"design '{name}': {key} must be true or false, not 1"):
+            make(name, **{key: 1})
+
+
+def test_a_switch_of_numpy_is_a_switch() -> None:
+    assert DESIGNS["trades"](third_pass=np.bool_(True)) == DESIGNS["trades"](third_pass=True)

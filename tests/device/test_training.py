@@ -23,7 +23,7 @@ from tests.device.room import Room
 AFTER_AN_EPOCH = {
     "training.loop.Training.require_finite": "weights are looked at once an epoch, before they are saved",
     "training.score.not_finite": "so are the answers to one held-out batch",
-    "training.score.held_out_accuracy": "the accuracy of an epoch is read once, after all batches",
+    "training.score._right": "the accuracy of an epoch is read once, after all batches",
     "training.loop.Training.end_epoch": "the mean losses of an epoch are read once",
 }
 AT_THE_FIRST_LOSS = {
@@ -46,8 +46,8 @@ def images(count: int) -> Dataset:
 
 def training_on(name: str, device: str, **options: Any) -> Training:
     config, _ = configure(
-        design=name, data="digits", model="small", batch_size=4, eps=8 / 255, steps=2, device="cpu", precision="fp32",
-        threads=1, ema=0.9, **options,
+        design=name, data="digits", model="small", batch_size=4, eps=8 / 255, device="cpu", precision="fp32",
+        threads=1, ema=0.9, **{"steps": 2} | options,
     )  # fmt: skip
     design = make(name)
     design = design.settle(**dict.fromkeys(design.open, 0.5)).averaged(0.9)
@@ -75,6 +75,31 @@ def test_a_step_of_every_design_with_averages_and_perturbed_weights(name: str, r
     wanted = here.end_epoch()
     if room.pretends:
         assert {key: record[key] for key in ("loss", "held_out")} == {key: wanted[key] for key in ("loss", "held_out")}
+
+
+@pytest.mark.parametrize("name", ["pgd_at", "trades", "adaad"])
+@pytest.mark.parametrize("inner", ["rs-fgsm", "n-fgsm"])
+def test_a_single_step_waits_for_nothing(inner: str, name: str, room: Room) -> None:
+    there, here = (training_on(name, device, inner=inner) for device in (str(room.device), "cpu"))
+    batch = next(there.batches.epoch(0))
+    with room.waits() as places:
+        there.step(batch)
+    assert not places
+    here.step(next(here.batches.epoch(0)))
+    assert room.tree_holds(there.state()["team"], here.state()["team"])
+    with room.waits() as places:
+        there.end_epoch()
+    assert places == set(AFTER_AN_EPOCH)
+
+
+def test_packing_waits_once_a_step_for_who_is_done(room: Room) -> None:
+    there, here = (training_on("trades", device, stop_margin=0.0, steps=3) for device in (str(room.device), "cpu"))
+    batch = next(there.batches.epoch(0))
+    with room.waits() as places:
+        there.step(batch)
+    assert places == {"attacks.ascent.ascend_packed"}
+    here.step(next(here.batches.epoch(0)))
+    assert room.tree_holds(there.state()["team"], here.state()["team"])
 
 
 @pytest.mark.parametrize("name", DESIGNS)

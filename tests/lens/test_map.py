@@ -19,9 +19,10 @@ from cktat.errors import CktatError
 from cktat.grid.comparison import DesignEntry
 from cktat.labels import Average
 from cktat.lens.design_map import LensSetting, LensTask, looked_at
-from cktat.lens.follow import Follow, area, curve
-from cktat.lens.map_page import Placed, foretelling, relations
+from cktat.lens.follow import Follow, area, followed
+from cktat.lens.map_page import foretelling, relations
 from cktat.lens.measured import labelling, measured
+from cktat.lens.placed import Placed
 from cktat.lens.taught import Taught
 from cktat.runs import Stop
 from cktat.training.loop import Training
@@ -82,14 +83,23 @@ def test_a_curve_is_what_was_left_after_each_epoch(tmp_path: Path, runs: Any) ->
     follow = Follow(tmp_path / "out", data, 30, str(tmp_path / "store"))
     folder = Runner(Store(tmp_path / "store"), Stop(), follow, lambda text: None).train(config, data)
     run = Run(folder.path)
-    found = curve(tmp_path / "out", run)
+    found = followed(tmp_path / "out", run)
     answers = Taught.of(run, data).answers(data.train.first(30))
     left = (answers.label.exp() * (answers.label - answers.output)).sum(dim=1).mean()
-    assert len(found) == 2 and found[1] == pytest.approx(float(left))
+    assert [len(curve) for curve in found.values()] == [2, 2, 2] and found["left"][1] == pytest.approx(float(left))
+    # TRADES asks for what the student says of clean images, and that moves: its guidance is the student's own
+    test, network = data.test, run.model("last")
+    with torch.no_grad():
+        said = F.softmax(network(test.images.float() / data.levels).double(), dim=1)
+    assert found["brier"][1] == pytest.approx(
+        float((said - F.one_hot(test.labels, 3)).square().sum(dim=1).mean()), abs=1e-6
+    )
+    assert found["kl"][1] == pytest.approx(float(F.nll_loss(said.log(), test.labels)), abs=1e-6)
+    assert abs(found["brier"][0] - found["brier"][1]) > 1e-3
     assert area([2.0, 1.0], 3.0, 2) == pytest.approx(0.5)
     assert area([2.0], 3.0, 2) is None and area([2.0, 1.0], 0.0, 2) is None
     other = Run(runs.train("trades", tmp_path / "other", seed=1).path)
-    assert curve(tmp_path / "out", other) == []
+    assert followed(tmp_path / "out", other) == {"left": [], "brier": [], "kl": []}
 
 
 def test_a_run_measured_for_a_hard_label(tmp_path: Path, runs: Any) -> None:
@@ -134,6 +144,15 @@ def test_the_command_places_designs_and_goes_on(
     places = [(one["difficulty"], one["guidance Brier"]) for one in record["designs"].values()]
     assert [disc[:2] for disc in discs.values()] == [pytest.approx(place) for place in places]
 
+    records = [json.loads(path.read_text()) for path in (tmp_path / "out" / "runs").iterdir()]
+    seen = {one["design"]: one["seen"] for one in records}
+    drawn = list(shown.lines("Guidance: Brier(y, label) after each epoch").values())
+    # y is at 0 and is not drawn
+    assert [[y for _, y in line] for line in drawn] == [
+        pytest.approx(seen[name]["guidance_curve"]["brier"]) for name in ("trades", "cktat tau=1 beta=1", "lbgat")
+    ]
+    assert [x for x, _ in drawn[0]] == list(range(1, 1 + len(drawn[0])))
+
     def refuse(*args: object) -> None:
         raise AssertionError("trained again")
 
@@ -173,7 +192,7 @@ def test_every_design_of_the_package_can_be_looked_at(tmp_path: Path, runs: Any)
     setting = LensSetting(
         {**runs.tiny.options, "epochs": 1}, images=6, attacks=("pgd2",), store=str(tmp_path / "store")
     )
-    names = [name for name in DESIGNS if name != "ikl"]  # its aim is not known, see test_aim.py
+    names = list(DESIGNS)
     entries = [DesignEntry.read(name) for name in names]
     records = looked_at(entries, 1, setting, tmp_path / "out", jobs=1, say=lambda text: None)
     assert [record["design"] for record in records] == names
@@ -185,3 +204,15 @@ def test_every_design_of_the_package_can_be_looked_at(tmp_path: Path, runs: Any)
     task = LensTask(entries[-1], 0, setting, tmp_path / "out")
     generalist = Taught.of(Run(next((tmp_path / "store").glob("generalist-*"))), data)
     assert isinstance(generalist.design.deployed, Average) and task.record.exists()
+
+
+def test_class_means_are_those_that_the_last_epoch_saw(tmp_path: Path, runs: Any) -> None:
+    run = Run(runs.train("ikl", tmp_path).path)
+    taught = Taught.of(run, store=str(tmp_path))
+    (mean,) = taught.design.class_means
+    _, at = next(taught.batches(taught.data.train))
+    found = next(logits for cell, logits in at.logits.items() if cell.network == mean).exp()
+    assert taught.moment.epoch == 1 and float((found - 1 / 3).abs().max()) > 0.01
+    # they are one distribution a class
+    for k in range(3):
+        assert len(found[at.y == k].unique(dim=0)) == 1

@@ -109,6 +109,10 @@ def test_the_command_shows_table_and_page(tmp_path: Path, runs: Any, shown: Any)
     assert [y for _, y in lines["#d0602a"]] == pytest.approx(mixed)
     assert list(shown.legend(shown.under(page, "The labels")))[:2] == ["T at tau", "0.3 of T at tau, the rest y"]
     pictures = [image for element in shown.under(page, "The most wrong labels") for image in element.iter("img")]
+    said = [small.text for element in shown.under(page, "The most wrong labels") for small in element.iter("small")]
+    first = record["most_wrong_images"][0]
+    assert said[0] == f"image {first['image']}" and said[1] == f"y: {first['class']}" and said[2].startswith("people: ")
+    assert said[3].startswith("label: ") and said[4] == f"KL {first['kl']:.2f}"
     assert len(pictures) == 20 and pictures[0].get("alt") == f"image {record['most_wrong_images'][0]['image']}"
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from statistics import fmean, stdev
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from cktat.pages.figures import COLOURS, INK, Line, Point, banded, colour, plot, scatter
+from cktat.pages.figures import INK, Line, Point, banded, plot, scatter
+from cktat.pages.looks import COLOURS
 
 LINES = (
     Line(1, [1, 2, 3], [10.0, 50.0, 90.0], marked=2),
@@ -86,5 +88,19 @@ def test_a_band_is_one_standard_deviation_over_seeds() -> None:
     assert line.low == pytest.approx([fmean(values[0]) - stdev(values[0]), 10, 0.001])  # a logarithm needs it above 0
 
 
-def test_colours_are_told_apart_and_come_again() -> None:
-    assert len(set(COLOURS)) == 8 and [colour(n) for n in (1, 8, 9)] == [COLOURS[0], COLOURS[7], COLOURS[0]]
+def test_what_is_in_percent_ends_at_0_and_at_100(shown: Any) -> None:
+    points = [Point(1, 98.0, 1.0, 5.0, 2.0), Point(2, 50.0, 50.0, 3.0, 4.0)]
+    scatter(points, title="t", x_label="", x_percent=True, y_percent=True)
+    scatter(points, title="u", x_label="", y_percent=True)
+
+    def ends(title: str) -> list[list[list[float]]]:
+        bars = shown.figure(title).axes[0].collections
+        return [np.round(segment, 9).tolist() for bar in bars for segment in bar.get_segments()]
+
+    upright, other = [[1.0 - 1, 3.0], [50.0 - 4, 54.0]], [[47.0, 53.0]]
+    for title, level in (("t", [[93.0, 100.0], *other]), ("u", [[93.0, 103.0], *other])):
+        found = ends(title)
+        assert [[a[0], b[0]] for a, b in found if a[1] == b[1]] == level
+        assert [[a[1], b[1]] for a, b in found if a[0] == b[0]] == upright
+    plot([Line(1, [1, 2], [3.0, 99.0], None, [-4.0, 97.0], [9.0, 104.0])], title="v", x_label="", percent=True)
+    assert shown.bands("v") == {COLOURS[0]: [(1, 0, 9), (2, 97, 100)]}

@@ -23,6 +23,7 @@ from cktat.runs import RunFolder, sealed
 Make = Callable[..., RunFolder]
 MEASURED = {"best-clean": "1111111110", "best-pgd20": "1111100000", "best-cw": "1111000000"}
 EVIL = "<script>alert(1)</script>"
+INSIDE = ("data:image/png;base64,", "data:text/csv;charset=utf-8;base64,", "data:application/json;base64,")
 
 
 class Page(HTMLParser):
@@ -74,7 +75,7 @@ def test_a_page_on_two_runs(run: Make, tmp_path: Path) -> None:
     assert "90.0 59.6–98.2" in page.text and "40.0 16.8–68.7" in page.text  # clean, and the worst case
     assert "n = 10 test images" in page.text
     assert page.count("img") == 2 * 3 * 3
-    assert sum(tag == "svg" for tag, _ in page.tags) == 4
+    assert [a.get("class") for tag, a in page.tags if tag == "svg"].count("plot") == 4
     assert "✗ frog" in page.text and "✓ cat" in page.text
     assert "pgd20 on 10 test images" in page.text
     assert "× 15.9" in page.text  # 255 / 16
@@ -86,7 +87,7 @@ def test_it_needs_nothing_from_outside(run: Make, tmp_path: Path) -> None:
     assert {"script", "link", "iframe", "object"}.isdisjoint(tag for tag, _ in page.tags)
     for _, attributes in page.tags:
         for name in ("src", "href", "xlink:href"):
-            assert (attributes.get(name) or "#").startswith(("#", "data:image/png;base64,"))
+            assert (attributes.get(name) or "#").startswith(("#", *INSIDE))
     assert not re.search(r"@import|url\((?!#)", (tmp_path / "r.html").read_text())
 
 

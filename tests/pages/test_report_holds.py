@@ -19,7 +19,7 @@ from torch import Tensor
 from cktat.evaluation import Finding, Verdict, compare_pair
 from cktat.evaluation.statistics import wilson
 from cktat.pages import write_report
-from cktat.pages.figures import COLOURS
+from cktat.pages.looks import COLOURS
 from cktat.runs import RunFolder
 
 Make = Callable[..., RunFolder]
@@ -27,7 +27,7 @@ EPS = 8 / 255
 # Right of 10 images: 9, 5, 4 (together 2) and 8, 7, 6 (together 5); of the first run's last weights 3.
 FIRST = {"best-clean": "1111111110", "best-pgd20": "1101100010", "best-cw": "0011110000", "last-clean": "1010100000"}
 SECOND = {"best-clean": "1111111100", "best-pgd20": "1111111000", "best-cw": "1111100001"}
-NAMES = {"TRADES beta=6, seed 4": COLOURS[0], "Standard seed 5": COLOURS[1]}
+NAMES = {"TRADES beta=6, seed 4": COLOURS[2], "Standard seed 5": COLOURS[0]}
 
 
 def history(*epochs: tuple[float, float, float, float]) -> list[dict[str, Any]]:
@@ -119,7 +119,7 @@ def test_training_is_drawn_from_the_runs_own_logs(page: Element, shown: Any) -> 
             for colour, lines in zip(NAMES.values(), HISTORIES, strict=True)
         }
         assert shown.lines(name) == expected
-        assert shown.rings(name) == {COLOURS[0]: expected[COLOURS[0]][1], COLOURS[1]: expected[COLOURS[1]][0]}
+        assert shown.rings(name) == {COLOURS[2]: expected[COLOURS[2]][1], COLOURS[0]: expected[COLOURS[0]][0]}
         (axes,) = shown.figure(name).axes
         assert axes.get_xlabel() == "epoch" and (axes.get_yscale() == "log") == (name == "Training loss")
 
@@ -129,7 +129,7 @@ def test_accuracy_is_drawn_against_the_radius(page: Element, shown: Any) -> None
     title = "Accuracy (%) against eps"
     assert shown.legend(section) == NAMES and section[1][1].get("aria-label") == title
     assert shown.text(section[1][0]) == "Accuracy (%), best weights"
-    right = {COLOURS[0]: (9, 5, 0), COLOURS[1]: (8, 4, 1)}
+    right = {COLOURS[2]: (9, 5, 0), COLOURS[0]: (8, 4, 1)}
     for colour, points in shown.lines(title).items():
         expected = [(at, 10 * n) for at, n in zip((0, 8, 16), right[colour], strict=True)]
         assert np.array(points) == pytest.approx(np.array(expected))
@@ -144,7 +144,7 @@ def test_accuracy_is_drawn_against_the_radius(page: Element, shown: Any) -> None
 
 
 def test_a_radius_that_is_no_level_is_a_fraction(run: Make, shown: Any, tmp_path: Path) -> None:
-    write_report([run("a", eps=0.1, extras=1), run("b", extras=2)], tmp_path / "r.html")
+    write_report([run("a", eps=0.1, extras=1), run("b", design="Standard", extras=2)], tmp_path / "r.html")
     (axes,) = shown.figure("Accuracy (%) against eps").axes
     assert axes.get_xlabel() == "eps, as a fraction of the pixel range"
     assert {text.get_text(): text.xy[0] for text in axes.texts if "eps" in text.get_text()} == {
@@ -164,7 +164,7 @@ def test_classes_have_the_numbers_of_their_own_images(page: Element, shown: Any)
         ["frog n = 3", "100", "0", "67", "33"],
     ]
     # half of the fewest images, 1 of 3, has the widest interval of whole numbers of them: 6.1 to 79.2
-    assert "reaches up to ±37 points" in shown.text(shown.under(page, "Accuracy per class")[1])
+    assert "reaches up to ±37 points" in shown.text(shown.under(page, "Accuracy per class")[2])
     cells = [td for table in shown.under(page, "Accuracy per class") for td in table.iter("td") if td.get("title")]
     assert [td.get("title") for td in cells[:4]] == ["3 of 4", "1 of 4", "3 of 4", "2 of 4"]
     assert [(td.get("style") or "").partition(": ")[2] for td in cells[:4]] == ["0.750", "0.250", "0.750", "0.500"]
@@ -203,9 +203,7 @@ def test_pictures_are_the_image_the_attacked_one_and_what_changed(
 
 def test_every_run_has_its_own_files_and_settings(page: Element, two: list[RunFolder], shown: Any) -> None:
     for folder, seed, measured in ((two[0], 4, FIRST), (two[1], 5, SECOND)):
-        (details,) = (
-            element for element in page.iter("details") if shown.text(element[0]).endswith(f" {folder.path.name}")
-        )
+        (details,) = (element for element in page.iter("details") if f" {folder.path.name} (" in shown.text(element[0]))
         (settings,) = (ul for ul in details.iter("ul"))
         assert f"seed {seed}" in [shown.text(li) for li in settings]
         _, *rows = shown.table([details])

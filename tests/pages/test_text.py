@@ -66,13 +66,13 @@ def test_numbers_are_written_as_people_do() -> None:
 
 
 def test_a_page_has_one_style_and_one_main_and_nothing_is_missing_or_unescaped() -> None:
-    page = rendered("pages/sections.html.jinja", title="a < b", lead="", sections=[])
+    page = rendered("pages/sections.html.jinja", title="a < b", lead="", result="", sections=[])
     assert page.startswith("<!doctype html>") and page.endswith("</html>\n")
     for tag in ("title", "style", "main", "body"):
         assert (len(re.findall(f"<{tag}[ >]", page)), page.count(f"</{tag}>")) == (1, 1)
     assert "<title>a &lt; b</title>" in page
     with pytest.raises(UndefinedError, match="sections"):
-        rendered("pages/sections.html.jinja", title="", lead="")
+        rendered("pages/sections.html.jinja", title="", lead="", result="")
 
 
 def test_the_text_table_is_aligned_and_states_its_terms(run: Make) -> None:

@@ -61,9 +61,18 @@ OTHER = {
     "threat.step": 0.03,
     "threat.steps": 11,
     "threat.norm": "L2",
+    "threat.inner": "rs-fgsm",
+    "threat.alpha": 0.05,
+    "threat.noise": 1.5,
+    "threat.steps_from": 1,
+    "threat.stop_margin": 0.0,
+    "threat.overfitting": "warn",
 }
+BESIDE = {"threat.alpha": {"threat.inner": "rs-fgsm"}, "threat.noise": {"threat.inner": "n-fgsm"}}
+"""What a field is nothing without."""
 NO_PART = {
     "design", "set", "data", "root", "size", "strict", "teacher_recipe", "teacher_epochs", "threads", "device", "compile",
+    "threat.overfitting",
 }  # fmt: skip
 
 
@@ -93,12 +102,14 @@ def name_of(run: RunConfig, design: str = "trades", fingerprint: str = "f", **hy
 def test_every_field_has_another_value_here() -> None:
     assert set(leaves(RunConfig)) == set(OTHER)
     for name, value in OTHER.items():
-        assert config(**{name: value}) != config(), name
+        beside = BESIDE.get(name, {})
+        assert config(**beside, **{name: value}) != config(**beside), name
 
 
 @pytest.mark.parametrize("field", sorted(set(OTHER) - NO_PART))
 def test_identity_changes_with_what_changes_the_result(field: str) -> None:
-    assert name_of(config(**{field: OTHER[field]})) != name_of(config())
+    beside = BESIDE.get(field, {})
+    assert name_of(config(**beside, **{field: OTHER[field]})) != name_of(config(**beside))
 
 
 @pytest.mark.parametrize("field", sorted(NO_PART))
@@ -110,6 +121,7 @@ def test_a_field_that_came_later_leaves_the_identities_of_earlier_runs_as_they_a
     fields = config().model_dump(mode="json", exclude=NO_PART)
     fields |= {"design": canonical(make("trades")), "data": "f"}
     fields["recipe"] = {k: v for k, v in fields["recipe"].items() if k not in ("optimiser", "optimiser_args", "inputs")}
+    fields["threat"] = {k: v for k, v in fields["threat"].items() if k in ("eps", "step", "steps", "norm")}
     text = json.dumps(json.loads(json.dumps(fields)), sort_keys=True)
     assert name_of(config()) == hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -180,6 +192,17 @@ def test_a_configuration_is_frozen_and_comes_back_from_json() -> None:
         (Recipe, {"epoch": 1}, "^unknown key in the recipe 'epoch'; did you mean 'epochs'.* known: epochs, batch_size"),
         (Threat, {"eps": -1, "step": 1}, "^the recipe: eps: .*greater than or equal to 0, not -1$"),
         (Threat, {"eps": 0.1, "step": 0.1, "steps": 0}, "^the recipe: steps: .*not 0$"),
+        (Threat, {"eps": 0.1, "step": 0.1, "alpha": 0.1}, "alpha is the length of the one step .* pgd have step$"),
+        (Threat, {"eps": 0.1, "step": 0.1, "noise": 1.0, "inner": "rs-fgsm"}, "noise is that of n-fgsm, .* rs-fgsm$"),
+        (Threat, {"eps": 0.1, "step": 0.1, "steps_from": 1, "inner": "n-fgsm"}, "steps_from is for .* makes one$"),
+        (Threat, {"eps": 0.1, "step": 0.1, "stop_margin": 0.0, "inner": "rs-fgsm"}, "stop_margin is for .* makes one$"),
+        (Threat, {"eps": 0.1, "step": 0.1, "steps": 3, "steps_from": 4}, "steps_from must be at most steps, 3, not 4$"),
+        (Threat, {"eps": 0.1, "step": 0.1, "stop_margin": -0.1}, "stop_margin: .*0, not -0.1$"),
+        (
+            RunConfig,
+            FIELDS | {"compile": True, "threat": {"eps": 0.1, "step": 0.1, "stop_margin": 1.0}},
+            "stop_margin makes batches of many sizes, .*; leave one out$",
+        ),
     ],
 )
 def test_values_that_make_no_sense_are_refused_by_name(schema, changes: dict, message: str, one_line) -> None:

@@ -106,9 +106,6 @@ def ends(*words: object, stop: bool = False) -> tuple[list[int], list[str]]:
     return [process.returncode for process in both], [line for line in said if line.startswith("cktat: ")]
 
 
-@pytest.mark.xfail(
-    strict=False, reason="a process sometimes ends by Gloo's own abort (-6) after its work; the cause is not found yet"
-)
 def test_every_process_ends_with_the_code_of_a_single_one(tiny: Any, port: int, tmp_path: Path) -> None:
     (tmp_path / "signalled.py").write_text(SIGNALLED)
     train = ["train", "pgd_at", *tiny.flags, "--model", f"{tmp_path / 'signalled.py'}:net", "--out", tmp_path / "run"]
@@ -117,6 +114,31 @@ def test_every_process_ends_with_the_code_of_a_single_one(tiny: Any, port: int, 
     codes, (line,) = ends(*train, stop=True)
     assert codes == [3, 3] and line.startswith("cktat: received SIGTERM: saved after step 6 of 8 in ")
     assert ends(*train, "--resume") == ([0, 0], [])
+
+
+LEFT = """
+import gc, sys, weakref
+import torch, torch.distributed as dist
+from cktat.runs import World
+
+World.here().join().gather("one")
+torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1)
+group = weakref.ref(dist.group.WORLD)
+dist.destroy_process_group()
+gc.collect()
+sys.exit(4 if group() is None else 5)
+"""
+
+
+def test_nothing_keeps_the_group_and_its_threads_after_their_end(port: int) -> None:
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", LEFT],
+            env=os.environ | {"WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)},
+        )
+        for rank in (0, 1)
+    ]
+    assert [process.wait(timeout=120) for process in both] == [4, 4]
 
 
 @pytest.mark.slow

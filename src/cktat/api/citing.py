@@ -22,7 +22,7 @@ from cktat.runs import RunFolder
 
 OF_MODELS = {
     "resnet18": "he2016deep", "resnet18-wide-map": "he2016deep", "preactresnet18": "he2016identity",
-    "wrn34-10": "zagoruyko2016wide",
+    "wrn28-10": "zagoruyko2016wide", "wrn34-10": "zagoruyko2016wide",
 }  # fmt: skip
 OF_DATA = {"digits": "alpaydin1998optical", "cifar10": "krizhevsky2009learning", "cifar100": "krizhevsky2009learning"}
 OF_ATTACKS = (
@@ -43,6 +43,13 @@ class Citation:
         keys: of the BibTeX entries, in the order in which the paragraph has them.
         paragraph: methods and numbers of the run, LaTeX.
         missing: designs, data and networks whose source this package does not know.
+
+    Example:
+        >>> print(Citation(keys=(), paragraph="We train a network.", missing=("data photos",)))
+        We train a network.
+        <BLANKLINE>
+        % data photos: its source is not known to this package; cite it yourself
+        <BLANKLINE>
     """
 
     keys: tuple[str, ...]
@@ -69,8 +76,8 @@ def references() -> dict[str, str]:
 
 
 def of_design(name: str) -> str | None:
-    """The key that a design's docstring gives; None for one that gives none. `name`: in DESIGNS; a user's is not looked at."""
-    found = re.search(r"BibTeX\s+(\w+)", inspect.getdoc(DESIGNS[name]) or "") if name in list(DESIGNS) else None
+    """The key that a design's docstring gives; None for one that gives none. A user's, or a package's, is not looked at."""
+    found = re.search(r"BibTeX\s+(\w+)", inspect.getdoc(DESIGNS[name]) or "") if name in DESIGNS.own else None
     return found and found[1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,11 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
 
     loaded: that data set, if it is there already. What is not given comes from the recipe, and its radius from the data
     set. Raises CktatError for an unknown option or a value that makes no sense, in one line.
+
+    Example:
+        >>> config, data = configure(design="trades", epochs=3)
+        >>> config.recipe.epochs, data.name
+        (3, 'digits')
     """
     for name in options:
         if name not in OPTIONS:
@@ -41,7 +47,7 @@ def configure(loaded: Dataset | None = None, **options: Any) -> tuple[RunConfig,
     base = setting(given.get("recipe", "common"), design, data, given.get("model", "small"))
     fields = base.recipe.model_dump() | {k: v for k, v in given.items() if k in Recipe.model_fields}
     threat = base.threat.model_dump() | {
-        k: number(k, v) if k in ("eps", "step") else v for k, v in given.items() if k in Threat.model_fields
+        k: number(k, v) if k in ("eps", "step", "alpha") else v for k, v in given.items() if k in Threat.model_fields
     }
     Ball(threat["eps"], data.box, threat["norm"])
     if "eps" in given and "step" not in given:
@@ -92,14 +98,14 @@ def _of_sgd(fields: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return usual
 
 
-def settings_text(**options: Any) -> str:
+def settings_text(without: Collection[str] = (), /, **options: Any) -> str:
     """The whole configuration that `options` ask for, as YAML that asks for the same: every option of a run under its
-    heading, but for what has no value. Raises as `configure` does."""
+    heading, but for what has no value and what is in `without`. Raises as `configure` does."""
     config, _ = configure(**options)
     fields = config.model_dump(mode="json", exclude_none=True)
     values = fields | fields.pop("recipe") | fields.pop("threat")
     groups: dict[str, dict[str, Any]] = {}
     for name, option in OPTIONS.items():
-        if name in values:
+        if name in values and name not in without:
             groups.setdefault(option.group, {})[name] = values[name]
     return "\n".join(f"# {group}\n{yaml_text(of)}" for group, of in groups.items())

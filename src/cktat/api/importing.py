@@ -6,7 +6,9 @@ import hashlib
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+import torch
 
 from cktat.api.checkpoints import Checkpoint, read_checkpoint, weights_in
 from cktat.api.configure import configure
@@ -87,7 +89,8 @@ def import_network(
             return before, _name(before)
         ways, label = ways_of_file(found, described, data, tell), path.name
     way = chosen(ways, described, data, str(what), tell)
-    config = config.model_copy(update={"design": design or UNSAID, "model": way.model})
+    recipe = config.recipe.model_copy(update={"inputs": _inputs(way.module, data)})
+    config = config.model_copy(update={"design": design or UNSAID, "model": way.model, "recipe": recipe})
     run = keep(way.module, config, data, store, imported=label, source=source, notes=notes)
     return run, _name(run)
 
@@ -169,6 +172,13 @@ def keep(
         **about,
     )
     return folder
+
+
+def _inputs(module: Normalised, data: Dataset) -> Literal["data", "raw"]:
+    """What the network gets, as a recipe says it: raw images, or normalised ones (the record's card says by what)."""
+    found = torch.stack([module.mean.flatten(), module.std.flatten()]).cpu()
+    raw, own = (torch.tensor(data.normalisation(inputs)) for inputs in ("raw", "data"))
+    return "raw" if torch.allclose(found, raw) and not torch.allclose(found, own) else "data"
 
 
 def _name(run: RunFolder) -> str:

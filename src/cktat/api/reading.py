@@ -23,10 +23,22 @@ def opened(run: RunFolder | str | Path, store: str | Path | None, results: str |
 def results(store: str | Path | None = None) -> list[dict[str, Any]]:
     """Every result of the weights that are in a store, one flat dictionary each: what `pandas.DataFrame` takes.
 
-    store: where runs lie (None: CKTAT_STORE or ./runs). run, design, settings (the hyper-parameters that were given), seed,
-    data, model; weights ("best" or "last"), attack, norm, eps (None without an attack); images, correct, accuracy in
-    [0, 1], low and high (Wilson's 95 % interval), robust (one character per test image, "1" if it is right); weights_sha256,
-    commit, at, seconds, path. Damaged runs are named on stderr and passed over.
+    Args:
+        store: where runs lie; None is CKTAT_STORE or ./runs.
+
+    Returns:
+        A dictionary for each result. Of the run: run, design, settings (the hyper-parameters that were given), seed, data,
+        model. Of what was measured: weights ("best" or "last"), attack, norm, eps (None without an attack). The result:
+        images, correct, accuracy in [0, 1], low and high (Wilson's 95 % interval), robust (one character for each test
+        image, "1" if it is right). Where it is from: weights_sha256, commit, at, seconds, path. Damaged runs are named on
+        stderr and left out.
+
+    Example:
+        >>> import cktat
+        >>> run = cktat.train("pgd_at", data="digits", epochs=1, show=False, ensure=True)
+        >>> clean, attacked = cktat.evaluate(run, ["pgd20"], test_images=50, show=False)
+        >>> sorted({row["attack"] for row in cktat.results()})
+        ['clean', 'pgd20']
     """
     there, rows = Store(store), list[ResultRow]()
     for run, _ in there.records():
@@ -44,9 +56,26 @@ def report(
     results: str | Path | None = None,
     store: str | Path | None = None,
 ) -> Path:
-    """Writes one self-contained HTML page about the runs and returns its path (None: report.html in the first run).
+    """Writes one HTML page about the runs: tables, curves, pictures. The page is one file and loads nothing.
 
-    results: where the runs' results lie if not in their own folders: what was given to `evaluate` as `out`."""
+    Args:
+        runs: a list of runs, by their folders or their names in the store.
+        out: the page's path; None is report.html in the folder of the first run.
+        results: where the runs' results lie if not in their own folders: what was given to `evaluate` as `out`.
+        store: where runs lie; None is CKTAT_STORE or ./runs.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        CktatError: there are no runs, one run is not in a list, or a file is broken.
+
+    Example:
+        >>> import cktat
+        >>> run = cktat.train("pgd_at", data="digits", epochs=1, show=False, ensure=True)
+        >>> cktat.report([run], "page.html").name
+        'page.html'
+    """
     from cktat.pages.report import write_report  # brings matplotlib, which only pages need
 
     if isinstance(runs, str | Path | RunFolder):

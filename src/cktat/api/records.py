@@ -10,11 +10,14 @@ from typing import Any
 import torch
 
 from cktat.api.needs import needed, of_other_runs
-from cktat.data import Dataset
+from cktat.data import DATASETS, Dataset
 from cktat.data.loading import located as data_located
+from cktat.designs import DESIGNS
 from cktat.errors import CktatError
 from cktat.labels import Design
 from cktat.labels.walk import canonical
+from cktat.models import MODELS
+from cktat.registry import Registry
 from cktat.runs import RunConfig, RunFolder, World, commit, hardware, identity, versions
 from cktat.runs.files import Card
 from cktat.usercode import absolute, is_file_function
@@ -90,11 +93,22 @@ def begin(
         code=dict(code),
         data={"name": data.name, "fingerprint": data.fingerprint, "training_images": len(data.train)} | notes_of(data),
         commit=commit(),
-        versions=versions(),
+        versions=versions() | packages_of(config),
         hardware=hardware(torch.device(config.device), world.size),
         started=now(),
         finished=None,
     )
+
+
+def packages_of(config: RunConfig) -> dict[str, str]:
+    """The versions of the packages that bring the run's design, data or network by name."""
+    named: tuple[tuple[Registry[Any], str], ...] = (
+        (DESIGNS, config.design),
+        (DATASETS, config.data.partition(":")[0]),
+        (MODELS, config.model),
+    )
+    brought = [registry.brought().get(name) for registry, name in named if name not in registry.own]
+    return dict(package.rsplit(" ", 1) for package in brought if package)
 
 
 def notes_of(data: Dataset) -> dict[str, Any]:

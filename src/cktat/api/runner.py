@@ -27,6 +27,7 @@ from cktat.seeds import derive
 from cktat.training import Callback, Training, fit
 from cktat.training.calibrate import calibrate, tempered_teacher
 from cktat.training.score import at_chance
+from cktat.training.search import require_stops
 from cktat.training.team import StateDict
 from cktat.training.trial import trial, trial_of_loss
 from cktat.usercode import absolute, pinned
@@ -107,7 +108,8 @@ class Runner:
             raise CktatError(f"{folder.path} holds an unfinished run of this; add --resume to go on with it")
         # The threads, and the radius that a clean run is only scored at, are no part of its identity.
         before = folder.config()
-        return folder, name, config.model_copy(update={"threads": before.threads, "threat": before.threat})
+        threat = before.threat.model_copy(update={"overfitting": config.threat.overfitting})
+        return folder, name, config.model_copy(update={"threads": before.threads, "threat": threat})
 
     def _train(self, config: RunConfig, data: Dataset, design: Design, folder: RunFolder, name: str) -> None:
         given, inputs = self._given(config, data, design)
@@ -126,7 +128,7 @@ class Runner:
         )  # fmt: skip
         card = card_of(config, data, design, name, self.world.once(folder.read).get("code") or {})
         started = time.monotonic()
-        fit(training, folder, card, stop=self.stop, watch=self.watch)
+        fit(training, folder, card, stop=self.stop, watch=self.watch, say=self.say)
         clean = training.history[-1]["held_out"]["clean"]
         if at_chance(clean, training.held_out.labels):
             self.say(
@@ -160,6 +162,7 @@ class Runner:
         """Raises CktatError for anything wrong with the networks of a run, or of the runs that it needs. tried: those that
         need not be tried again."""
         require_fresh_networks(design, config.model)
+        require_stops(design, config.threat)
         images = Batches(data.train, config.recipe.batch_size, part=self.world.part).batch_size // self.world.size
         for model in {config.model, *(learner.model or config.model for learner in design.learners)}:
             if model in tried:

@@ -24,7 +24,12 @@ def _to_stderr(text: str) -> None:
 
 
 class Store:
-    """A folder of run folders. root None is the environment's CKTAT_STORE, or ./runs. say: is told of damaged runs."""
+    """A folder of run folders. root None is the environment's CKTAT_STORE, or ./runs. say: is told of damaged runs.
+
+    Example:
+        >>> Store("no-such-folder").runs()
+        []
+    """
 
     def __init__(self, root: str | Path | None = None, say: Callable[[str], None] = _to_stderr) -> None:
         self.say = say

@@ -17,6 +17,9 @@ from cktat.numeric import as_number
 Objective = Callable[[Tensor], Tensor]
 """Images x' [N, ...] -> what is maximised, one value per image [N]."""
 
+Packed = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Images x' [n, ...] and which of the batch they are [n] -> what is maximised and whether the image is done, both [n]."""
+
 Direction = Callable[[Tensor], Tensor]
 """Gradient with respect to x' -> where to go, of the same shape; the ball makes a step of it. May remember earlier ones."""
 
@@ -60,3 +63,46 @@ def ascend(
         with torch.no_grad():
             moved = ball.project(moved + step * ball.steepest(direction(gradient)), x)
     return moved.detach()
+
+
+def ascend_packed(
+    objective: Packed, x: Tensor, start: Tensor, *, ball: Ball, step: float, steps: int
+) -> tuple[Tensor, int]:
+    """As `ascend` along the gradient, but an image stays where it is found to be done, and the others go on without it.
+
+    Those that go on are packed into a smaller batch at every step, so that an image that is done costs no further pass. The
+    last iterate is not looked at, as there is no step after it.
+
+    Args:
+        objective: what is maximised, and who is done. It may look at each image by itself only.
+        x: clean images [N, ...].
+        start: where the search begins [N, ...].
+        ball: where it stays.
+        step: length of a step, in units of the ball's radius.
+        steps: how many are made at most.
+
+    Returns:
+        The images [N, ...], and how many passes forth and back they cost, counted image by image.
+    """
+    moved = start.detach().clone()
+    rows, passes = torch.arange(len(x), device=x.device), 0
+    for _ in range(steps):
+        # an index makes a batch of another memory format, in which convolutions are slower
+        near = _like(moved[rows], x).requires_grad_(True)
+        passes += len(rows)
+        with torch.enable_grad():
+            value, done = objective(near, rows)
+            gradient = slope(value.sum(), near)
+        with torch.no_grad():
+            on = ~done
+            rows, near, gradient = rows[on], near[on], gradient[on]
+            if not len(rows):
+                break
+            moved[rows] = ball.project(near + step * ball.steepest(gradient), x[rows])
+    return moved, passes
+
+
+def _like(images: Tensor, x: Tensor) -> Tensor:
+    """`images` in the memory format of x, without a graph."""
+    last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    return images.detach().contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)

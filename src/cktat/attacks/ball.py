@@ -47,6 +47,10 @@ class Ball:
     says how else it may be written. All three are kept in Python's own numbers and these names.
     Raises CktatError for a radius that is negative, not finite, or (in L_inf) wider than the box, and for a box or a norm
     that is none.
+
+    Example:
+        >>> Ball(8 / 255).norm
+        'Linf'
     """
 
     eps: float

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from cktat.cli import catalogue, deploying, knowledge, results, speed, tables, training
+from cktat.cli import catalogue, deploying, doctor, knowledge, results, speed, tables, training
 from cktat.cli.lens import lens_app
 from cktat.cli.options import Command
 from cktat.cli.output import encodable
@@ -43,6 +43,7 @@ app.command(cls=Command)(deploying.export)
 app.command()(deploying.cite)
 app.command()(knowledge.knowledge)
 app.command()(speed.bench)
+app.command()(doctor.doctor)
 app.command(cls=Command)(tables.table)
 
 data_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Data sets: what there is, and fetching them.")

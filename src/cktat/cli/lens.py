@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -11,6 +11,9 @@ from typer import Argument, Option
 from cktat.cli.options import Command, completing, takes_run_options
 from cktat.cli.output import RootOption, StoreOption, TrustOption, names, print_table
 from cktat.errors import CktatError
+
+if TYPE_CHECKING:
+    from cktat.labels import Design
 
 lens_app = typer.Typer(
     no_args_is_help=True,
@@ -40,6 +43,16 @@ def _numbers(name: str, text: str) -> tuple[float, ...]:
     return tuple(map(float, dict.fromkeys(found)))
 
 
+def _formed(text: str) -> dict[str, Design]:
+    """The designs that `--designs` names, by what was written; among them "all" is every one of the package."""
+    from cktat.designs import DESIGNS, make
+    from cktat.grid.comparison import DesignEntry
+
+    words = [one for word in names(text) for one in (DESIGNS if word == "all" else [word])]
+    entries = map(DesignEntry.read, dict.fromkeys(words))
+    return {entry.text: make(entry.design, **entry.set) for entry in entries}
+
+
 @lens_app.command()
 def labels(
     run: Annotated[str, Argument(help="A run, or an imported network: its folder, or its name in the store.")],
@@ -49,7 +62,21 @@ def labels(
     mix: Annotated[
         str, Option(help="Shares of the network in labels that are y's for the rest, separated by commas.")
     ] = "",
-    test_images: Annotated[int | None, Option(help="Only the first so many test images.")] = None,
+    designs: Annotated[
+        str,
+        Option(help="Designs whose labels are formed with the network in every place, separated by commas; or all."),
+    ] = "",
+    attacked_images: Annotated[
+        int, Option(help="The first so many images, for labels of designs that need x'.", min=1)
+    ] = 500,
+    folds: Annotated[
+        int | None,
+        Option(
+            help="Look at training images, in so many parts, each by a network that is trained again without it.",
+            min=2,
+        ),
+    ] = None,
+    test_images: Annotated[int | None, Option(help="Only the first so many images.")] = None,
     weights: Annotated[str, Option(help="best or last.")] = "best",
     out: Annotated[Path, Option(help="Where numbers, figures and the page go.", metavar="DIR")] = Path("lens"),
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:0.")] = "auto",
@@ -62,6 +89,7 @@ def labels(
     \b
     Example:
       cktat lens labels RUN --people cifar10h-counts.npy --tau 1,2.5,5
+      cktat lens labels RUN --folds 5 --designs all
     """
     from cktat.api import Store
     from cktat.evaluation import load_subject
@@ -72,6 +100,15 @@ def labels(
     place = None if root is None else str(root)
     subject = load_subject(Store(store).open(run), weights, place, device_of(device), trust_code=trust_code)
     taus, smoothed, shares = _numbers("--tau", tau), _numbers("--smooth", smooth), _numbers("--mix", mix)
+    unseen = None
+    if folds is not None:
+        from cktat.lens.crossfit import cross_fitted
+        from cktat.runs import Stop
+
+        if people is not None:
+            raise CktatError("people were asked about the test images; give either --people or --folds")
+        with Stop() as stop:
+            unseen = cross_fitted(subject, folds, Store(store), stop=stop, say=print)
     found, page = labels_page(
         subject,
         out,
@@ -80,6 +117,9 @@ def labels(
         taus=taus,
         smoothed=smoothed,
         shares=shares,
+        designs=_formed(designs),
+        attacked_images=attacked_images,
+        unseen=unseen,
     )
     print_table(COLUMNS, [one.row() for one in found], False)
     print(f"\npage: {page}")
@@ -97,6 +137,12 @@ def map_(
     images: Annotated[int, Option(help="So many training and test images are looked at.", min=2)] = 500,
     attacks: Annotated[str, Option(help="As for evaluate.", autocompletion=completing("attacks"))] = "pgd20",
     people: PeopleOption = None,
+    marked: Annotated[
+        Path | None,
+        Option(
+            help="Training images to hold against the others: .npy, .npz or .csv of 0 and 1 [images].", metavar="FILE"
+        ),
+    ] = None,
     jobs: Annotated[int, Option(help="Runs at a time, each on one thread if not told otherwise.", min=1)] = 1,
     out: Annotated[Path, Option(help="Where numbers, figures and the page go.", metavar="DIR")] = Path("lens"),
     store: StoreOption = None,
@@ -108,18 +154,16 @@ def map_(
       cktat lens map trades pgd_at "cktat tau=1 beta=1" ard --epochs 10 --jobs 2
     """
     from cktat.api import configure
-    from cktat.designs import DESIGNS, LATER
+    from cktat.designs import PAPER
     from cktat.evaluation import CLEAN, known_attacks
     from cktat.grid.comparison import DesignEntry
     from cktat.lens.design_map import LensSetting, looked_at
     from cktat.lens.map_page import COLUMNS, map_page
 
-    entries = [
-        DesignEntry.read(text) for text in dict.fromkeys(designs or (name for name in DESIGNS if name not in LATER))
-    ]
+    entries = [DesignEntry.read(text) for text in dict.fromkeys(designs or PAPER)]
     chosen = tuple(known_attacks(names(attacks)))
     _, data = configure(design=entries[0].design, **options)
-    setting = LensSetting(options, images, chosen, people, None if store is None else str(store))
+    setting = LensSetting(options, images, chosen, people, marked, None if store is None else str(store))
     records = looked_at(entries, seeds, setting, out, jobs=jobs, say=print)
     rows, page = map_page(records, data, out, truth="people" if people else "y")
     print()

@@ -9,6 +9,7 @@ from typer import Argument, Option
 
 from cktat.cli.options import completing, takes_run_options
 from cktat.cli.output import StoreOption, TrustOption, names, print_table
+from cktat.cli.settings import OWN_OF_A_RUN, ConfigOption, PrintConfigOption, common_settings, with_file
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ def table(
     jobs: Annotated[int, Option(help="Runs at a time.", min=1)] = 1,
     on: Annotated[str, Option(help="here, or ray: a Ray cluster at RAY_ADDRESS, else one of --jobs workers.")] = "here",
     stop_after: Annotated[str | None, Option(help="Save and stop after this long, such as 9m.")] = None,
+    config: ConfigOption = None,
+    print_config: PrintConfigOption = False,
     plan: Annotated[bool, Option("--plan", help="Print what would be run and its cost; run nothing.")] = False,
     no_run: Annotated[bool, Option("--no-run", help="Print what is measured already; run nothing.")] = False,
     out: Annotated[
@@ -74,6 +77,7 @@ def table(
     from cktat.paper.tables.writing import Written
     from cktat.runs import Stopped, seconds
 
+    typed, options = options, with_file(options, config, trust_code, OWN_OF_A_RUN)
     machine = {"threads": 1} | {name: value for name, value in options.items() if name in PLACE}
     given = {
         name: value for name, value in options.items() if name not in PLACE and (name, value) != ("precision", "auto")
@@ -87,13 +91,17 @@ def table(
     named = {one.name for one in tables(name, data or "digits")} if data or name != "4" else {"4a", "4b"}
     there = {key: kept for key, kept in (folder.all() if folder else {}).items() if key in named}
     if folder:
-        require_named(folder, given, named, trained=not no_run, trust_code=trust_code)
+        here = {name: value for name, value in given.items() if name in typed}  # a file's were looked at already
+        require_named(folder, here, named, trained=not no_run, trust_code=trust_code)
     try:
         of = settled(there, given, firm=not (plan or no_run or replace))
     except CktatError as error:
         raise CktatError(f"{out}: {error}; give another --out, or --replace") from None
     usual: dict[str, Any] = {"data": "digits", "model": "small", "recipe": "common", "seeds": 1}
     of = usual | {key: value for key, value in of.items() if value is not None}
+    if print_config:
+        settings = {key: of[key] for key in RUN_SETTINGS if key in of}
+        return print(common_settings(settings | machine), end="")
     wanted = tables(name, of["data"])
     if rows:
         wanted = tuple(one.only(tuple(rows)) for one in wanted)

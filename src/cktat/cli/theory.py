@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Argument, Option
 
+from cktat.cli.theory_measured import MEASURED, JobsOption, OutOption, QuickOption, SeedsOption, show
 from cktat.errors import CktatError
 
 if TYPE_CHECKING:
@@ -24,15 +25,12 @@ theory_app = typer.Typer(
     "  cktat theory phase --D 5\n"
     "  cktat theory check --mu 0.2\n"
     "  cktat theory experiment --seeds 5 --jobs 2\n"
-    "  cktat theory purification",
+    "  cktat theory purification\n"
+    "  cktat theory regime --jobs 2",
 )
 
-OutOption = Annotated[Path, Option(help="Where numbers, figures and the page go.", metavar="DIR")]
 A = Annotated[float, Option("--a", help="Output of a feature on its own class, Theta(1).")]
 D = Annotated[float, Option("--D", help="Output of an unpurified mixture on the wrong class.")]
-SeedsOption = Annotated[int, Option(help="Seeds 0, 1, ... of data, weights and attacks.", min=1)]
-JobsOption = Annotated[int, Option(help="Runs at a time, each on one thread.", min=1)]
-QuickOption = Annotated[bool, Option("--quick", help="Two epochs of few samples: whether it works at all.")]
 K1 = Annotated[float, Option("--k1", help="Residual mixture of the feature learned first, 0 to 1.")]
 
 
@@ -46,7 +44,7 @@ def example(out: OutOption = Path("theory")) -> None:
     """
     from cktat.paper.experiments import accounts
 
-    _show(accounts.example(out))
+    show(accounts.example(out))
 
 
 @theory_app.command()
@@ -59,7 +57,7 @@ def phase(a: A = 1.0, d: D = 3.0, k1: K1 = 0.3, out: OutOption = Path("theory"))
     """
     from cktat.paper.experiments import accounts
 
-    _show(accounts.phase(out, a, d, k1))
+    show(accounts.phase(out, a, d, k1))
 
 
 @theory_app.command()
@@ -82,7 +80,7 @@ def check(
     from cktat.paper.experiments import accounts
 
     account, agrees = accounts.check(out, mu, k1, k2, a, d, n=n, seed=seed)
-    _show(account)
+    show(account)
     if not agrees:
         raise CktatError("formulas and samples differ by more than 4 standard errors")
 
@@ -156,10 +154,8 @@ def _run(
     began = time.monotonic()
     setting = setting if sweep else replace(setting, eps=(), mu=(), epochs=())
     records = run_all(setting, out, jobs=jobs)
-    _show(report(summarise(setting, records), out, time.monotonic() - began))
+    show(report(summarise(setting, records), out, time.monotonic() - began))
 
 
-def _show(account: Account) -> None:
-    from cktat.pages.text import aligned
-
-    print("", *aligned([account.columns, *account.rows]), f"\npage: {account.page}", sep="\n")
+for command in MEASURED:
+    theory_app.command()(command)

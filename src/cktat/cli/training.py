@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,9 +24,9 @@ from cktat.cli.output import (
     per_channel,
     print_table,
 )
-from cktat.errors import CktatError, unknown
-from cktat.schema import OPTIONS, RunConfig
-from cktat.usercode import allow, is_file_function
+from cktat.cli.settings import OWN_OF_A_RUN, ConfigOption, PrintConfigOption, common_settings, with_file
+from cktat.errors import CktatError
+from cktat.schema import OPTIONS
 
 if TYPE_CHECKING:
     from cktat.training import Callback
@@ -50,10 +50,8 @@ def demo(
 def train(
     design: Annotated[str, Argument(help=OPTIONS["design"].about, autocompletion=completing("design"))],
     options: dict[str, Any],
-    config: Annotated[Path | None, Option(help="YAML with settings of the run; options win.", metavar="FILE")] = None,
-    print_config: Annotated[
-        bool, Option("--print-config", help="Print all settings as YAML that --config takes; train nothing.")
-    ] = False,
+    config: ConfigOption = None,
+    print_config: PrintConfigOption = False,
     out: Annotated[Path | None, Option(help="This run's folder (default: one in the store).", metavar="DIR")] = None,
     store: StoreOption = None,
     stop_after: Annotated[str | None, Option(help="Save and stop after this long, such as 9m.")] = None,
@@ -73,7 +71,9 @@ def train(
     from cktat.api import commands as api
     from cktat.api.configure import settings_text
 
-    options = _with_file(design, options, config, trust_code) if config else options
+    options = with_file(options, config, trust_code)
+    if options.pop("design", design) != design:
+        raise CktatError(f"{config} is for another design than {design!r}")
     if print_config:
         print(settings_text(design=design, **options), end="")
         return
@@ -86,34 +86,6 @@ def _loggers(names: Sequence[str]) -> list[Callback]:
     from cktat.loggers import logger
 
     return [logger(name) for name in dict.fromkeys(names)]
-
-
-def _with_file(design: str, given: Mapping[str, Any], path: Path, trust_code: bool) -> dict[str, Any]:
-    """The options that are given, and those of a file of settings that are not, mappings such as `set` name by name."""
-    from cktat.runs import read_yaml
-
-    there = read_yaml(path)
-    for key, value in there.items():
-        if key not in OPTIONS:
-            raise unknown(f"key in {path}", key, OPTIONS)
-        if OPTIONS[key].part is RunConfig and not OPTIONS[key].many:
-            OPTIONS[key].require_kind(value)
-        if OPTIONS[key].many and not isinstance(value, dict):
-            raise CktatError(f"{path}: {key} must hold names and values, such as tau: 3")
-    if there.pop("design", design) != design:
-        raise CktatError(f"{path} is for another design than {design!r}")
-    options = dict(given)
-    for key, value in there.items():
-        if OPTIONS[key].many:
-            used = {name: one for name, one in value.items() if name not in given.get(key, {})}
-            options[key] = used | given.get(key, {})
-        else:
-            used = {} if key in given else {key: value}
-            options |= used
-        for one in used.values():
-            if isinstance(one, str) and is_file_function(one):
-                allow(one, path, trust_code)
-    return options
 
 
 @takes_run_options(without=["design", "set", "seed", "precision"])
@@ -131,6 +103,8 @@ def compare(
     precision: Annotated[
         str | None, Option(help="As for train; two of them (fp32,bf16) show each design in both, and the differences.")
     ] = None,
+    config: ConfigOption = None,
+    print_config: PrintConfigOption = False,
     jobs: Annotated[int, Option(help="Runs at a time, each on one thread if not told otherwise.", min=1)] = 1,
     markdown: Annotated[bool, Option("--markdown", help="Print the table as Markdown.")] = False,
     out: Annotated[
@@ -145,18 +119,25 @@ def compare(
     Example:
       cktat compare trades "cktat tau=1 beta=1" --epochs 10 --jobs 2
     """
-    from cktat.designs import DESIGNS, LATER
+    from cktat.designs import PAPER
     from cktat.grid.comparison import Comparison, DesignEntry
     from cktat.runs import write_json
 
-    entries = [DesignEntry.read(text) for text in designs or [name for name in DESIGNS if name not in LATER]]
+    options = ({"threads": 1} if jobs > 1 else {}) | with_file(options, config, trust_code, OWN_OF_A_RUN)
+    if precision is not None:
+        options.pop("precision", None)  # a file's: several stand beside each other as entries
+    if print_config:
+        one = {"precision": precision} if precision and len(names(precision)) == 1 else {}
+        print(common_settings(options | one), end="")
+        return
+    entries = [DesignEntry.read(text) for text in designs or PAPER]
     if precision is not None:
         entries = [entry.trained_in(one) for entry in entries for one in names(precision)]
     comparison = Comparison(
         entries=tuple(entries),
         seeds=seeds,
         attacks=tuple(names(attacks)),
-        options=({"threads": 1} if jobs > 1 else {}) | options,
+        options=options,
         test_images=test_images,
         store=store,
     )

@@ -18,7 +18,13 @@ from cktat.errors import CktatError, unknown
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled images. images: uint8 [N, C, H, W] (floating point for data without a box); labels: int64 [N]."""
+    """Labelled images. images: uint8 [N, C, H, W] (floating point for data without a box); labels: int64 [N].
+
+    Example:
+        >>> split = Split(torch.zeros(3, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 2]))
+        >>> len(split.first(2))
+        2
+    """
 
     images: Tensor
     labels: Tensor
@@ -48,6 +54,12 @@ class Dataset:
     eps: default radius of the adversary, a fraction of the pixel range. augment: "crop-flip" (zero-pad by 4, random
     crop, random horizontal flip) or "none". code: sha256 of a user's text that chose what does not follow from the images
     (mean, std, box, augment), "" where there is none. notes: what is to be said of how they were read and divided.
+
+    Example:
+        >>> from cktat.data import load
+        >>> digits = load("digits")
+        >>> len(digits.train), len(digits.test), digits.levels
+        (1097, 500, 16)
     """
 
     name: str

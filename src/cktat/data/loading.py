@@ -27,7 +27,13 @@ from cktat.usercode import absolute, handed_over, is_file_function, is_object, l
 @dataclass(frozen=True)
 class Reader:
     """A data set by name. about: one line for people. read: called with what the user wrote (`name` or `name:options`) and with
-    the folder of downloaded data sets, None for the usual one."""
+    the folder of downloaded data sets, None for the usual one.
+
+    Example:
+        >>> reader = Reader("digits under another name", lambda spec, root: load("digits"))
+        >>> reader.read("mine", None).name
+        'digits'
+    """
 
     about: str
     read: Callable[[str, str | Path | None], Dataset]
@@ -48,6 +54,8 @@ DATASETS = Registry(
             lambda spec, root: read_cifar(CIFAR100, root),
         ),
     },
+    "a cktat.data.Reader",
+    lambda thing: isinstance(thing, Reader),
 )
 """The data sets by name; others come with `DATASETS.register`, or by an entry point in the group "cktat.data"."""
 
@@ -65,6 +73,10 @@ def load(spec: str, root: str | Path | None = None, *, size: str | int | None = 
 
     Raises:
         CktatError: There is no such data set, or it is faulty.
+
+    Example:
+        >>> load("digits").classes[:3]
+        ('0', '1', '2')
     """
     shape = None if size is None else size_of(str(size))
     if is_object(spec):

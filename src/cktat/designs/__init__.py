@@ -48,15 +48,19 @@ DESIGNS = Designs(
     label_smoothing=label_smoothing,
     alp=alp,
 )
-"""Name -> function of hyper-parameters that gives the design. A type checker knows the parameters of each.
+"""Name -> function of hyper-parameters that gives the design. A type checker knows the parameters of each. Others come with
+`DESIGNS.register`, or by an entry point in the group "cktat.designs".
 
 >>> print(DESIGNS["trades"](3.0))
 S(x):y + 3 S(x'):S(x)
 """
 
 
-LATER = tuple(name for name, maker in DESIGNS.items() if ".later." in maker.__module__)
+LATER = tuple(name for name in DESIGNS.own if ".later." in DESIGNS[name].__module__)
 """Names of the designs that are not in the paper: what came after it, and two baselines."""
+
+PAPER = tuple(name for name in DESIGNS.own if name not in LATER)
+"""Names of the designs that are in the paper."""
 
 
 def make(spec: str, **hyper: Any) -> Design:
@@ -76,7 +80,7 @@ def make(spec: str, **hyper: Any) -> Design:
 
 
 __all__ = [
-    "DESIGNS", "LATER", "adaad", "adr", "alp", "ard", "cktat", "generalist", "hat", "iad", "ikl", "kd_at_auto",
+    "DESIGNS", "LATER", "PAPER", "adaad", "adr", "alp", "ard", "cktat", "generalist", "hat", "iad", "ikl", "kd_at_auto",
     "kd_swa", "label_design", "label_smoothing", "lbgat", "ltd", "make", "mart", "parameters", "pgd_at", "rslad",
     "standard", "trades", "uiat",
 ]  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cktat.designs import DESIGNS, LATER, make
+from cktat.designs import DESIGNS, LATER, PAPER, make
+from cktat.errors import CktatError
 from cktat.labels import (
     Adversarial,
     Average,
@@ -48,12 +49,23 @@ COLUMNS = ("design", "method", "output:label", "meaning of T", "reduces learning
 
 def table() -> list[DesignRow]:
     """A row per design of the paper, each with its default hyper-parameters."""
-    return [row(make(name)) for name in DESIGNS if name not in LATER]
+    return [row(make(name)) for name in PAPER]
 
 
 def later_table() -> list[DesignRow]:
     """A row per design that came after the paper, and per baseline, each with its default hyper-parameters."""
     return [row(make(name)) for name in LATER]
+
+
+def brought_table() -> tuple[list[tuple[str, DesignRow]], list[str]]:
+    """A pair (package, row) per design of another package, and a line for each that cannot be made."""
+    rows, faults = [], []
+    for name, package in DESIGNS.brought().items():
+        try:
+            rows.append((package, row(make(name))))
+        except CktatError as error:
+            faults.append(str(error))
+    return rows, faults
 
 
 def row(design: Design) -> DesignRow:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
-from cktat.designs.registry import Maker
+from cktat.designs.registry import Maker, of_package
+from cktat.registry import Registry
 
 A = TypeVar("A", bound=Maker)
 B = TypeVar("B", bound=Maker)
@@ -28,12 +29,16 @@ S = TypeVar("S", bound=Maker)
 T = TypeVar("T", bound=Maker)
 
 
-class Designs(dict[str, Maker], Generic[A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T]):
+class Designs(Registry[Maker], Generic[A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T]):
     """Name -> function of hyper-parameters that gives a design.
 
     A type checker takes the parameters of a name off the function itself, so that they are written once. A design that is
-    missing in this list works all the same, without that.
+    missing in this list works all the same, without that; so do those of other packages, which come by entry points in the
+    group "cktat.designs".
     """
+
+    def taken(self, name: str, thing: Maker) -> Maker:
+        return of_package(thing, name)
 
     if TYPE_CHECKING:
 
@@ -106,3 +111,8 @@ class Designs(dict[str, Maker], Generic[A, B, C, D, E, F, G, H, I, J, K, L, M, N
         @overload
         def __getitem__(self, name: str) -> Maker: ...
         def __getitem__(self, name: str) -> Any: ...
+
+    else:
+
+        def __init__(self, **own: Maker) -> None:
+            super().__init__("cktat.designs", own, "a function that returns a Design")

@@ -16,6 +16,10 @@ def wilson(correct: int, images: int, confidence: float = 0.95) -> tuple[float, 
     """Wilson's score interval of correct / images (Wilson, JASA 1927): honest near 0 and 1, unlike +- two deviations.
 
     Raises CktatError unless 0 <= correct <= images and images > 0.
+
+    Example:
+        >>> [round(end, 3) for end in wilson(80, 100)]
+        [0.711, 0.867]
     """
     if not 0 <= correct <= images or images == 0:
         raise CktatError(f"no interval for {correct} of {images} images")
@@ -45,7 +49,13 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """Over seeds: of one value each, or of the differences of two networks that share a seed. None of nothing."""
+    """Over seeds: of one value each, or of the differences of two networks that share a seed. None of nothing.
+
+    Example:
+        >>> found = spread([0.5, 0.7])
+        >>> round(found.mean, 2), round(found.deviation, 2), found.n
+        (0.6, 0.14, 2)
+    """
     if not values:
         return None
     return Spread(fmean(values), stdev(values) if len(values) > 1 else 0.0, len(values))

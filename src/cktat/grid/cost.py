@@ -15,11 +15,12 @@ from cktat.attacks import SUITES, named
 from cktat.data import Dataset
 from cktat.evaluation import CLEAN
 from cktat.grid.graph import GridRun, Measurement
-from cktat.labels import Adversarial, Cell, ClassMean, Design, Network, Output, View, here
+from cktat.labels import Adversarial, Cell, ClassMean, Design, Moment, Network, Output, View, here
 from cktat.labels.walk import walk
 from cktat.models import build
 from cktat.models.inspection import cost
 from cktat.runs import RunConfig
+from cktat.training.search import steps_at
 from cktat.training.views import label_cells
 
 SEARCHES = {"apgd-ce": 205.0, "apgd-dlr": 205.0, "apgd-t": 1830.0, "fab-t": 2712.0, "square": 5004.0}
@@ -50,17 +51,25 @@ def of_step(design: Design, steps: int) -> Counter[Network]:
 
 
 def of_training(run: GridRun, data: Dataset, epochs: int | None = None) -> float:
-    """Operations of `epochs` (None: all) of a run's training, the scores on held-out images included."""
+    """Operations of `epochs` (None: all) of a run's training, the scores on held-out images included; at most,
+    where attacks may stop early."""
     config, recipe = run.config, run.config.recipe
-    work = of_step(run.design, config.threat.steps)
-    if recipe.awp:  # every pass of the loss once more
-        seen = [cell.network for cell in run.design.cells if not isinstance(cell.network, ClassMean)]
-        work.update(network for network in seen for _ in range(3 if network.trains else 1))
     images = len(data.train) // recipe.batch_size * recipe.batch_size
     held_out = min(config.held_out or max(200, len(data.train) // 10), len(data.held_out))
-    step = sum(passes * forward(_model(network, config), data) for network, passes in work.items())
-    score = held_out * (2 + 2 * config.threat.steps) * forward(config.model, data)
+    each = [steps_at(config.threat, Moment(epoch=epoch, epochs=recipe.epochs)) for epoch in range(recipe.epochs)]
+    step = sum(_step(run, data, steps) * each.count(steps) for steps in set(each)) / len(each)
+    single = 3 if config.threat.inner != "pgd" and run.design.adversarial else 0
+    score = held_out * (2 + 2 * config.threat.steps + single) * forward(config.model, data)
     return (recipe.epochs if epochs is None else epochs) * (images * step + score)
+
+
+def _step(run: GridRun, data: Dataset, steps: int) -> float:
+    """Operations of one step of training for one image."""
+    work = of_step(run.design, steps)
+    if run.config.recipe.awp:  # every pass of the loss once more
+        seen = [cell.network for cell in run.design.cells if not isinstance(cell.network, ClassMean)]
+        work.update(network for network in seen for _ in range(3 if network.trains else 1))
+    return sum(passes * forward(_model(network, run.config), data) for network, passes in work.items())
 
 
 def of_attack(name: str) -> float:

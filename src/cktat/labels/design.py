@@ -30,6 +30,13 @@ class Design:
     order: the order of the train-mode passes where it is not that of the terms; all cells must be named.
     deploy: the network that is the result; by default the one called S.
     origin: the name and hyper-parameters it was made from, for configurations; no part of what the design is.
+
+    Example:
+        >>> from cktat.labels import Learner, Term, adversarial, clean, y
+        >>> S = Learner("S")
+        >>> adv = adversarial(S, y)
+        >>> print(Design("mine", (Term(S(adv), y), Term(S(adv), S(clean), 3.0))))
+        S(x'):y + 3 S(x'):S(x)
     """
 
     name: str

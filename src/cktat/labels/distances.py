@@ -15,7 +15,13 @@ from cktat.labels.outputs import CLASSES, LOG_PROBS, LOGITS, Label, Outputs
 
 @dataclass(frozen=True)
 class Distance:
-    """`function(logits [N, K], label)` -> [N]; `needs` says what the label must resolve to."""
+    """`function(logits [N, K], label)` -> [N]; `needs` says what the label must resolve to.
+
+    Example:
+        >>> import torch
+        >>> kl(torch.zeros(1, 4), torch.tensor([[0.0, -math.inf, -math.inf, -math.inf]]))
+        tensor([1.3863])
+    """
 
     name: str
     needs: str
@@ -37,6 +43,11 @@ class Weighted(Distance):
     """A distance in which every sample gives each class a weight: `function(logits, label, weights [N, K])`.
 
     weights: the label whose probabilities they are; live where it is.
+
+    Example:
+        >>> from cktat.labels import uniform
+        >>> print(pairs(uniform))
+        pairs(uniform)
     """
 
     weights: Label
@@ -109,5 +120,11 @@ boosted = Distance("boosted", CLASSES, _boosted)
 
 def pairs(weights: Label) -> Weighted:
     """A quarter of the sum over pairs of classes j, k of w_j w_k times the squared difference between what the output's logits
-    j and k are apart and what the label's are (IKL, train_dkl_cifar10.py L159-164). Shifts of all logits cost nothing."""
+    j and k are apart and what the label's are (IKL, train_dkl_cifar10.py L159-164). Shifts of all logits cost nothing.
+
+    Example:
+        >>> from cktat.labels import ClassMean, Learner, clean
+        >>> print(pairs(ClassMean("M", of=Learner("S")(clean))(clean)))
+        pairs(M(x))
+    """
     return Weighted("pairs", LOGITS, _pairs, weights)

@@ -18,7 +18,13 @@ from cktat.labels.scalars import Number, now, require_share
 
 
 class HardLabel(Label):
-    """A label that is one class per sample; its log-probabilities are 0 there and -inf elsewhere."""
+    """A label that is one class per sample; its log-probabilities are 0 there and -inf elsewhere.
+
+    Example:
+        >>> from cktat.labels import Outputs
+        >>> y.log_probs(Outputs({}, y=torch.tensor([1]), classes=3)).exp()
+        tensor([[0., 1., 0.]])
+    """
 
     offers = frozenset({LOG_PROBS, CLASSES})
 
@@ -30,7 +36,12 @@ class HardLabel(Label):
 
 @dataclass(frozen=True)
 class TrueLabel(HardLabel):
-    """The class of the sample, as the data set gives it."""
+    """The class of the sample, as the data set gives it.
+
+    Example:
+        >>> print(y)
+        y
+    """
 
     def classes(self, at: Outputs) -> Tensor:
         return at.y
@@ -41,7 +52,13 @@ class TrueLabel(HardLabel):
 
 @dataclass(frozen=True)
 class Uniform(Label):
-    """The uniform distribution: over the classes as a label, over the ball as the start of an inner maximisation."""
+    """The uniform distribution: over the classes as a label, over the ball as the start of an inner maximisation.
+
+    Example:
+        >>> from cktat.labels import Outputs
+        >>> uniform.log_probs(Outputs({}, y=torch.tensor([0]), classes=4)).exp()
+        tensor([[0.2500, 0.2500, 0.2500, 0.2500]])
+    """
 
     def log_probs(self, at: Outputs) -> Tensor:
         return torch.full((len(at.y), at.classes), -math.log(at.classes), dtype=at.dtype, device=at.y.device)
@@ -52,7 +69,13 @@ class Uniform(Label):
 
 @dataclass(frozen=True)
 class Others(Label):
-    """The uniform distribution over the classes other than y."""
+    """The uniform distribution over the classes other than y.
+
+    Example:
+        >>> from cktat.labels import Outputs
+        >>> others.log_probs(Outputs({}, y=torch.tensor([0]), classes=5)).exp()
+        tensor([[0.0000, 0.2500, 0.2500, 0.2500, 0.2500]])
+    """
 
     def log_probs(self, at: Outputs) -> Tensor:
         return (
@@ -65,7 +88,13 @@ class Others(Label):
 
 @dataclass(frozen=True)
 class Top(HardLabel):
-    """The class that an output finds most likely, or most likely except the label `other_than`. Carries no gradient."""
+    """The class that an output finds most likely, or most likely except the label `other_than`. Carries no gradient.
+
+    Example:
+        >>> from cktat.labels import Frozen, clean
+        >>> print(Top(Frozen("T")(clean), other_than=y))
+        top(T(x), other than y)
+    """
 
     output: Output
     other_than: HardLabel | None = None
@@ -89,6 +118,11 @@ class Trust:
     """A share per sample: `ceiling` less what the output's largest probability is above that of the true class, in [0, 1].
 
     An output that finds the true class most likely has the whole ceiling, one that is sure of another class nothing.
+
+    Example:
+        >>> from cktat.labels import Frozen, clean
+        >>> Trust(Frozen("T")(clean), 0.9).ceiling
+        0.9
     """
 
     output: Output
@@ -106,7 +140,12 @@ class Trust:
 
 @dataclass(frozen=True)
 class Mixture(Label):
-    """share * soft + (1 - share) * hard, as distributions; the share is one number or one per sample."""
+    """share * soft + (1 - share) * hard, as distributions; the share is one number or one per sample.
+
+    Example:
+        >>> print(Mixture(uniform, y, 0.1))
+        interpolation between uniform and y
+    """
 
     soft: Label
     hard: Label
@@ -135,7 +174,13 @@ class Mixture(Label):
 
 @dataclass(frozen=True)
 class Held(Label):
-    """A label through which no gradient flows, for the ablations of what the releases leave live."""
+    """A label through which no gradient flows, for the ablations of what the releases leave live.
+
+    Example:
+        >>> from cktat.labels import Learner, clean
+        >>> print(Held(Learner("S")(clean)))
+        held S(x)
+    """
 
     label: Label
 
@@ -171,15 +216,34 @@ others = Others()
 
 
 def top(output: Output, other_than: HardLabel | None = None) -> Top:
-    """The most likely class of `output`, as a hard label without gradient."""
+    """The most likely class of `output`, as a hard label without gradient.
+
+    Example:
+        >>> from cktat.labels import Frozen, clean
+        >>> print(top(Frozen("H")(clean)))
+        top(H(x))
+    """
     return Top(output, other_than)
 
 
 def held(label: Label) -> Held:
-    """`label` as a constant: no gradient flows into the network that gave it."""
+    """`label` as a constant: no gradient flows into the network that gave it.
+
+    Example:
+        >>> from cktat.labels import Learner, clean
+        >>> print(held(Learner("S")(clean)))
+        held S(x)
+    """
     return Held(label)
 
 
 def trust(output: Output, ceiling: Number = 1.0) -> Trust:
-    """The share of a mixture that a sample's label gets of `output`: the more, the less it contradicts y."""
+    """The share of a mixture that a sample's label gets of `output`: the more, the less it contradicts y.
+
+    Example:
+        >>> from cktat.labels import Frozen, clean, mix
+        >>> T = Frozen("T")
+        >>> print(mix(T(clean), y, trust(T(clean), 0.9)))
+        interpolation between T(x) and y
+    """
     return Trust(output, ceiling)

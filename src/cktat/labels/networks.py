@@ -32,6 +32,11 @@ class Learner(Network):
     start_tau: divides the last layer of the started network, so that at first its logits are those of the start / tau.
     model: name of its architecture; None is the run's.
     weight_decay, lr_factor: this learner's own; None and 1 are the recipe's.
+
+    Example:
+        >>> from cktat.labels import Term, Design, clean, y
+        >>> Design("standard", (Term(Learner("S")(clean), y),)).learners[0].letter
+        'S'
     """
 
     start: str | Sentence | Learner | None = None
@@ -61,6 +66,11 @@ class Frozen(Network):
     """A network that does not train: the one that design `of` trains on this data, with this recipe, length and seed.
 
     of: a design or its name. model: its architecture; None is the run's. pick: its best or its last weights.
+
+    Example:
+        >>> from cktat.labels import clean
+        >>> print(Frozen("T", of="trades")(clean, 2.0))
+        T^tau(x)
     """
 
     of: str | Sentence = "standard"
@@ -75,7 +85,12 @@ class Frozen(Network):
 
 @dataclass(frozen=True)
 class NetworkMix:
-    """share * a + (1 - share) * b in weights and buffers."""
+    """share * a + (1 - share) * b in weights and buffers.
+
+    Example:
+        >>> mix(Learner("R"), Learner("N"), 0.3).share
+        0.3
+    """
 
     a: Network
     b: Network
@@ -90,6 +105,10 @@ class Average(Network):
     """Weights and buffers that follow `of` after every step: decay * itself + (1 - decay) * of.
 
     copied_back_to: learners that are overwritten by it after a step at which `when` is not 0.
+
+    Example:
+        >>> Average("M", of=Learner("S"), decay=0.99).followed[0].letter
+        'S'
     """
 
     of: Network | NetworkMix | None = None
@@ -118,6 +137,11 @@ class ClassMean(Network):
     that is uniform; a class that an epoch did not show keeps what it had.
 
     of: a train-mode output of the loss; its temperature counts.
+
+    Example:
+        >>> from cktat.labels import clean
+        >>> print(ClassMean("M", of=Learner("S")(clean))(clean))
+        M(x)
     """
 
     of: Output
@@ -131,7 +155,13 @@ def mix(a: Label, b: Label, share: Number | Trust) -> Mixture: ...
 @overload
 def mix(a: Network, b: Network, share: Number) -> NetworkMix: ...
 def mix(a: Label | Network, b: Label | Network, share: Number | Trust) -> Mixture | NetworkMix:
-    """share * a + (1 - share) * b, of two labels (as distributions) or of two networks (as weights)."""
+    """share * a + (1 - share) * b, of two labels (as distributions) or of two networks (as weights).
+
+    Example:
+        >>> from cktat.labels import uniform, y
+        >>> print(mix(uniform, y, 0.1))
+        interpolation between uniform and y
+    """
     if isinstance(a, Network) and isinstance(b, Network) and not isinstance(share, Trust):
         return NetworkMix(a, b, share)
     if isinstance(a, Label) and isinstance(b, Label):

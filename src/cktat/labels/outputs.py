@@ -113,6 +113,14 @@ class Outputs:
 
     Half-precision logits are raised to fp32 once, so that every loss is computed in fp32 or better; logits of networks
     that do not train are constants, unless `moving`: inside an attack they follow the moving image.
+
+    Example:
+        >>> import torch
+        >>> from cktat.designs import standard
+        >>> design = standard()
+        >>> logits = {cell: torch.zeros(2, 4) for cell in design.cells}
+        >>> design.loss(Outputs(logits, y=torch.tensor([0, 1]), classes=4))
+        tensor(1.3863)
     """
 
     logits: Mapping[Cell, Tensor]

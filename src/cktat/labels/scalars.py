@@ -13,7 +13,12 @@ from cktat.errors import CktatError
 
 @dataclass(frozen=True)
 class Moment:
-    """Where training stands: `progress` in [0, 1], `epoch` of `epochs` (from 0) and `step` (optimiser steps done)."""
+    """Where training stands: `progress` in [0, 1], `epoch` of `epochs` (from 0) and `step` (optimiser steps done).
+
+    Example:
+        >>> Moment(progress=0.5, epoch=5, epochs=10).progress
+        0.5
+    """
 
     progress: float = 0.0
     epoch: int = 0
@@ -22,7 +27,12 @@ class Moment:
 
 
 class Scalar:
-    """A number with arithmetic whose value is known at a `Moment`; `share * tau**2` and `1 - share` are scalars too."""
+    """A number with arithmetic whose value is known at a `Moment`; `share * tau**2` and `1 - share` are scalars too.
+
+    Example:
+        >>> print(2 * Calibrated("tau"))
+        (2 * tau)
+    """
 
     def at(self, moment: Moment) -> float:
         raise CktatError(f"{self} has no value")
@@ -61,7 +71,13 @@ OPERATORS: dict[str, Callable[[float, float], float]] = {
 
 @dataclass(frozen=True)
 class Schedule(Scalar):
-    """A number that changes while training goes on. `text` names it in tables and errors."""
+    """A number that changes while training goes on. `text` names it in tables and errors.
+
+    Example:
+        >>> rising = Schedule(lambda moment: moment.progress, "progress")
+        >>> (1 - rising).at(Moment(progress=0.25))
+        0.75
+    """
 
     function: Callable[[Moment], float]
     text: str = "schedule"
@@ -79,7 +95,12 @@ class Schedule(Scalar):
 
 @dataclass(frozen=True)
 class Calibrated(Scalar):
-    """A number chosen on held-out images before training starts; `Design.settle(name=value)` fills it in."""
+    """A number chosen on held-out images before training starts; `Design.settle(name=value)` fills it in.
+
+    Example:
+        >>> print(1 - Calibrated("share"))
+        (1 - share)
+    """
 
     name: str
 
@@ -107,7 +128,12 @@ class Expression(Scalar):
 
 @functools.cache
 def from_progress(begin: float) -> Schedule:
-    """0 while progress < `begin`, 1 from there on."""
+    """0 while progress < `begin`, 1 from there on.
+
+    Example:
+        >>> from_progress(0.3).at(Moment(progress=0.2)), from_progress(0.3).at(Moment(progress=0.3))
+        (0.0, 1.0)
+    """
     return Schedule(lambda moment: float(moment.progress >= begin), f"from progress {begin:g}")
 
 
@@ -120,7 +146,12 @@ def growing(decay: float) -> Schedule:
 
 @functools.cache
 def annealed(first: float, last: float) -> Schedule:
-    """From `first` to `last` along half a cosine of the progress, flat at both ends."""
+    """From `first` to `last` along half a cosine of the progress, flat at both ends.
+
+    Example:
+        >>> annealed(2.0, 1.0).at(Moment(progress=0.5))
+        1.5
+    """
     return Schedule(
         lambda at: last + (first - last) * (1 + math.cos(math.pi * at.progress)) / 2, f"{first:g} to {last:g}"
     )
@@ -129,7 +160,12 @@ def annealed(first: float, last: float) -> Schedule:
 @functools.cache
 def mean_since(begin: float) -> Schedule:
     """The decay with which an average is the plain mean of all weights since progress `begin`, and equal to what it follows
-    before: n / (n + 1) with n the weights that are in it already (stochastic weight averaging)."""
+    before: n / (n + 1) with n the weights that are in it already (stochastic weight averaging).
+
+    Example:
+        >>> mean_since(0.5).at(Moment(progress=0.4))
+        0.0
+    """
     require_share(begin, "the progress at which an average begins")
 
     def decay(at: Moment) -> float:
@@ -145,7 +181,12 @@ def mean_since(begin: float) -> Schedule:
 
 
 def value(number: Number, moment: Moment) -> float:
-    """The number at this moment, as a float."""
+    """The number at this moment, as a float.
+
+    Example:
+        >>> value(3, Moment())
+        3.0
+    """
     return number.at(moment) if isinstance(number, Scalar) else float(number)
 
 

@@ -16,7 +16,13 @@ from cktat.labels.scalars import Number, now, require_positive, require_weight
 
 @dataclass(frozen=True)
 class Confidence:
-    """A weight per sample from an output's probability of the true class: base + sign * p_y ** power."""
+    """A weight per sample from an output's probability of the true class: base + sign * p_y ** power.
+
+    Example:
+        >>> from cktat.labels import Frozen, clean
+        >>> Confidence(Frozen("T")(clean), 1.0, 0.0, 1.0).power
+        1.0
+    """
 
     output: Output
     power: float
@@ -34,12 +40,24 @@ class Confidence:
 
 
 def sure(output: Output, power: float = 1.0) -> Confidence:
-    """p_y ** power: how sure `output` is of the true class."""
+    """p_y ** power: how sure `output` is of the true class.
+
+    Example:
+        >>> from cktat.labels import Frozen, clean
+        >>> sure(Frozen("T")(clean), power=0.5).power
+        0.5
+    """
     return Confidence(output, power, 0.0, 1.0)
 
 
 def unsure(output: Output, power: float = 1.0, ceiling: float = 1.0) -> Confidence:
-    """ceiling - p_y ** power: how unsure `output` is of the true class."""
+    """ceiling - p_y ** power: how unsure `output` is of the true class.
+
+    Example:
+        >>> from cktat.labels import Frozen, clean
+        >>> unsure(Frozen("T")(clean), power=0.1).power
+        0.1
+    """
     return Confidence(output, power, ceiling, -1.0)
 
 
@@ -48,6 +66,12 @@ class Term:
     """`weight` times the mean over the batch of `per_sample` times the distance of `output` from `label`.
 
     name: how ablations and logs call it; "" stands for "S(x'):y" and the like.
+
+    Example:
+        >>> from cktat.labels import Learner, adversarial, clean, y
+        >>> S = Learner("S")
+        >>> Term(S(adversarial(S, y)), S(clean), 6.0, name="smooth").weight
+        6.0
     """
 
     output: Output

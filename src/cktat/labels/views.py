@@ -15,7 +15,12 @@ from cktat.labels.walk import walk
 
 @dataclass(frozen=True)
 class Gaussian:
-    """A start at x + sigma * N(0, 1): needed where the objective has no gradient at x itself (KL to the own output)."""
+    """A start at x + sigma * N(0, 1): needed where the objective has no gradient at x itself (KL to the own output).
+
+    Example:
+        >>> Gaussian(0.001).sigma
+        0.001
+    """
 
     sigma: float
 
@@ -33,6 +38,12 @@ class Adversarial(View):
 
     The label is fixed during the search, except its outputs on `here`, which follow the moving point. mode: of the attacked
     network; in "train" mode every step of the search moves its running statistics, as some releases have it.
+
+    Example:
+        >>> from cktat.labels import Learner, y
+        >>> S = Learner("S")
+        >>> Adversarial("x'", S, y).sign
+        "x'"
     """
 
     of: Network
@@ -57,6 +68,11 @@ class Inverse(Adversarial):
     """The image that pulls `of`'s output nearest to `label`: the search goes down where an adversary's goes up.
 
     reach: radius of its ball as a share of the adversary's, above 0 and at most 1.
+
+    Example:
+        >>> from cktat.labels import Learner, y
+        >>> Inverse("x+", Learner("S"), y, reach=0.5).reach
+        0.5
     """
 
     reach: float = 1.0
@@ -70,7 +86,13 @@ class Inverse(Adversarial):
 
 @dataclass(frozen=True)
 class Extrapolated(View):
-    """x + reach * (adversarial - x), not clipped to the box: what HAT shows its helper."""
+    """x + reach * (adversarial - x), not clipped to the box: what HAT shows its helper.
+
+    Example:
+        >>> from cktat.labels import Learner, y
+        >>> Extrapolated("x''", adversarial(Learner("S"), y), 2.0).reach
+        2.0
+    """
 
     beyond: Adversarial
     reach: Number
@@ -81,7 +103,12 @@ class Extrapolated(View):
 
 @dataclass(frozen=True)
 class Again(View):
-    """The images of a view, passed once more: another forward pass, which moves running statistics another time."""
+    """The images of a view, passed once more: another forward pass, which moves running statistics another time.
+
+    Example:
+        >>> Again("x again", clean).of.sign
+        'x'
+    """
 
     of: View
 
@@ -96,25 +123,58 @@ here = View("here")
 def adversarial(
     of: Network, label: Label, start: Start = uniform, sign: str = "x'", mode: AttackMode = "eval"
 ) -> Adversarial:
-    """The view x' that an inner maximisation against `of` finds; a design with two of them gives each its own sign."""
+    """The view x' that an inner maximisation against `of` finds; a design with two of them gives each its own sign.
+
+    Example:
+        >>> from cktat.labels import Learner, y
+        >>> S = Learner("S")
+        >>> print(S(adversarial(S, y)))
+        S(x')
+    """
     return Adversarial(sign, of, label, start, mode)
 
 
 def again(view: View) -> Again:
-    """The same images as another view, for a second forward pass over them."""
+    """The same images as another view, for a second forward pass over them.
+
+    Example:
+        >>> again(clean).sign
+        'x again'
+    """
     return Again(f"{view.sign} again", view)
 
 
 def inverse(of: Network, label: Label, reach: float = 1.0, start: Start = uniform, sign: str = "x+") -> Inverse:
-    """The view near x that `of` finds most like `label`, within `reach` times the adversary's radius."""
+    """The view near x that `of` finds most like `label`, within `reach` times the adversary's radius.
+
+    Example:
+        >>> from cktat.labels import Learner, y
+        >>> S = Learner("S")
+        >>> print(S(inverse(S, y, reach=0.5)))
+        S(x+)
+    """
     return Inverse(sign, of, label, start, reach=reach)
 
 
 def extrapolated(beyond: Adversarial, reach: float, sign: str = "x''") -> Extrapolated:
-    """The view x + reach * (x' - x)."""
+    """The view x + reach * (x' - x).
+
+    Example:
+        >>> from cktat.labels import Learner, y
+        >>> S = Learner("S")
+        >>> print(S(extrapolated(adversarial(S, y), 2.0)))
+        S(x'')
+    """
     return Extrapolated(sign, beyond, require_positive(reach, "the reach of an extrapolated view"))
 
 
 def gaussian(sigma: float) -> Gaussian:
-    """A start of an inner maximisation at x + sigma * N(0, 1)."""
+    """A start of an inner maximisation at x + sigma * N(0, 1).
+
+    Example:
+        >>> from cktat.labels import Learner
+        >>> S = Learner("S")
+        >>> adversarial(S, S(clean), start=gaussian(0.001)).start
+        Gaussian(sigma=0.001)
+    """
     return Gaussian(sigma)

@@ -14,10 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from cktat.errors import CktatError
-from cktat.labels import Adversarial, Cell, Design, Outputs, Term, clean, kl, value
-from cktat.labels.distances import boosted, kl_floored, kl_per_class, mse
-from cktat.labels.outputs import LOGITS
+from cktat.labels import Adversarial, Cell, Design, Network, Output, Outputs, Term, View, clean, kl, value
+from cktat.labels.distances import Weighted, boosted, kl_floored, kl_per_class, mse
+from cktat.labels.labels import Held
+from cktat.labels.outputs import LOGITS, Label
+from cktat.labels.walk import walk
 
+KNOWN = (kl, kl_floored, kl_per_class, boosted, mse)
+"""Distances whose minimum is known."""
 NEWTON, HALVINGS = 60, 30
 """Steps of Newton's method at most, and halvings of a step."""
 
@@ -31,6 +35,13 @@ def pulled(design: Design) -> tuple[Cell, tuple[Term, ...]]:
     )
     cell = next((cell for cell in cells if cell.network == design.deployed), cells[0])
     return cell, tuple(term for term in design.live if term.output.cell == cell)
+
+
+def heard(design: Design) -> tuple[Cell, ...]:
+    """The outputs that the design's aim is made of: those in the labels, and in the weights per sample, of its terms at x'."""
+    _, terms = pulled(design)
+    parts = walk(tuple((t.label, t.per_sample) for t in terms), into=lambda part: not isinstance(part, Network | View))
+    return tuple(dict.fromkeys(part.cell for part in parts if isinstance(part, Output)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +73,11 @@ def aim(design: Design, at: Outputs) -> Tensor:
         >>> aim(design, Outputs(logits, torch.tensor([0]), 2)).exp()  # a quarter of softmax(0, 2), three of softmax(0, 0)
         tensor([[0.4048, 0.5952]], dtype=torch.float64)
     """
+    _, terms = pulled(design)
     with torch.no_grad():
-        pulls = [_pull(term, at) for term in pulled(design)[1]]
+        if (agreed := _agreed(terms)) is not None:
+            return _sharpened(agreed.log_probs(at).double(), value(terms[0].output.tau, at.moment))
+        pulls = [_pull(term, at) for term in terms]
         if all(pull.squared for pull in pulls):
             shares = _shares([pull.weight / pull.tau**2 for pull in pulls])
             return F.log_softmax((shares * torch.stack([pull.tau * pull.label for pull in pulls])).sum(dim=0), dim=1)
@@ -71,6 +85,15 @@ def aim(design: Design, at: Outputs) -> Tensor:
             labels = _shares([pull.weight for pull in pulls]) * torch.stack([pull.label for pull in pulls])
             return _sharpened(labels.sum(dim=0).log(), pulls[0].tau)
         return F.log_softmax(_minimised(pulls), dim=1)
+
+
+def _agreed(terms: Sequence[Term]) -> Label | None:
+    """The label that all terms pull one output toward, if it is one: however they are measured and weighed, each is least where
+    the output says it. None where there are several labels, or temperatures of the output, or a distance is not known."""
+    labels = {term.label.label if isinstance(term.label, Held) else term.label for term in terms}
+    known = all(term.by in KNOWN or isinstance(term.by, Weighted) for term in terms)
+    same = known and len(labels) == 1 and len({term.output.tau for term in terms}) == 1
+    return labels.pop() if same else None
 
 
 def _pull(term: Term, at: Outputs) -> _Pull:
@@ -83,7 +106,7 @@ def _pull(term: Term, at: Outputs) -> _Pull:
         return _Pull(weight, tau, term.label.resolve(at, LOGITS).double(), squared=True)
     if term.by == kl_per_class:
         weight = weight / at.classes
-    elif term.by not in (kl, kl_floored, boosted):
+    elif term.by not in KNOWN:
         raise CktatError(f"the aim of the term {term} is not known: it is measured by {term.by}")
     # the floor of 1e-12 moves nothing; MART's boost has y alone for its minimum, as the cross-entropy has
     return _Pull(weight, tau, term.label.log_probs(at).double().exp(), squared=False)

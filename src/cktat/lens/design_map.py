@@ -24,7 +24,7 @@ from cktat.grid.execute import execute
 from cktat.grid.tasks import Key
 from cktat.lens.follow import Follow
 from cktat.lens.measured import measured
-from cktat.lens.people import read_people
+from cktat.lens.people import read_marked, read_people
 from cktat.lens.taught import Taught
 from cktat.runs import Kept, Stop, Stopped, commit, hardware, read_sealed, versions, write_sealed
 from cktat.runs.door import read_bytes
@@ -52,6 +52,7 @@ class LensSetting:
         images: training and test images that are looked at.
         attacks: what accuracy is measured under, beside clean.
         people: a file, see `read_people`.
+        marked: a file, see `read_marked`.
         store: where the runs lie.
     """
 
@@ -59,6 +60,7 @@ class LensSetting:
     images: int = 500
     attacks: tuple[str, ...] = ("pgd20",)
     people: Path | None = None
+    marked: Path | None = None
     store: str | None = None
 
 
@@ -104,16 +106,28 @@ class LensTask:
             "attacks": list(setting.attacks),
             "people": _sum(setting.people),
         }
+        if setting.marked is not None:
+            asked["marked"] = _sum(setting.marked)
         if self.record.exists() and read_sealed(self.record, LensKept, RECORD)["asked"] == asked:
             return "is there"
         people = None if setting.people is None else read_people(setting.people, data.test.labels, len(data.classes))
-        follow = Follow(self.out, data, setting.images, str(store.root))
+        marked = None if setting.marked is None else read_marked(setting.marked, len(data.train))
+        follow = Follow(self.out, data, setting.images, str(store.root), people)
         folder = store.find(name)
         if folder is None or not folder.finished:
             folder = Runner(store, stop, follow, lambda text: None).train(config, data, ensure=True, wait=False)
         run = Run(folder.path)
         taught = Taught.of(run, data, store=str(store.root))
-        seen = measured(run, taught, self.out, images=setting.images, people=people, attacks=setting.attacks, stop=stop)
+        seen = measured(
+            run,
+            taught,
+            self.out,
+            images=setting.images,
+            people=people,
+            attacks=setting.attacks,
+            marked=marked,
+            stop=stop,
+        )
         self.record.parent.mkdir(parents=True, exist_ok=True)
         about = {
             "commit": commit(), "versions": versions(), "hardware": hardware(torch.device("cpu")),

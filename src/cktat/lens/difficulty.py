@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import scipy
 import torch
 from torch import Tensor
 
@@ -61,3 +62,22 @@ def difficulty(label: Tensor, output: Tensor, untrained: tuple[Tensor, Tensor] |
         untrained=None if untrained is None else float(left_over(*untrained).mean()),
         entropy=float(torch.special.entr(p).sum(dim=1).mean()),
     )
+
+
+def chance_above(values: Tensor, marked: Tensor) -> float | None:
+    """How often a marked image has the higher value of two, one marked and one not: 1 always, 0.5 by chance, 0 never. It is the
+    area under the ROC curve; ties count half. None where all are marked, or none is.
+
+    Args:
+        values: [N].
+        marked: flags [N].
+
+    Example:
+        >>> import torch
+        >>> chance_above(torch.tensor([3.0, 1.0, 2.0]), torch.tensor([True, False, False]))
+        1.0
+    """
+    high, low = values[marked].double().cpu().numpy(), values[~marked].double().cpu().numpy()
+    if not len(high) or not len(low):
+        return None
+    return float(scipy.stats.mannwhitneyu(high, low).statistic) / (len(high) * len(low))

@@ -17,7 +17,7 @@ BINS = 15
 
 @dataclass(frozen=True, eq=False)
 class Guidance:
-    """How right the labels of N images are. All but `calibration` are one value an image, float64 [N].
+    """How right the labels of N images are. All but `calibration` are one value an image [N], float64 but for `said`.
 
     Attributes:
         kl: KL(truth || label) in nats; infinite where the label excludes what is true. With y for the truth it is the log
@@ -26,6 +26,7 @@ class Guidance:
         agrees: 1 where the label's largest class is the truth's, else 0.
         confidence: the label's largest probability.
         right: the truth's probability of that class.
+        said: that class.
     """
 
     kl: Tensor
@@ -33,6 +34,7 @@ class Guidance:
     agrees: Tensor
     confidence: Tensor
     right: Tensor
+    said: Tensor
 
     @property
     def calibration(self) -> float:
@@ -48,7 +50,9 @@ class Guidance:
 
     def of(self, rows: Tensor) -> Guidance:
         """The same of some images, given by their numbers or by flags [N]."""
-        return Guidance(self.kl[rows], self.brier[rows], self.agrees[rows], self.confidence[rows], self.right[rows])
+        return Guidance(
+            self.kl[rows], self.brier[rows], self.agrees[rows], self.confidence[rows], self.right[rows], self.said[rows]
+        )
 
 
 def guidance(log_p: Tensor, truth: Tensor) -> Guidance:
@@ -83,6 +87,7 @@ def guidance(log_p: Tensor, truth: Tensor) -> Guidance:
         agrees=(largest == p.argmax(dim=1)).double(),
         confidence=label.amax(dim=1),
         right=p.gather(1, largest.unsqueeze(1)).squeeze(1),
+        said=largest,
     )
 
 

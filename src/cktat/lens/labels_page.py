@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-import torch
+from torch import Tensor
 
+from cktat.data import Split
 from cktat.errors import CktatError
 from cktat.evaluation import Subject
+from cktat.labels import Design
+from cktat.lens.formed import Formed, formed
 from cktat.lens.people import read_people
 from cktat.lens.standing import (
     COLUMNS,
@@ -19,6 +23,7 @@ from cktat.lens.standing import (
     Judged,
     by_class,
     judge,
+    judged_label,
     logits_on,
     most_right,
     most_wrong,
@@ -39,6 +44,9 @@ def labels_page(
     taus: tuple[float, ...] = TAUS,
     smoothed: tuple[float, ...] = SMOOTHED,
     shares: tuple[float, ...] = (),
+    designs: Mapping[str, Design] = MappingProxyType({}),
+    attacked_images: int = 500,
+    unseen: Tensor | None = None,
     watch: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[Judged], Path]:
     """Judges y and what a network says at several temperatures, and writes out/labels.json and out/labels.html.
@@ -51,23 +59,38 @@ def labels_page(
         taus: temperatures.
         smoothed: shares of the uniform distribution in y.
         shares: of T in labels that are y's for the rest.
+        designs: by name, whose labels are formed with the network in every place, see `formed`.
+        attacked_images: the first so many, for labels of designs that need x'.
+        unseen: logits [N, K] of the training images by networks that did not see them, see `cross_fitted`. The labels are then
+            of these images; what `subject`, which saw them, says of them stands beside.
         watch: is told how many images are done.
 
     Returns:
-        Every label with its scores, and the page's path.
+        Every label with its scores, those of designs at the end, and the page's path.
 
     Raises:
         CktatError: a temperature, a share, a number of images or the file of people makes no sense.
     """
-    data = subject.data
-    if test_images is not None and not 1 <= test_images <= len(data.test):
-        raise CktatError(f"cannot look at {test_images} images: the test set of {data.name!r} has {len(data.test)}")
+    data, whole = subject.data, subject.data.test if unseen is None else subject.data.train
+    kind = "test" if unseen is None else "training"
+    if unseen is not None and people is not None:
+        raise CktatError(
+            "people were asked about the test images; leave either them or the folds of the training images out"
+        )
+    if test_images is not None and not 1 <= test_images <= len(whole):
+        raise CktatError(f"cannot look at {test_images} images: {data.name!r} has {len(whole)} {kind} images")
     labels = standing_labels(taus, smoothed, shares)
-    split = data.test if test_images is None else data.test.first(test_images)
+    split = whole if test_images is None else whole.first(test_images)
     classes = split.labels.cpu()
     truth = None if people is None else read_people(people, data.test.labels, len(data.classes))[: len(split)]
-    found = judge(labels, logits_on(subject, split, watch), classes, truth)
-    best = most_right(found)
+    seen = logits_on(subject, split, watch)
+    logits = seen if unseen is None else unseen[: len(split)]
+    found = judge(labels, logits, classes, truth)
+    remembered = [] if unseen is None else [one for one in judge(labels, seen, classes) if one.share == 1]
+    made, left_out = formed(designs, subject, split, logits, attacked_images=attacked_images if unseen is None else 0)
+    of_designs = [(one, judged_label(one.text, one.label, classes, truth)) for one in made]
+    # where y is the truth, y and what is mixed with it are right by definition
+    best = most_right(found if truth is not None else [one for one in found if one.share == 1] or found)
     asked = None if people is None else {"file": people.name, "sha256": hashlib.sha256(read_bytes(people)).hexdigest()}
     images = [
         {"image": n, "class": data.classes[int(classes[n])], "kl": round(float(best.found.kl[n]), 4)}
@@ -77,14 +100,29 @@ def labels_page(
     write_json(
         out / "labels.json",
         {"network": subject.provenance(), "people": asked, "labels": [one.record() for one in found],
-         "most_right": best.name, "most_wrong_images": images},
+         "most_right": best.name, "most_wrong_images": images,
+         "designs": [{"declared": str(one.design), "needs_attack": one.needs_attack} | judged.record()
+                     for one, judged in of_designs], "left_out": left_out,
+         "split": kind, "seen": [one.record() for one in remembered]},
     )  # fmt: skip
     name = "people" if people else "y"
-    lead = f"T is {subject.card['design']}, {data.name}, {len(split):,} test images; truth: {name}."
-    page = write_page(
-        out, "labels", "How right are these labels?", lead, _sections(subject, found, best, truth, name, classes)
+    lead = f"T is {subject.card['design']}, {data.name}, {len(split):,} {kind} images; truth: {name}."
+    if unseen is not None:
+        lead += " Each image is judged by a network that was trained without it."
+    sections = _sections(subject, split, found, best, truth, name, classes)
+    if designs:
+        sections.insert(1, _of_designs(of_designs, left_out, name))
+    if remembered:
+        text = (
+            "The same labels where T has seen the images, as in a training: nearer to y than they are of new images.",
+        )
+        sections.insert(1, Section("Of images that T has seen", text, COLUMNS, [one.row() for one in remembered]))
+    of = "" if truth is not None else " of T's own labels (y is right by definition)"
+    result = (
+        f"The most right label{of} is {best.name}, at a mean KL of {float(best.found.kl.mean()):.3f} nats from {name}."
     )
-    return found, page
+    page = write_page(out, "labels", "How right are these labels?", lead, sections, result=result)
+    return [*found, *(judged for _, judged in of_designs)], page
 
 
 NOTE = (
@@ -95,7 +133,13 @@ NOTE = (
 
 
 def _sections(
-    subject: Subject, found: list[Judged], best: Judged, truth: torch.Tensor | None, name: str, classes: torch.Tensor
+    subject: Subject,
+    split: Split,
+    found: list[Judged],
+    best: Judged,
+    truth: Tensor | None,
+    name: str,
+    classes: Tensor,
 ) -> list[Section]:
     title, names = f"KL({name} || label), nats", subject.data.classes
     shares = list(dict.fromkeys(one.share for one in found if one.share is not None))
@@ -108,30 +152,48 @@ def _sections(
     figures = (
         [("labels", title, plot(lines, title=title, x_label="tau", percent=False, size=(5.4, 2.8)))] if drawn else []
     )
-    lead = f"The most right is {best.name}, at a mean KL of {float(best.found.kl.mean()):.3f} nats."
-    pictures = [(picture(_pixels(subject, n)), _said(n, names, classes, truth, best)) for n in most_wrong(best)]
+    pictures = [
+        (picture(split.images[n].cpu().float() / subject.data.levels), _said(n, names, classes, truth, best))
+        for n in most_wrong(best)
+    ]
     rows = [one.row() for one in found]
     mixed = ["T at tau" if share == 1 else f"{share:g} of T at tau, the rest y" for share in shares]
     legend = [*mixed, *(one.name for one in level)] if drawn else []
-    columns = ("class", *(one.name for one in found))
-    wrong = f"Test images on which {best.name} is farthest from {name}, the farthest first."
-    below = "Below each: its number, the data set's class, what the label makes of the truth, and the distance in nats."
+    shown = [one for one in found if one.share in (None, 1) or one is best]  # others are many, and lie between these
+    columns = ("class", *(one.name for one in shown))
+    wrong = f"Images on which {best.name} is farthest from {name}, the farthest first."
+    below = "Below each: its number, y, what the label says first, and the distance in nats."
     return [
-        Section("The labels", (lead,), COLUMNS, rows, figures, NOTE, legend),
-        Section("By class", (f"Mean {title}.",), columns, by_class(found, classes, names)),
+        Section("The labels", (), COLUMNS, rows, figures, NOTE, legend),
+        Section("By class", (f"Mean {title}.",), columns, by_class(shown, classes, names)),
         Section("The most wrong labels", (wrong,), images=pictures, note=below),
     ]
 
 
-def _pixels(subject: Subject, n: int) -> torch.Tensor:
-    return subject.data.test.images[n].cpu().float() / subject.data.levels
+def _of_designs(of_designs: list[tuple[Formed, Judged]], left_out: Mapping[str, str], name: str) -> Section:
+    text = (
+        "What each design asks for at x' before anything is trained: T stands for every network of it, as for a student that "
+        "begins with T's weights.",
+    )
+    columns = ("design", *COLUMNS[1:], "images", "terms")
+    rows = []
+    for one, judged in of_designs:
+        images = f"{len(judged.found.kl):,}"
+        count = f"{images}, x' found" if one.needs_attack else images
+        rows.append((one.text, *judged.row()[1:], count, str(one.design)))
+    missing = " ".join(
+        f"Left out: {', '.join(one for one, theirs in left_out.items() if theirs == why)} ({why})."
+        for why in dict.fromkeys(left_out.values())
+    )
+    note = f"Truth: {name}. Labels that x' is part of are formed on fewer images, where x' is found by the design's adversary."
+    return Section("Labels of designs", text, columns, rows, note=f"{note} {missing}".strip())
 
 
-def _said(n: int, names: tuple[str, ...], classes: torch.Tensor, truth: torch.Tensor | None, best: Judged) -> list[str]:
-    lines = [f"image {n}", names[int(classes[n])]]
+def _said(n: int, names: tuple[str, ...], classes: Tensor, truth: Tensor | None, best: Judged) -> list[str]:
+    lines = [f"image {n}", f"y: {names[int(classes[n])]}"]
     if truth is not None:
         shares, kinds = truth[n].topk(2)
         said = [f"{100 * float(p):.0f} % {names[int(k)]}" for p, k in zip(shares, kinds, strict=True) if p > 0]
         lines.append(f"people: {', '.join(said)}")
-    right = f"the label's class has {100 * float(best.found.right[n]):.0f} %"
-    return [*lines, right, f"KL {float(best.found.kl[n]):.2f}"]
+    label = f"label: {100 * float(best.found.confidence[n]):.0f} % {names[int(best.found.said[n])]}"
+    return [*lines, label, f"KL {float(best.found.kl[n]):.2f}"]

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from cktat.data import Dataset, Split
-from cktat.designs import make
 from cktat.evaluation import CLEAN, spread
-from cktat.grid.comparison import DesignEntry
+from cktat.lens.map_sections import marked_images, over_training
+from cktat.lens.placed import MapRecord, Placed, placed
 from cktat.lens.relate import FEWEST, Relation, foretold, relation
 from cktat.pages.figures import Point, picture, scatter
+from cktat.pages.looks import looks_of
 from cktat.pages.sections import Section, write_page
 from cktat.pages.text import mean_sd, number
 from cktat.runs import write_json
 
-MapRecord = dict[str, Any]
 COLUMNS = (
     "design", "n", "guidance KL", "Brier", "agrees %", "difficulty", "left, nats", "to learn, nats", "area", "conflict",
     "jumps %", "clean %",
@@ -31,33 +31,6 @@ AXES: dict[str, Callable[[MapRecord], float | None]] = {
     "area": lambda seen: None if seen["area"] is None else _number(seen["area"]),
 }
 """Numbers of a run that may foretell its accuracy; higher is less right, or harder."""
-
-
-@dataclass(frozen=True)
-class Placed:
-    """A design on the map: its runs, and the mean over them of a number."""
-
-    name: str
-    seen: tuple[MapRecord, ...]
-
-    @property
-    def adversarial(self) -> bool:
-        """Whether its label is learned at x'. At x it is another thing, which no adversary makes harder."""
-        entry = DesignEntry.read(self.name)
-        return make(entry.design, **entry.set).adversarial
-
-    def values(self, of: Callable[[MapRecord], float | None]) -> list[float]:
-        return [value for one in self.seen if (value := of(one)) is not None]
-
-    def mean(self, of: Callable[[MapRecord], float | None]) -> float | None:
-        found = self.values(of)
-        return fmean(found) if found else None
-
-
-def placed(records: Sequence[MapRecord]) -> list[Placed]:
-    """The designs in the order in which they come, each with its runs."""
-    names = dict.fromkeys(record["design"] for record in records)
-    return [Placed(name, tuple(r["seen"] for r in records if r["design"] == name)) for name in names]
 
 
 def relations(designs: Sequence[Placed]) -> dict[tuple[str, str], Relation]:
@@ -122,9 +95,22 @@ def map_page(
         f"{len(designs)} designs, {len(records)} runs; truth: {truth}."
     )
     page = write_page(
-        out, "map", "What labels teach", lead, _sections(designs, attacks, rows, related, scores, data, truth)
-    )
+        out, "map", "What labels teach", lead, _sections(designs, attacks, rows, related, scores, data, truth),
+        result=_result(related, attacks[-1]),
+    )  # fmt: skip
     return rows, page
+
+
+def _result(related: Mapping[tuple[str, str], Relation], attack: str) -> str:
+    """How the two axes of the map go with accuracy under the last attack."""
+    axes = ("guidance Brier", "difficulty")
+    found = {axis: one for axis in axes if (one := related.get((axis, attack))) and one.rho is not None}
+    if not found:
+        return "There are too few designs with an adversary to tell whether right or easy labels go with accuracy."
+    parts = [
+        f"{axis} has a rank correlation of {number(r.rho, 2)} [{_range(r.low, r.high)}]" for axis, r in found.items()
+    ]
+    return f"With accuracy under {attack}, {' and '.join(parts)} over {next(iter(found.values())).n} designs."
 
 
 def _sections(
@@ -173,10 +159,21 @@ def _sections(
         _listed("Wrong labels", "most_wrong", f"from {truth}", data.test, data, designs),
     ]
     return [
-        Section("The map", where, (*COLUMNS, *(f"{a} %" for a in attacks if a != CLEAN)), rows, drawings, note, names),
+        Section(
+            "The map",
+            where,
+            (*COLUMNS, *(f"{a} %" for a in attacks if a != CLEAN)),
+            rows,
+            drawings,
+            note,
+            names,
+            looks=looks_of(names),
+        ),
         Section("Do the two foretell accuracy?", (), columns, said, note=doubt),
         Section("Of a design that is left out", (), ("axes", "accuracy", "foretold"), told, note=better),
+        *over_training(designs, truth),
         Section("By class", (classwise,), ("class", *names), _classes(designs, data)),
+        *marked_images(designs),
         *lists,
     ]
 
@@ -185,14 +182,14 @@ def _drawing(
     file: str, title: str, x: str, along: Callable[[MapRecord], float | None], up: Callable[[MapRecord], float | None],
     designs: Sequence[Placed],
 ) -> tuple[str, str, Any]:  # fmt: skip
-    points = []
+    points, looks = [], looks_of([design.name for design in designs])
     for place, design in enumerate(designs, 1):
         found = spread(design.values(along)), spread(design.values(up))
         if found[0] is not None and found[1] is not None and math.isfinite(found[0].mean + found[1].mean):
             scale = 100 if title.endswith("%") else 1
             deviations = found[0].deviation, scale * found[1].deviation
-            points.append(Point(place, found[0].mean, scale * found[1].mean, *deviations))
-    return file, title, scatter(points, title=title, x_label=x, size=(5.4, 3.6))
+            points.append(Point(place, found[0].mean, scale * found[1].mean, *deviations, look=looks[place - 1]))
+    return file, title, scatter(points, title=title, x_label=x, y_percent=title.endswith("%"), size=(5.4, 3.6))
 
 
 def _row(design: Placed, attacks: Sequence[str]) -> tuple[str, ...]:
@@ -225,20 +222,17 @@ def _listed(title: str, field: str, what: str, split: Split, data: Dataset, desi
             if line["nats"] is None or line["nats"] > 1e-9:
                 found.setdefault(line["image"], []).append(_number(line["nats"]))
     order = sorted(found, key=lambda n: (-len(found[n]), -fmean(found[n]), n))[:16]
-    images = [
-        (
-            picture(split.images[n].float() / data.levels),
-            [
-                f"image {n}",
-                data.classes[int(split.labels[n])],
-                f"on {len(found[n])} lists",
-                f"{fmean(found[n]):.2f} nats {what}",
-            ],
-        )
-        for n in order
-    ]
+    said = {n: (f"on {len(found[n])} lists", f"{fmean(found[n]):.2f} nats {what}") for n in order}
+    classes = {n: data.classes[int(split.labels[n])] for n in order}
     kind = "training" if field == "hardest" else "test"
     text = (f"The {kind} images that stand highest for most designs: on the lists of 24 of each design's first seed.",)
+    if data.box is None:  # no picture can be made of it
+        rows = [(str(n), classes[n], *lines) for n, lines in said.items()]
+        return Section(title, text, ("image", "class", "lists", "distance"), rows)
+    images = [
+        (picture(split.images[n].float() / data.levels), [f"image {n}", f"y: {classes[n]}", *lines])
+        for n, lines in said.items()
+    ]
     return Section(title, text, images=images)
 
 

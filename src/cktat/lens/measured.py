@@ -16,8 +16,8 @@ from cktat.evaluation import evaluate, load_subject
 from cktat.labels import Design, Network, Output, View
 from cktat.labels.walk import walk
 from cktat.lens.aim import pulled
-from cktat.lens.difficulty import difficulty, left_over
-from cktat.lens.follow import area, curve
+from cktat.lens.difficulty import chance_above, difficulty, left_over
+from cktat.lens.follow import area, followed
 from cktat.lens.guidance import guidance
 from cktat.lens.jumps import nearest_jump
 from cktat.lens.pulls import pulls
@@ -44,6 +44,7 @@ def measured(
     images: int,
     people: Tensor | None = None,
     attacks: Sequence[str] = ("pgd20",),
+    marked: Tensor | None = None,
     stop: Stop = Stop(),
 ) -> dict[str, Any]:
     """What the lens sees in a finished run, in JSON values.
@@ -55,6 +56,7 @@ def measured(
         images: so many of the first training images, for difficulty, and of the first test images, for guidance.
         people: what people say of all test images [N, K]; None holds labels against y.
         attacks: what the deployed network's last weights are measured under, beside clean, on all test images.
+        marked: flags [N] of training images, whose difficulty is held against the others'.
         stop: asks to end early.
     """
     data = taught.data
@@ -67,7 +69,7 @@ def measured(
     subject = load_subject(run, "last", None, torch.device("cpu"), data)
     results = evaluate(subject, list(attacks), batch_size=500, stop=stop)
     per_image = left_over(asked.label, asked.output)
-    epochs = taught.config.recipe.epochs
+    epochs, seen = taught.config.recipe.epochs, followed(out, run)
     return {
         "guidance": {name: _plain(value) for name, value in right.means().items()},
         "guidance_by_class": _by_class(right.kl, unseen.y, len(data.classes)),
@@ -78,8 +80,10 @@ def measured(
         },
         "difficulty_by_class": _by_class(per_image, asked.y, len(data.classes)),
         "hardest": _listed(per_image, asked.y),
-        "curve": curve(out, run),
-        "area": area(curve(out, run), learned.constant, epochs),
+        "marked": None if marked is None else _marked(per_image, asked.label, marked[: len(train)]),
+        "curve": seen["left"],
+        "guidance_curve": {"brier": seen["brier"], "kl": seen["kl"]},
+        "area": area(seen["left"], learned.constant, epochs),
         "pulls": {
             "sizes": forces.sizes, "weights": forces.weights, "at_output": forces.at_output, "at_weights": forces.at_weights,
             "conflict": forces.conflict,
@@ -88,6 +92,16 @@ def measured(
         "accuracy": {result.attack: result.accuracy for result in results},
         "images": {"train": len(train), "test": len(test)},
     }  # fmt: skip
+
+
+def _marked(left: Tensor, label: Tensor, marked: Tensor) -> dict[str, float | None]:
+    """How often a marked image has more left of its label, and a label of more entropy, than one that is not marked."""
+    entropy = torch.special.entr(label.exp()).sum(dim=1)
+    return {
+        "share": float(marked.double().mean()),
+        "left": chance_above(left, marked),
+        "entropy": chance_above(entropy, marked),
+    }
 
 
 def _jumps(taught: Taught) -> dict[str, dict[str, float | None]]:

@@ -50,10 +50,29 @@ def read_people(path: str | Path, y: Tensor, classes: int) -> Tensor:
     return people
 
 
+def read_marked(path: str | Path, images: int) -> Tensor:
+    """Which training images are marked, such as those that are known to be hard or mislabelled: flags [N].
+
+    Args:
+        path: .npy, .npz with one array, or .csv without a header: 0 or 1 for each training image, in the data set's order.
+        images: N.
+
+    Raises:
+        CktatError: no such file, another number of images, other numbers, or all images alike.
+    """
+    path = Path(path).expanduser()
+    found = _array(path).reshape(-1)
+    if len(found) != images:
+        raise CktatError(f"{path} marks {len(found)} images; the data set has {images} training images")
+    if not np.isin(found, (0, 1)).all() or len(np.unique(found)) < 2:
+        raise CktatError(f"{path} must hold 0 for some training images and 1 for the others, and nothing else")
+    return torch.from_numpy(found == 1)
+
+
 def _array(path: Path) -> np.ndarray:
     kind = path.suffix.lower()
     if kind not in KINDS:
-        raise CktatError(f"{path}: answers of people are read from {', '.join(KINDS)}")
+        raise CktatError(f"{path}: numbers an image are read from {', '.join(KINDS)}")
     content = read_bytes(path)
     try:
         if kind == ".csv":

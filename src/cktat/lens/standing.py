@@ -131,11 +131,24 @@ def judge(labels: Mapping[str, Label], logits: Tensor, classes: Tensor, truth: T
         raise CktatError(f"there are answers of people on {len(truth)} images and logits of {len(logits)}")
     found = []
     for name, label in labels.items():
-        log_p = label.log_probs(at)
-        entropy = float(torch.special.entr(log_p.exp()).sum(dim=1).mean())
-        right = guidance(log_p, classes if truth is None else truth)
-        found.append(Judged(name, *_tempered(label), right, entropy))
+        tau, share = _tempered(label)
+        found.append(judged_label(name, label.log_probs(at), classes, truth, tau=tau, share=share))
     return found
+
+
+def judged_label(
+    name: str,
+    log_p: Tensor,
+    classes: Tensor,
+    truth: Tensor | None = None,
+    *,
+    tau: float | None = None,
+    share: float | None = None,
+) -> Judged:
+    """How right a label is of the first images: log-probabilities [n, K], held against the first n rows of the truth."""
+    entropy = float(torch.special.entr(log_p.exp()).sum(dim=1).mean())
+    right = guidance(log_p, (classes if truth is None else truth)[: len(log_p)])
+    return Judged(name, tau, share, right, entropy)
 
 
 def _tempered(label: Label) -> tuple[float | None, float | None]:

@@ -17,13 +17,14 @@ from cktat.attacks import Ball, answer, attacked
 from cktat.data import Dataset, Split, load, ordered
 from cktat.errors import CktatError
 from cktat.evaluation.measure import true_fp32
-from cktat.labels import Average, Design, Moment, Network, Outputs, View
-from cktat.lens.aim import aim, pulled
+from cktat.labels import Average, Cell, Design, Moment, Network, Outputs, View, clean
+from cktat.lens.aim import aim, heard, pulled
 from cktat.models import Normalised, build
 from cktat.runs import RunConfig
 from cktat.runs.files import load_state
 from cktat.seeds import derive
 from cktat.training import AdversarialLoss
+from cktat.training.search import spread_of
 from cktat.training.starts import Starts
 from cktat.training.team import Team
 
@@ -106,7 +107,7 @@ class Taught:
         modules: dict[Network, nn.Module] = {
             network: self.team.modules[network]
             for network in self.design.networks
-            if not isinstance(network, Average) and not network.trains
+            if network in self.team.modules and not isinstance(network, Average) and not network.trains
         }
         for number, learner in enumerate(self.design.learners):
             modules[learner] = self.build(learner.model, number).eval()
@@ -115,7 +116,7 @@ class Taught:
     @cached_property
     def loss(self) -> AdversarialLoss:
         ball = Ball(self.config.threat.eps, self.data.box, self.config.threat.norm)
-        starts = Starts(self.design, ball, derive(self.config.seed, "lens"))
+        starts = Starts(self.design, ball, derive(self.config.seed, "lens"), spread=spread_of(self.config.threat))
         made = AdversarialLoss.of_team(self.team, self.config.threat, ball, starts, len(self.data.classes))
         made.moment = self.moment
         return made
@@ -134,8 +135,25 @@ class Taught:
                         else answer(self.team.modules[cell.network], views[cell.view])
                         for cell in self.design.cells
                     }
-            at = self.moment
-            yield views, Outputs(logits, batch.y, len(self.data.classes), at.progress, at.epoch, at.epochs, at.step)
+            yield views, self._outputs(logits, batch.y)
+
+    def labels(self, split: Split) -> Tensor:
+        """What the student is asked to say at x' of every image of a split, as log-probabilities [N, K]. The adversary searches
+        only where x' is part of the label."""
+        cells = heard(self.design)
+        if any(cell.view != clean for cell in cells):
+            return self.answers(split).label
+        found = []
+        for batch in ordered(split, BATCH, levels=self.data.levels):
+            modules = self.team.modules
+            with torch.no_grad(), true_fp32(), attacked(*modules.values()):
+                logits = {cell: answer(modules[cell.network], batch.x) for cell in cells}
+            found.append(aim(self.design, self._outputs(logits, batch.y)))
+        return torch.cat(found)
+
+    def _outputs(self, logits: dict[Cell, Tensor], y: Tensor) -> Outputs:
+        at = self.moment
+        return Outputs(logits, y, len(self.data.classes), at.progress, at.epoch, at.epochs, at.step)
 
     def answers(self, split: Split) -> Answers:
         """What the student is asked to say at x' of every image of a split, and what it says there."""

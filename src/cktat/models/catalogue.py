@@ -27,6 +27,7 @@ MODELS: Registry[Callable[..., nn.Module]] = Registry(
         "wrn28-10": wrn28_10,
         "resnet18-wide-map": resnet18_wide_map,
     },
+    "a function (classes, channels) that returns an nn.Module",
 )
 """The networks by name; others come with `MODELS.register`, or by an entry point in the group "cktat.models"."""
 
@@ -51,6 +52,12 @@ def build(
     logits [N, classes]; `check` says whether it does once the image size is known. With `seed` the initial weights are drawn
     on the CPU under that seed, and the global generator stays where it was. Raises CktatError for an unknown name, a function
     that fails, fewer than 2 classes, no channel, or a `mean` or `std` that does not fit the channels.
+
+    Example:
+        >>> import torch
+        >>> network = build("small", classes=10, channels=1, mean=[0.5], std=[0.25], seed=0)
+        >>> network(torch.rand(2, 1, 8, 8)).shape
+        torch.Size([2, 10])
     """
     if classes < 2:
         raise CktatError(f"model {name!r} needs at least 2 classes, not {classes}")

@@ -17,6 +17,11 @@ class Normalised(nn.Module):
     `mean` and `std` (one number per channel, fractions of the pixel range) are buffers [1, C, 1, 1], part of the state
     dict, so that a checkpoint carries the normalisation it was trained with. Raises CktatError if they differ in
     length or a `std` is not positive.
+
+    Example:
+        >>> network = Normalised(nn.Flatten(), mean=[0.5], std=[0.5])
+        >>> network(torch.ones(1, 1, 1, 2))
+        tensor([[1., 1.]])
     """
 
     mean: Tensor

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,25 +16,21 @@ import numpy.typing as npt
 from markupsafe import Markup, escape
 from torch import Tensor
 
+from cktat.pages.looks import ON_COLOUR, Look, in_page, numbered
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = ("#2f7fc4", "#d0602a", "#23977a", "#a25bb8", "#b5850b", "#d1477a", "#6f7f8f", "#5c8f2a")
-"""Of mid lightness: each stands out on white and on near-black, and most pairs differ for the colour-blind, too. Lines
-carry their run's number as well, so that nothing hangs on colour alone."""
-
+BROAD = 6.0
+"""Inches beyond which a narrow screen scrolls a drawing, so that it can still be read."""
 INK = "#010203"  # becomes the page's own text colour, so that one plot reads on a light page, a dark one and on paper
-
-
-def colour(number: int) -> str:
-    """The colour of run `number`, which counts from 1."""
-    return COLOURS[(number - 1) % len(COLOURS)]
 
 
 @dataclass(frozen=True)
 class Line:
-    """One run's line. marked: an x that gets a ring. low, high: a band around y, or nothing."""
+    """One run's line. marked: an x that gets a ring. low, high: a band around y, or nothing. look: None is that of the
+    number, which is no design's."""
 
     number: int
     x: Sequence[float]
@@ -41,9 +38,10 @@ class Line:
     marked: float | None = None
     low: Sequence[float] = ()
     high: Sequence[float] = ()
+    look: Look | None = None
 
 
-def banded(number: int, x: Sequence[float], values: Sequence[Sequence[float]]) -> Line:
+def banded(number: int, x: Sequence[float], values: Sequence[Sequence[float]], look: Look | None = None) -> Line:
     """Means over seeds with a band of one standard deviation. values: for each x, one per seed."""
     means = [fmean(found) for found in values]
     spreads = [stdev(found) if len(found) > 1 else 0.0 for found in values]
@@ -51,7 +49,7 @@ def banded(number: int, x: Sequence[float], values: Sequence[Sequence[float]]) -
         max(mean - deviation, 1e-3) for mean, deviation in zip(means, spreads, strict=True)
     ]  # a logarithm needs it above 0
     high = [mean + deviation for mean, deviation in zip(means, spreads, strict=True)]
-    return Line(number, x[: len(means)], means, None, low, high)
+    return Line(number, x[: len(means)], means, None, low, high, look)
 
 
 def drawn(draw: Callable[[Figure], None], *, title: str, size: tuple[float, float]) -> Markup:
@@ -68,7 +66,10 @@ def drawn(draw: Callable[[Figure], None], *, title: str, size: tuple[float, floa
     # The page needs the drawing alone: without the XML head, and in a frame that takes the page's width.
     drawing = re.sub(r"^.*?<svg [^>]*>", "", buffer.getvalue(), count=1, flags=re.DOTALL).replace(INK, "currentColor")
     view = " ".join(f"{72 * side:g}" for side in (0, 0, *size))
-    return Markup(f'<svg class="plot" viewBox="{view}" role="img" aria-label="{escape(title)}">') + Markup(drawing)
+    kind = "plot broad" if size[0] > BROAD else "plot"
+    return Markup(f'<svg class="{kind}" viewBox="{view}" role="img" aria-label="{escape(title)}">') + Markup(
+        in_page(drawing)
+    )
 
 
 def plot(
@@ -83,14 +84,15 @@ def plot(
 ) -> Markup:
     """Lines over epochs (`percent` False: a positive quantity, on a logarithmic axis) or accuracies in % from 0 to 100.
 
-    zoomed: accuracies only as far as they go. uprights: (x, text) of dashed vertical lines. size: as for `drawn`.
+    Bands of accuracies end at 0 and at 100. zoomed: accuracies only as far as they go. uprights: (x, text) of dashed
+    vertical lines. size: as for `drawn`.
     """
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.12, 0.17, 0.81, 0.76))
         _frame(axes, x_label, percent and not zoomed)
         for line in lines:
-            _draw(axes, line)
+            _draw(axes, line, PERCENT if percent else ANY)
         if not percent and lines and all(y > 0 for line in lines for y in line.y):
             _logarithmic(axes)
         for x, text in uprights:
@@ -104,41 +106,77 @@ def plot(
 
 @dataclass(frozen=True)
 class Point:
-    """A place in a plane with the halves of its error bars, 0 for none."""
+    """A place in a plane with the halves of its error bars, 0 for none. look: as for `Line`."""
 
     number: int
     x: float
     y: float
     x_half: float = 0.0
     y_half: float = 0.0
+    look: Look | None = None
 
 
-def scatter(points: Sequence[Point], *, title: str, x_label: str, size: tuple[float, float] = (3.6, 2.6)) -> Markup:
-    """Points as numbered discs, on axes that go as far as they do. title, also beside the upright axis, says what y is."""
+def scatter(
+    points: Sequence[Point],
+    *,
+    title: str,
+    x_label: str,
+    x_percent: bool = False,
+    y_percent: bool = False,
+    size: tuple[float, float] = (3.6, 2.6),
+) -> Markup:
+    """Points as numbered markers, on axes that go as far as they do. title, also beside the upright axis, says what y is.
+
+    x_percent, y_percent: what lies along the axis is from 0 to 100, and so are its error bars.
+    """
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.12, 0.17, 0.81, 0.76))
         _frame(axes, x_label, False)
         axes.margins(0.12)
         for point in points:
-            look: dict[str, Any] = {"color": colour(point.number), "elinewidth": 1.1, "capsize": 2, "zorder": 2}
-            axes.errorbar(point.x, point.y, yerr=point.y_half or None, xerr=point.x_half or None, **look)
+            colour = _look(point).colour
+            look: dict[str, Any] = {"color": colour, "elinewidth": 1.1, "capsize": 2, "zorder": 2}
+            x_bar, y_bar = _bar(point.x, point.x_half, x_percent), _bar(point.y, point.y_half, y_percent)
+            axes.errorbar(point.x, point.y, xerr=x_bar, yerr=y_bar, **look)
         for point in points:
-            axes.plot([point.x], [point.y], "o", markersize=9.5, color=colour(point.number), zorder=3)
+            shape = _look(point).marker
+            axes.plot([point.x], [point.y], shape, markersize=SIZES[shape], color=_look(point).colour, zorder=3)
             axes.annotate(
-                str(point.number), (point.x, point.y), ha="center", va="center_baseline", color="white", fontsize=6.5,
+                str(point.number), (point.x, point.y), ha="center", va="center_baseline", color=ON_COLOUR, fontsize=6.5,
                 fontweight="bold", zorder=4,
             )  # fmt: skip
 
     return drawn(draw, title=title, size=size)
 
 
-def _draw(axes: Axes, line: Line) -> None:
-    look: dict[str, Any] = {"color": colour(line.number), "solid_capstyle": "round"}
-    dots = 2.6 if len(line.x) <= 20 else 0  # more would only thicken the line
-    axes.plot(line.x, line.y, linewidth=1.5, marker="o", markersize=dots, **look)
+ANY, PERCENT = (-math.inf, math.inf), (0.0, 100.0)
+SIZES = {"o": 9.5, "s": 8.6, "^": 11.5, "D": 8.4, "*": 17.0}
+"""Of markers that hold a number, so that they look equally large."""
+
+
+def _look(drawn: Line | Point) -> Look:
+    return drawn.look or numbered(drawn.number)
+
+
+def _bar(value: float, half: float, percent: bool) -> list[list[float]] | None:
+    """How far an error bar reaches down and up."""
+    low, high = PERCENT if percent else ANY
+    return [[min(half, value - low)], [min(half, high - value)]] if half else None
+
+
+def _draw(axes: Axes, line: Line, ends: tuple[float, float]) -> None:
+    wears = _look(line)
+    look: dict[str, Any] = {"color": wears.colour, "solid_capstyle": "round"}
+    dots = 3.2 if len(line.x) <= 20 else 0  # more would only thicken the line
+    width = 2.1 if wears.own else 1.5
+    axes.plot(
+        line.x, line.y, linewidth=width, linestyle=wears.dash, marker=wears.marker,
+        markersize=dots * (2 if wears.own else 1), **look,
+    )  # fmt: skip
     if line.low:
-        axes.fill_between(line.x, line.low, line.high, color=colour(line.number), alpha=0.14, linewidth=0)
+        low, high = (np.clip(side, *ends) for side in (line.low, line.high))
+        axes.fill_between(line.x, low, high, color=wears.colour, alpha=0.14, linewidth=0)
     if line.marked is not None and line.marked in line.x:
         y = line.y[line.x.index(line.marked)]
         axes.plot([line.marked], [y], "o", markersize=8, fillstyle="none", markeredgewidth=1.4, **look)
@@ -180,10 +218,12 @@ def _number(axes: Axes, lines: Sequence[Line]) -> None:
     for end in {line.x[-1] for line in lines if line.x}:
         ending = sorted((line for line in lines if line.x and line.x[-1] == end), key=lambda line: line.y[-1])
         heights = [float(axes.transData.transform((end, line.y[-1]))[1]) for line in ending]
-        for line, height, place in zip(ending, heights, apart(heights, 8.5), strict=True):
+        places = apart(heights, 8.5)
+        down = max(0.0, places[-1] - axes.bbox.y1)  # a high stack would reach into the caption
+        for line, height, place in zip(ending, heights, (place - down for place in places), strict=True):
             axes.annotate(
                 str(line.number), (end, line.y[-1]), (7, place - height), textcoords="offset points", va="center",
-                color=colour(line.number), fontweight="bold", annotation_clip=False,
+                color=_look(line).colour, fontweight="bold", annotation_clip=False,
             )  # fmt: skip
 
 

@@ -13,7 +13,8 @@ from cktat.evaluation.drawn import read_curve, read_pictures
 from cktat.evaluation.lowest import ClaimedAccuracy, claim_of
 from cktat.evaluation.rows import BEST_AND_LAST, ResultRow, card_of, is_of, result_files
 from cktat.evaluation.table import RunRow, row_of
-from cktat.pages.figures import colour, picture
+from cktat.pages.figures import picture
+from cktat.pages.looks import Look, numbered
 from cktat.runs import RunFolder
 
 
@@ -22,7 +23,7 @@ class Reported:
     """What the folder of run `number` (from 1) holds.
 
     rows: best and last weights, as far as they are evaluated. shown: the row of the weights the report was asked for; card,
-    verdict, claim, curve and pictures are of these. files: every result file, of whatever weights.
+    verdict, claim, curve and pictures are of these. files: every result file, of whatever weights. look: of its lines.
     """
 
     number: int
@@ -37,10 +38,7 @@ class Reported:
     curve: dict[str, Any] | None
     pictures: dict[str, Any] | None
     files: list[ResultRow]
-
-    @property
-    def colour(self) -> str:
-        return colour(self.number)
+    look: Look
 
     @property
     def seconds(self) -> float | None:
@@ -78,6 +76,7 @@ def read(number: int, folder: RunFolder, weights: str) -> Reported:
         curve=_read_curve(folder, weights, card),
         pictures=_read_pictures(folder, weights, card),
         files=[row for each in BEST_AND_LAST for row in result_files(folder, each)],
+        look=numbered(number),
     )
 
 

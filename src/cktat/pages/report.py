@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,15 @@ from markupsafe import Markup
 from cktat.errors import CktatError
 from cktat.evaluation.lowest import lowest_text
 from cktat.evaluation.paired import Paired, compare_pair
-from cktat.evaluation.result import CLEAN, WORST
+from cktat.evaluation.result import CLEAN, WORST, Result
 from cktat.evaluation.rows import BEST_AND_LAST, card_of, in_order
 from cktat.evaluation.statistics import wilson
-from cktat.evaluation.table import (  # fmt: skip
-    differing,
-    eps_text,
-    highest,
-)
+from cktat.evaluation.table import RunRow, differing, eps_text, highest
+from cktat.pages.downloads import Cell, Table
 from cktat.pages.figures import Line, plot
 from cktat.pages.gathered import Reported, flat, read
+from cktat.pages.headline import headline
+from cktat.pages.looks import looks_of
 from cktat.pages.template import rendered
 from cktat.pages.text import commit_text, not_evaluated
 from cktat.runs import RunFolder, write_atomic
@@ -46,6 +46,8 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, weights: str = "best")
             broken.append((run, error))
     if not reported:
         raise broken[0][1]
+    looks = looks_of([run.shown.design for run in reported])
+    reported = [replace(run, look=look) for run, look in zip(reported, looks, strict=True)]
     rows = [row for run in reported for row in run.rows]
     page = rendered(
         "pages/report.html.jinja",
@@ -54,12 +56,17 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, weights: str = "best")
         lowest_text=lowest_text,
         WORST=WORST,
         runs=reported,
+        result=headline(
+            [run.shown for run in reported], [bool(run.verdict and run.verdict.doubts) for run in reported]
+        ),
+        saved=_saved(rows),
         weights=weights,
         features={name: _unique(row.features[name] for row in rows) for name in rows[0].features},
         extra=differing(rows),
         attacks=in_order({attack: None for row in rows for attack in row.results}),
         highest=highest(rows),
-        pairs=_pairs(reported),
+        pairs=(pairs := _pairs(reported)),
+        saved_pairs=_saved_pairs(reported[0], pairs),
         provenance=_provenance(reported),
         training=_training_plots(reported),
         held_out=_unique(str(run.history[-1]["held_out"]["images"]) for run in reported if run.history),
@@ -74,6 +81,33 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, weights: str = "best")
             f"{out} was written without {' and '.join(str(run.path) for run, _ in broken)}: {broken[0][1]}"
         )
     return out
+
+
+def _saved(rows: Sequence[RunRow]) -> Table:
+    """Every accuracy of the page, one a line, with what it is of."""
+
+    def line(row: RunRow, attack: str, result: Result) -> dict[str, Cell]:
+        low, high = result.interval
+        return {
+            "run": row.run.path.name, "design": row.design, "settings": row.settings, "seed": row.seed,
+            "weights": row.weights, **row.features, "attack": attack, "images": result.images,
+            "correct": result.correct, "accuracy": result.accuracy, "low": low, "high": high,
+        }  # fmt: skip
+
+    return Table.of([line(row, attack, result) for row in rows for attack, result in row.results.items()])
+
+
+def _saved_pairs(first: Reported, pairs: Sequence[tuple[Reported, dict[str, Paired]]]) -> Table:
+    return Table.of(
+        [
+            {
+                "run": run.folder.path.name, "less": first.folder.path.name, "attack": attack, "images": pair.images,
+                "difference": pair.difference, "low": pair.low, "high": pair.high, "p": pair.p,
+            }
+            for run, found in pairs
+            for attack, pair in found.items()
+        ]
+    )  # fmt: skip
 
 
 def _provenance(runs: Sequence[Reported]) -> dict[str, list[str]]:
@@ -107,7 +141,10 @@ def _training_plots(runs: Sequence[Reported]) -> list[tuple[str, Markup]]:
     def lines(value: Any, scale: float) -> list[Line]:
         trained = [(run, [epoch["epoch"] for epoch in run.history]) for run in runs if run.history]
         best = {run.number: card_of(run.folder, "best").get("epoch") for run, _ in trained}
-        return [Line(r.number, x, [scale * value(epoch) for epoch in r.history], best[r.number]) for r, x in trained]
+        return [
+            Line(r.number, x, [scale * value(epoch) for epoch in r.history], best[r.number], look=r.look)
+            for r, x in trained
+        ]
 
     panels = {
         "Training loss": (lines(lambda epoch: epoch["loss"], 1), False),
@@ -133,7 +170,7 @@ def _curve_plot(runs: Sequence[Reported]) -> Markup | None:
         ends = [wilson(correct, found["images"]) for correct in found["correct"]]
         low, high = ([100 * end[side] for end in ends] for side in (0, 1))
         y = [100 * correct / found["images"] for correct in found["correct"]]
-        lines.append(Line(run.number, [unit * radius for radius in found["eps"]], y, None, low, high))
+        lines.append(Line(run.number, [unit * radius for radius in found["eps"]], y, None, low, high, run.look))
     uprights = [(unit * radius, f"eps {eps_text(radius)}") for radius in eps]
     label = "eps, in 1/255 of the pixel range" if levels else "eps, as a fraction of the pixel range"
     return plot(
@@ -152,7 +189,12 @@ def _classes(runs: Sequence[Reported]) -> list[dict[str, Any]]:
                 table["names"] = [(name, images) for name, (_, images) in counts.items()]
                 table["runs"] += [run] if run not in table["runs"] else []
                 table["columns"].append((run.number, attack, list(counts.values())))
+                table.setdefault("lines", []).extend(
+                    {"run": run.folder.path.name, "class": name, "attack": attack, "images": images, "correct": right}
+                    for name, (right, images) in counts.items()
+                )
     for table in tables.values():
+        table["saved"] = Table.of(table.pop("lines"))
         fewest = min(images for _, images in table["names"])
         low, high = wilson(fewest // 2, fewest) if fewest else (0.0, 1.0)
         table["doubt"] = f"{50 * (high - low):.0f}"

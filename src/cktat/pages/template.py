@@ -7,7 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cktat.pages.figures import colour
+from cktat.pages.downloads import Table, download
+from cktat.pages.looks import COLOURS, NIGHT, NIGHT_COLOURS, PAPER, numbered, variable
 from cktat.pages.text import accuracy, chance, interval, number
 
 ENVIRONMENT = Environment(
@@ -18,8 +19,12 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.globals |= {
-    "accuracy": accuracy, "chance": chance, "colour": colour, "interval": interval, "number": number,
+    "accuracy": accuracy, "chance": chance, "interval": interval, "number": number, "download": download, "Table": Table,
+    "numbered": numbered,
+    "page_colours": {"--page": PAPER} | {variable(n): colour for n, colour in enumerate(COLOURS)},
+    "night_colours": {"--page": NIGHT} | {variable(n): colour for n, colour in enumerate(NIGHT_COLOURS)},
 }  # fmt: skip
+ENVIRONMENT.filters["declared"] = lambda colours: " ".join(f"{name}: {colour};" for name, colour in colours.items())
 
 
 def rendered(template: str, **values: Any) -> str:

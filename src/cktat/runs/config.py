@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cktat.schema import Recipe, RunConfig
+from cktat.schema import Recipe, RunConfig, Threat
 from cktat.usercode import absolute, is_file_function, source_of
 
 NOT_IDENTITY = {
@@ -16,8 +16,13 @@ NOT_IDENTITY = {
 """Fields that are no part of a run's identity: design and data enter it by what they are, not by their names, and how other
 networks were trained by the runs that trained them."""
 
-LATER = {"optimiser", "optimiser_args", "inputs"}
-"""Fields of a recipe that came after the first runs: at their defaults they are no part of an identity."""
+LATER = {
+    "optimiser", "optimiser_args", "inputs", "inner", "alpha", "noise", "steps_from", "stop_margin", "overfitting",
+}  # fmt: skip
+"""Fields of a recipe and its adversary that came after the first runs: at their defaults they are no part of an identity."""
+
+OF_THE_END = {"overfitting"}
+"""Fields that say when a run ends early, and change no step of it: so it can go on when another is said."""
 
 
 def identity(
@@ -31,9 +36,10 @@ def identity(
     `file.py:function` stands in it by its text, wherever the file lies.
     """
     fields = config.model_dump(mode="json", exclude=NOT_IDENTITY | (set() if adversarial else {"threat"}))
-    for name in LATER:
-        if getattr(config.recipe, name) == Recipe.model_fields[name].default:
-            del fields["recipe"][name]
+    for part, schema in (("recipe", Recipe), ("threat", Threat)):
+        for name in LATER & set(fields.get(part, ())):
+            if getattr(getattr(config, part), name) == schema.model_fields[name].default or name in OF_THE_END:
+                del fields[part][name]
     declared = json.loads(json.dumps(design), parse_int=float)  # a beta of 6 is one of 6.0
     fields |= {"design": by_content(declared), "data": fingerprint}
     fields |= {name: by_content(fields[name]) for name in ("model", "recipe")}

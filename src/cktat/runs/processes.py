@@ -9,6 +9,7 @@ fit none of these. What DDP hides behind the backward pass is little here: a PGD
 from __future__ import annotations
 
 import atexit
+import importlib
 import os
 import re
 import time
@@ -42,7 +43,7 @@ PAUSE = 0.5
 class World:
     """One of `size` processes that compute as one, number `rank`; `local` is its number on its machine.
 
-    A world of one, the default, speaks to nobody: every method then is what stands in its first line.
+    The default is a world of one process. It waits for no other, and each method does what its first line says.
     """
 
     rank: int = 0
@@ -66,6 +67,9 @@ class World:
         if self.size > 1 and not dist.is_initialized():
             store = meet(self.rank, self.size, TIMEOUT, stop, say)
             cuda = torch.cuda.is_available() and dist.is_nccl_available()
+            # Functions there keep the group of their import as a default, and optimisers import them. So kept, the group and
+            # its threads outlive their end, and a thread that lets go of a tensor while Python ends aborts the process.
+            importlib.import_module("torch.distributed.nn.functional")
             with self._speaking():
                 dist.init_process_group(
                     "cpu:gloo,cuda:nccl" if cuda else "gloo",

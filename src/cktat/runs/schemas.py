@@ -27,6 +27,7 @@ class HeldOut(Kept):
     images: CountKept
     clean: ShareKept
     pgd: ShareKept
+    single_step: ShareKept | None = None
 
 
 class CardKept(Kept):
@@ -86,6 +87,8 @@ class EpochKept(Kept):
     lr: NotNegativeKept | None = None
     terms: dict[str, float] | None = None
     seconds_held_out: float | None = None
+    attack_passes: NotNegativeKept | None = None
+    overfitting: Text | None = None
 
 
 class StateKept(Kept):
@@ -97,3 +100,4 @@ class StateKept(Kept):
     history: list[EpochKept]
     best: list[float]
     seconds: float
+    passes: NotNegativeKept = 0.0

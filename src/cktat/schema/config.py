@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -94,9 +94,36 @@ class Threat(BaseModel):
     step: NotNegative
     """Length of a step of the attack; follows eps where it is not given."""
     steps: Count = 10
-    """Steps of the attack in training."""
+    """Steps of PGD, in training and on held-out images."""
     norm: Literal["Linf", "L2"] = "Linf"
     """The norm of the ball."""
+    inner: Literal["pgd", "rs-fgsm", "n-fgsm"] = "pgd"
+    """The inner maximisation of training: PGD, or one step from a random start in the ball (rs-fgsm) or from stronger noise,
+    without a projection (n-fgsm). On held-out images it is PGD whatever is said here."""
+    alpha: Positive | None = None
+    """Length of that one step; 1.25 eps (rs-fgsm) or eps (n-fgsm) if not given."""
+    noise: Positive = 2.0
+    """Radius of the noise of n-fgsm, in eps."""
+    steps_from: Count | None = None
+    """Steps of PGD in the first epoch, from which they grow to all steps in the last; all in every epoch if not given."""
+    stop_margin: NotNegative | None = None
+    """Stop the attack of an image once a wrong logit is above the true one by this margin; 0 as soon as it is wrong."""
+    overfitting: Literal["stop", "warn"] = "stop"
+    """When a single-step training overfits catastrophically: end it, or warn and go on. Good weights are kept either way."""
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Threat:
+        single = self.inner != "pgd"
+        if self.alpha is not None and not single:
+            raise ValueError("alpha is the length of the one step of rs-fgsm and n-fgsm; the steps of pgd have step")
+        if self.noise != 2.0 and self.inner != "n-fgsm":
+            raise ValueError(f"noise is that of n-fgsm, and inner is {self.inner}")
+        for name in ("steps_from", "stop_margin"):
+            if single and getattr(self, name) is not None:
+                raise ValueError(f"{name} is for the many steps of pgd, and {self.inner} makes one")
+        if self.steps_from is not None and self.steps_from > self.steps:
+            raise ValueError(f"steps_from must be at most steps, {self.steps}, not {self.steps_from}")
+        return self
 
 
 class RunConfig(BaseModel):
@@ -141,6 +168,14 @@ class RunConfig(BaseModel):
     # off until it was measured on a GPU
     compile: bool = False
     """Let torch.compile work on the networks."""
+
+    @model_validator(mode="after")
+    def _compiles_one_size(self) -> RunConfig:
+        if self.compile and self.threat.stop_margin is not None:
+            raise ValueError(
+                "stop_margin makes batches of many sizes, which torch.compile would compile one by one; leave one out"
+            )
+        return self
 
 
 BESIDE: dict[str, dict[str, Any]] = {

@@ -12,6 +12,7 @@ from cktat.models import Normalised
 from cktat.runs.door import checked
 from cktat.runs.files import Card, load_state, save_state, save_weights
 from cktat.runs.folder import RunFolder
+from cktat.runs.processes import Say
 from cktat.runs.schemas import StateKept
 from cktat.runs.stopping import Stop, Stopped
 from cktat.training.callback import Begun, Callback
@@ -19,13 +20,15 @@ from cktat.training.loop import Training
 from cktat.training.team import NORMALISATION
 
 
-def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch: Callback) -> None:
+def fit(
+    training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch: Callback, say: Say = lambda text: None
+) -> None:
     """Trains to the end of the recipe, or until asked to stop; continues from the folder's state if there is one.
 
     After every epoch: last weights, best weights, state and log, each written atomically, in an order in which a kill
     between two of them is undone by training that epoch again. Of several processes the first alone touches the folder,
-    and all stop after the same step. Raises Stopped, Diverged, Lost where another process ended, or Gone where the folder was
-    deleted.
+    and all stop after the same step. Raises Stopped, Diverged, Overfitted, Lost where another process ended, or Gone where
+    the folder was deleted.
     """
     world = training.world
     _resume(training, folder)
@@ -44,8 +47,10 @@ def fit(training: Training, folder: RunFolder, card: Card, *, stop: Stop, watch:
                     training.seconds += time.perf_counter() - started
                     world.once(partial(_stop, training, folder, reason))
             training.seconds += time.perf_counter() - started
-            record = training.end_epoch()  # raises Diverged, and what was saved before stays
+            record = training.end_epoch()  # raises Diverged or Overfitted, and what was saved before stays
             world.once(partial(_save, training, folder, card, record))
+            if "overfitting" in record and not any("overfitting" in line for line in training.history[:-1]):
+                say(record["overfitting"])
             watch.epoch(record)
             if training.steps < training.total_steps and (reason := world.any(stop.now())):
                 world.once(partial(_stop, training, folder, reason))

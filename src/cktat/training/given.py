@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import torch
@@ -136,3 +137,27 @@ def check_values(pixels: Tensor, y: Tensor, box: tuple[float, float] | None) -> 
             )
     if int(y.min()) < 0:
         raise CktatError(f"a label is {int(y.min())}; class numbers begin at 0")
+
+
+def moment_at(progress: float, epochs: int | None, step: int, design: Design, needs: Collection[str]) -> Moment:
+    """Where a training of `epochs` stands at `progress`. needs: the fields of it that the design or its attack looks at.
+
+    Raises CktatError for what is no share, and where epochs are needed and unknown.
+    """
+    if not (isinstance(progress, int | float) and 0 <= progress <= 1):
+        raise CktatError(f"progress must be a number from 0 to 1, not {progress!r}")
+    if {"epoch", "epochs"}.intersection(needs) and epochs is None:
+        raise CktatError(f"design {design.name!r} counts epochs; give AdversarialLoss(..., epochs=...)")
+    epochs = epochs or 1
+    # the end of the last epoch belongs to it; and 29 / 120 * 120 is a little below 29
+    epoch = min(math.floor(progress * epochs + 1e-9), epochs - 1)
+    return Moment(float(progress), epoch, epochs, step)
+
+
+def warn_of_unfollowed(design: Design, losses: int) -> None:
+    """Says that the averages of a design stand still."""
+    warnings.warn(
+        f"{losses} losses of design {design.name!r} without loss.follow(): its averages stand still; call it "
+        f"after every step of the optimiser",
+        stacklevel=4,
+    )

@@ -21,9 +21,11 @@ from cktat.seeds import derive
 from cktat.training.awp import perturbed
 from cktat.training.loss import AdversarialLoss
 from cktat.training.optimiser import optimiser_of
+from cktat.training.overfitting import Overfitted, overfitting
 from cktat.training.rounded import rounded
 from cktat.training.schedule import factor_of
-from cktat.training.score import held_out_accuracy, not_finite
+from cktat.training.score import held_out_accuracy, not_finite, single_step_accuracy
+from cktat.training.search import spread_of
 from cktat.training.starts import Starts
 from cktat.training.team import Build, Given, Team
 from cktat.training.views import Known, Views
@@ -63,7 +65,10 @@ class Training:
             data.train, recipe.batch_size, levels=data.levels, augment=augment, seed=config.seed, device=self.device,
             part=world.part,
         )  # fmt: skip
-        self.starts = Starts(design, self.ball, config.seed, world.part, ahead=self.device.type == "cuda")
+        spread = spread_of(config.threat)
+        self.starts = Starts(
+            design, self.ball, config.seed, world.part, ahead=self.device.type == "cuda", spread=spread
+        )
         self.loss = AdversarialLoss.of_team(self.team, config.threat, self.ball, self.starts, len(data.classes))
         self.optimiser = optimiser_of(recipe, self.loss.param_groups(recipe.lr, recipe.weight_decay))
         count = config.held_out or max(200, len(data.train) // 10)
@@ -72,7 +77,7 @@ class Training:
         self.history: list[dict[str, Any]] = []
         self.best: tuple[float, ...] = (-1.0,)
         self.sums = torch.zeros(len(design.live), dtype=torch.float64, device=self.device)
-        self.seconds = 0.0
+        self.seconds, self.passes = 0.0, 0.0
         self.losses: dict[str, Tensor] = {}
         """Weighted loss of every term at the last step, scalars on the device."""
 
@@ -98,6 +103,7 @@ class Training:
         torch.manual_seed(derive(self.config.seed, "step", self.steps) + self.world.rank)  # for networks with dropout
         views, known = self.attack(batch)
         self.update(batch, views, known)
+        self.passes += self._passes(len(batch.y))
         self.steps += 1
 
     def attack(self, batch: Batch) -> tuple[Views, Known]:
@@ -132,6 +138,15 @@ class Training:
         self.world.average([table.sums for table in self.team.class_means.values()], exact=True)
         self.sums += found
         self.losses = dict(zip(map(str, self.design.live), found, strict=True))
+
+    def _passes(self, images: int) -> float:
+        """Passes forth and back of the last attack, a mean over the images of all processes."""
+        mean = self.loss.passes / images
+        if self.config.threat.stop_margin is None or self.world.size == 1:
+            return mean
+        shared = torch.tensor([mean], dtype=torch.float64, device=self.device)
+        self.world.average([shared], exact=True)
+        return float(shared)
 
     def _set_moment(self) -> None:
         self.loss.moment, self.loss.calls = self.moment, self.steps
@@ -173,32 +188,36 @@ class Training:
         return Diverged(f"step {self.steps}: {what}; {kept}; try a smaller lr {more}".rstrip())
 
     def end_epoch(self) -> dict[str, Any]:
-        """Scores the held-out images and records the epoch."""
+        """Scores the held-out images and records the epoch. Raises Diverged, and Overfitted where a run is to end so."""
         self.require_finite()
         started = time.perf_counter()
+        threat = self.config.threat
+        how: dict[str, Any] = {
+            "levels": self.data.levels, "batch_size": self.config.recipe.batch_size, "threat": threat, "ball": self.ball,
+            "seed": self.config.seed, "world": self.world,
+        }  # fmt: skip
         with self.arithmetic(), self.autocast():
-            clean, robust = held_out_accuracy(
-                self.team.deployed,
-                self.held_out,
-                levels=self.data.levels,
-                batch_size=self.config.recipe.batch_size,
-                threat=self.config.threat,
-                ball=self.ball,
-                seed=self.config.seed,
-                world=self.world,
-            )
+            clean, robust = held_out_accuracy(self.team.deployed, self.held_out, **how)
+            held_out = {"images": len(self.held_out), "clean": clean, "pgd": robust}
+            if threat.inner != "pgd" and self.design.adversarial:
+                held_out["single_step"] = single_step_accuracy(self.team.deployed, self.held_out, **how)
         means = (self.sums / self.batches.steps).tolist()
         record = {
             "epoch": len(self.history) + 1,
             "lr": self.optimiser.param_groups[0]["lr"],
             "loss": sum(means),
             "terms": {str(term): mean for term, mean in zip(self.design.live, means, strict=True)},
-            "held_out": {"images": len(self.held_out), "clean": clean, "pgd": robust},
+            "held_out": held_out,
+            "attack_passes": round(self.passes / self.batches.steps, 4),
             "seconds": round(self.seconds, 3),
             "seconds_held_out": round(time.perf_counter() - started, 3),
         }
+        if found := overfitting(self.history, record, threat, self.held_out.labels):
+            if threat.overfitting == "stop":
+                raise Overfitted(f"{found}; try inner n-fgsm, a smaller alpha, or pgd; overfitting=warn goes on")
+            record["overfitting"] = found
         self.sums.zero_()
-        self.seconds = 0.0
+        self.seconds, self.passes = 0.0, 0.0
         self.history.append(record)
         return record
 
@@ -222,11 +241,12 @@ class Training:
             "best": list(self.best),
             "sums": self.sums,
             "seconds": self.seconds,
+            "passes": self.passes,
         }
 
     def resume(self, state: Mapping[str, Any]) -> None:
         self.steps, self.history = state["steps"], list(state["history"])
         self.team.load_state_dict(state["team"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.best, self.seconds = tuple(state["best"]), state["seconds"]
+        self.best, self.seconds, self.passes = tuple(state["best"]), state["seconds"], state.get("passes", 0.0)
         self.sums.copy_(state["sums"])

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +14,8 @@ from cktat.labels import Cell, ClassMean, Design, Moment, Outputs, clean, value
 from cktat.labels.design import read_by_schedules
 from cktat.models import Normalised
 from cktat.runs import Threat, checked
-from cktat.training.given import StartGiven, check_batch, check_values, networks_of
+from cktat.training.given import StartGiven, check_batch, check_values, moment_at, networks_of, warn_of_unfollowed
+from cktat.training.search import require_stops, spread_of
 from cktat.training.starts import Starts
 from cktat.training.team import Team
 from cktat.training.views import Known, Views, build_views
@@ -44,6 +43,11 @@ class AdversarialLoss:
         step: length of its steps, in the same units; None is eps / 4.
         steps: how many it makes.
         norm: "Linf" or "L2".
+        inner: "pgd", or one step: "rs-fgsm", "n-fgsm". Nothing looks for catastrophic overfitting here; see docs/speed.md.
+        alpha: length of that one step; None is 1.25 eps (rs-fgsm) or eps (n-fgsm).
+        noise: radius of the noise that n-fgsm starts from, in eps.
+        steps_from: steps of the first epoch, which grow to `steps`; None is `steps` always.
+        stop_margin: an image's attack ends once a wrong logit is above the true one by this; None is never.
         mean: what your images were normalised with, one number per channel as a share of the pixel range. `x` is then
             (pixels - mean) / std; `eps`, `step` and `box` are about the pixels.
         std: see `mean`.
@@ -76,6 +80,11 @@ class AdversarialLoss:
         step: float | None = None,
         steps: int = 10,
         norm: Norm = "Linf",
+        inner: Literal["pgd", "rs-fgsm", "n-fgsm"] = "pgd",
+        alpha: float | None = None,
+        noise: float = 2.0,
+        steps_from: int | None = None,
+        stop_margin: float | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         box: tuple[float, float] | None = (0.0, 1.0),
@@ -91,13 +100,16 @@ class AdversarialLoss:
             )
         ball = Ball(eps, box, norm)
         length = ball.eps / 4 if step is None else step
-        threat = checked(Threat, {"eps": ball.eps, "step": length, "steps": steps, "norm": ball.norm}, "the adversary")
+        asked = {"eps": ball.eps, "step": length, "steps": steps, "norm": ball.norm, "inner": inner, "alpha": alpha}
+        asked |= {"noise": noise, "steps_from": steps_from, "stop_margin": stop_margin}
+        threat = checked(Threat, asked, "the adversary")
         modules = networks_of(design, model, learners or {}, teachers or {}, start)
         if (mean is None) != (std is None):
             raise CktatError("mean and std go together; give both, or neither for images that were not normalised")
         if mean is not None and std is not None:
             modules = {network: Normalised(module, mean, std) for network, module in modules.items()}
-        self._set_up(design, Team(design, modules), threat, ball, Starts(design, ball, seed), epochs=epochs)
+        starts = Starts(design, ball, seed, spread=spread_of(threat))
+        self._set_up(design, Team(design, modules), threat, ball, starts, epochs=epochs)
         self._normalised = mean is not None
 
     @classmethod
@@ -122,7 +134,10 @@ class AdversarialLoss:
         self._moment = Moment()
         self._said: dict[ClassMean, tuple[Tensor, Tensor]] = {}  # what the last loss heard, for the class means
         self._followed_at = 0
-        self._needs = read_by_schedules(design)
+        self.passes = 0
+        """Passes forth and back that the last attack cost, counted image by image."""
+        require_stops(design, threat)
+        self._needs = read_by_schedules(design) | (set() if threat.steps_from is None else {"epoch"})
         self._progress_set = False
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
@@ -149,11 +164,15 @@ class AdversarialLoss:
         """
         assert self.classes is not None
         at = self.moment
+        self.passes = 0
         known = {Cell(mean, clean): t.logits(y, self.classes, at.epoch) for mean, t in self.team.class_means.items()}
         return build_views(
             self.design, self.team.modules, self.threat, self.ball, x, y, self.classes,
-            self._starts.at(self.calls, x), at, known,
+            self._starts.at(self.calls, x), at, known, self._spend,
         )  # fmt: skip
+
+    def _spend(self, passes: int) -> None:
+        self.passes += passes
 
     def losses(self, views: Views, known: Known, y: Tensor) -> dict[str, Tensor]:
         """The weighted loss of every term on the views of a batch, by the term's name, after one pass per cell in the design's
@@ -186,14 +205,7 @@ class AdversarialLoss:
 
     @progress.setter
     def progress(self, progress: float) -> None:
-        if not (isinstance(progress, int | float) and 0 <= progress <= 1):
-            raise CktatError(f"progress must be a number from 0 to 1, not {progress!r}")
-        if self._needs & {"epoch", "epochs"} and self.epochs is None:
-            raise CktatError(f"design {self.design.name!r} counts epochs; give AdversarialLoss(..., epochs=...)")
-        epochs = self.epochs or 1
-        # the end of the last epoch belongs to it; and 29 / 120 * 120 is a little below 29
-        epoch = min(math.floor(progress * epochs + 1e-9), epochs - 1)
-        self.moment = Moment(float(progress), epoch, epochs, self._moment.step)
+        self.moment = moment_at(progress, self.epochs, self._moment.step, self.design, self._needs)
 
     @property
     def moment(self) -> Moment:
@@ -235,15 +247,7 @@ class AdversarialLoss:
         Returns:
             Groups for any optimiser of `torch.optim`, with the factor of lr under "lr_factor".
         """
-        return [
-            {
-                "params": list(self.team.modules[learner].parameters()),
-                "lr": lr * learner.lr_factor,
-                "lr_factor": learner.lr_factor,
-                "weight_decay": weight_decay if learner.weight_decay is None else learner.weight_decay,
-            }
-            for learner in self.design.learners
-        ]
+        return self.team.param_groups(lr, weight_decay)
 
     def state_dict(self) -> dict[str, Any]:
         """What resuming needs beside the learners and the optimiser: the averages, and how many calls and steps were made."""
@@ -292,8 +296,4 @@ class AdversarialLoss:
 
     def _remind(self) -> None:
         if (self.team.following or "step" in self._needs) and self.calls - self._followed_at == UNFOLLOWED:
-            warnings.warn(
-                f"{UNFOLLOWED} losses of design {self.design.name!r} without loss.follow(): its averages stand still; call it "
-                f"after every step of the optimiser",
-                stacklevel=3,
-            )
+            warn_of_unfollowed(self.design, UNFOLLOWED)

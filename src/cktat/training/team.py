@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +64,18 @@ class Team:
             module = module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             modules[network] = module.train(network.trains)
         return cls(design, modules)
+
+    def param_groups(self, lr: float, weight_decay: float) -> list[dict[str, Any]]:
+        """A group of parameters per learner, with its own multiple of lr and its own weight decay where it has one."""
+        return [
+            {
+                "params": list(self.modules[learner].parameters()),
+                "lr": lr * learner.lr_factor,
+                "lr_factor": learner.lr_factor,
+                "weight_decay": weight_decay if learner.weight_decay is None else learner.weight_decay,
+            }
+            for learner in self.design.learners
+        ]
 
     @property
     def deployed(self) -> nn.Module:

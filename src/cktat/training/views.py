@@ -8,7 +8,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from cktat.attacks import Ball, answer, ascend, attacked, plain
+from cktat.attacks import Ball, answer, attacked, margin
 from cktat.labels import (
     Adversarial,
     Again,
@@ -29,6 +29,7 @@ from cktat.labels import (
 from cktat.labels.walk import walk
 from cktat.models import folding
 from cktat.schema import Threat
+from cktat.training.search import search
 from cktat.training.starts import within
 
 Forward = Callable[[Tensor], Tensor]
@@ -47,10 +48,12 @@ def build_views(
     starts: Mapping[View, Tensor],
     moment: Moment,
     known: Mapping[Cell, Tensor] = MappingProxyType({}),
+    spend: Callable[[int], object] = lambda passes: None,
 ) -> tuple[Views, Known]:
     """Every view of x [N, C, H, W] that the design needs, and logits of frozen networks met on the way.
 
     starts: where the search of each adversarial view begins. known: logits that need no pass; they are among those given back.
+    spend: hears how many passes forth and back each search cost, counted image by image.
     All networks are in eval mode here, but for one that a view attacks in train mode. A learner's logits are therefore not
     known afterwards: its train-mode output on the same images is another.
     """
@@ -58,7 +61,8 @@ def build_views(
     found: Known = dict(known)
     for view in design.views:
         if isinstance(view, Adversarial):
-            views[view] = _attack(view, networks, threat, ball, x, y, classes, starts[view], moment, found)
+            views[view], passes = _attack(view, networks, threat, ball, x, y, classes, starts[view], moment, found)
+            spend(passes)
         elif isinstance(view, Extrapolated):
             views[view] = x + value(view.reach, moment) * (views[view.beyond] - x)
         elif isinstance(view, Again):
@@ -82,7 +86,7 @@ def _attack(
     start: Tensor,
     moment: Moment,
     known: Known,
-) -> Tensor:
+) -> tuple[Tensor, int]:
     cells = label_cells(view)
     moving = {cell for cell in cells if cell.view == here}
     as_is = (networks[view.of],) if view.mode == "train" else ()
@@ -95,19 +99,28 @@ def _attack(
         known.update({cell: logits for cell, logits in fixed.items() if not cell.network.trains})
         attacked_cell = Cell(view.of, here)
 
-        def resolve(logits: Known) -> Tensor:
+        def resolve(logits: Known, y: Tensor) -> Tensor:
             at = Outputs(logits, y, classes, moment.progress, moment.epoch, moment.epochs, moment.step, moving=True)
             return view.label.log_probs(at)
 
         # A label that does not move is worked out once, not at every step.
-        label = resolve(fixed | {attacked_cell: x.new_zeros(len(x), classes)}) if not moving else None
+        label = resolve(fixed | {attacked_cell: x.new_zeros(len(x), classes)}, y) if not moving else None
 
-        def objective(images: Tensor) -> Tensor:
+        def distances(images: Tensor, y: Tensor, fixed: Known, label: Tensor | None) -> tuple[Tensor, Tensor]:
             logits = {cell: answer(networks[cell.network], images) for cell in moving | {attacked_cell}}
             output = Outputs(logits, y, classes)[attacked_cell]
-            distance = kl(output, label if label is not None else resolve(fixed | logits))
-            return -distance if isinstance(view, Inverse) else distance
+            distance = kl(output, label if label is not None else resolve(fixed | logits, y))
+            return (-distance if isinstance(view, Inverse) else distance), logits[attacked_cell]
 
-        return ascend(
-            objective, x, start, ball=within(ball, view), step=threat.step, steps=threat.steps, direction=plain()
-        )
+        def objective(images: Tensor) -> Tensor:
+            return distances(images, y, fixed, label)[0]
+
+        def packed(images: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+            assert least is not None
+            there = {cell: logits[rows] for cell, logits in fixed.items()}
+            found, logits = distances(images, y[rows], there, None if label is None else label[rows])
+            return found, margin(logits.detach(), y[rows]) >= least
+
+        # a search that goes down does not look for what is wrong
+        least = None if isinstance(view, Inverse) else threat.stop_margin
+        return search(objective, None if least is None else packed, x, start, threat, within(ball, view), moment)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from cktat.pages.figures import COLOURS, INK
+from cktat.pages.figures import INK
+from cktat.pages.looks import COLOURS
 from cktat.paper.experiments import accounts
 from cktat.paper.experiments.phase import composition, phase_diagram, terms
 

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 import pytest
 
-from cktat.pages.figures import COLOURS
+from cktat.pages.looks import COLOURS
 from cktat.paper.experiments import Condition, ExperimentSetting, findings, purity, sparse_setting, summarise
 from cktat.paper.experiments.mixtures import FACTORS, MIXTURES, RATIOS
 
@@ -103,11 +103,13 @@ def test_features_are_drawn_over_the_epochs_of_their_design(page: Element, made:
         "Accuracy on its better feature alone (%)": ("accuracy", max, 100),
         "Accuracy on its other feature alone (%)": ("accuracy", min, 100),
     }
-    assert shown.captions(part) == list(captions) and shown.legend(part) == dict(zip(DESIGNS, COLOURS, strict=False))
+    assert shown.captions(part) == list(captions) and shown.legend(part) == dict(
+        zip(DESIGNS, shown.colours(DESIGNS), strict=True)
+    )
     for title, (key, pick, scale) in captions.items():
         lines, bands = shown.lines(title), shown.bands(title)
-        assert lines.keys() == bands.keys() == set(COLOURS[:3])
-        for design, colour in zip(DESIGNS, COLOURS, strict=False):
+        assert lines.keys() == bands.keys() == set(shown.colours(DESIGNS))
+        for design, colour in zip(DESIGNS, shown.colours(DESIGNS), strict=True):
             curves = [r["curve"] for r in made if (r["design"], r["condition_text"]) == (design, str(Condition()))]
             for place, epoch in enumerate((1, 2, 3)):
                 seeds = [scale * fmean(map(pick, curve[place][key])) for curve in curves]
@@ -137,7 +139,9 @@ def test_a_sweep_is_drawn_over_its_own_values(
         "Multi-view accuracy, attacked (%)": "multi attacked",
         "Classes with both features learned (%)": "both clean",
     }
-    assert shown.captions(part) == list(captions) and shown.legend(part) == dict(zip(DESIGNS, COLOURS, strict=False))
+    assert shown.captions(part) == list(captions) and shown.legend(part) == dict(
+        zip(DESIGNS, shown.colours(DESIGNS), strict=True)
+    )
     head, *rows = shown.table(part)
     assert head == ["", *(f"{name} {value:g}" for value in values)]
     figures = [figure for figure in shown.figures if figure.axes and figure.axes[0].get_xlabel() == name]
@@ -243,9 +247,11 @@ def test_the_page_of_the_purification(shown: Any, tmp_path: Path) -> None:
         "Features learned (%)": ("learned", 100),
         "Accuracy, clean (%)": ("clean", 100),
     }
-    assert shown.captions(part) == list(captions) and shown.legend(part) == dict(zip(of.designs, COLOURS, strict=False))
+    assert shown.captions(part) == list(captions) and shown.legend(part) == dict(
+        zip(of.designs, shown.colours(of.designs), strict=True)
+    )
     for title, (key, scale) in captions.items():
-        for design, colour in zip(of.designs, COLOURS, strict=False):
+        for design, colour in zip(of.designs, shown.colours(of.designs), strict=True):
             curves = [r["curve"] for r in made if (r["design"], r["condition_text"]) == (design, str(base))]
             means = [[epoch, scale * fmean(c[epoch - 1][key] for c in curves)] for epoch in (1, 2, 3)]
             assert np.array(shown.lines(title)[colour]) == pytest.approx(np.array(means))
@@ -256,12 +262,12 @@ def test_the_page_of_the_purification(shown: Any, tmp_path: Path) -> None:
         "k along m (%)": ("mixtures", "k along m"),
         "Accuracy, attacked (%)": ("measured", "attacked"),
     }
-    assert shown.captions(part) == list(captions) and shown.legend(part) == {"pgd_at": COLOURS[0]}
+    assert shown.captions(part) == list(captions) and shown.legend(part) == {"pgd_at": COLOURS[1]}
     head, *rows = shown.table(part)
     assert head == ["", "eps 0.1", "eps 0.15", "eps 0.2"]
     for (title, (group, key)), row in zip(captions.items(), rows, strict=True):
         means = [fmean(at(made, "pgd_at", group, key, Condition(eps, None, 20))) for eps in (0.1, 0.15, 0.2)]
         assert row == [f"{title.removesuffix(' (%)')}, pgd_at", *(f"{mean:.2f}" for mean in means)]
         expected = [[eps, 100 * mean] for eps, mean in zip((0.1, 0.15, 0.2), means, strict=True)]
-        assert np.array(shown.lines(title)[COLOURS[0]]) == pytest.approx(np.array(expected))
+        assert np.array(shown.lines(title)[COLOURS[1]]) == pytest.approx(np.array(expected))
         assert shown.figure(title).axes[0].get_xlabel() == "eps, L2 radius"

@@ -130,8 +130,8 @@ def test_saliency_grad_cam_and_entropy_stand_under_their_own_heads() -> None:
 @pytest.mark.parametrize(
     ("kinds", "entropies", "label"),
     [
-        (2, slice(1, None, 2), "nats below the mean entropy of the background: red parts bear less noise"),
-        (3, slice(3, None, 3), "entropy: nats below the mean of the background"),
+        (2, slice(1, None, 2), "nats below the mean entropy of the background; red parts bear less noise."),
+        (3, slice(3, None, 3), "Colours of entropies: nats below the mean of the background."),
     ],
 )
 def test_red_parts_bear_less_noise_as_the_colour_bar_says(kinds: int, entropies: slice, label: str) -> None:
@@ -146,7 +146,20 @@ def test_red_parts_bear_less_noise_as_the_colour_bar_says(kinds: int, entropies:
             assert red > 2 * blue and cold_blue > 2 * cold_red
             assert isinstance(image.norm, Normalize) and (image.norm.vmin, image.norm.vmax) == (-LIMIT, LIMIT)
     assert any(list(axes.get_xticks()) == [-1, -0.5, 0, 0.5, 1] for axes in figure.axes)
-    assert label in [text.get_text() for text in figure.texts]
+    assert label in " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+
+
+@pytest.mark.parametrize("networks", [1, 2])
+@pytest.mark.parametrize("draw", [lambda x, views: knowledge_figure(x, ["a", "b"], views, 0.2),
+                                  lambda x, views: comparison_figure(x, ["a", "b"], views)])  # fmt: skip
+def test_all_that_is_written_lies_inside_the_picture(draw: Any, networks: int) -> None:
+    figure = draw(COLOURFUL, VIEWS[:networks])
+    figure.canvas.draw()
+    whole = figure.bbox
+    boxes = [text.get_window_extent() for text in figure.texts]
+    assert all(whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 for box in boxes)
+    note = max(boxes, key=lambda box: box.width * box.height)
+    assert all(axes.get_tightbbox().y0 >= note.y1 for axes in figure.axes), "nothing lies upon the note"
 
 
 def test_the_dashed_line_is_around_the_middle() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from cktat.evaluation import ResultRow, compare_pair
-from cktat.pages.figures import COLOURS
+from cktat.pages.looks import COLOURS
 from cktat.paper.tables import MeasuredCell, MeasuredTable, verdicts_of_paper, write_page
 
 

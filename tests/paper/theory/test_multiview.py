@@ -107,6 +107,15 @@ def test_the_seed_draws_the_same_and_features_stay_over_changes_of_other_paramet
     assert not torch.equal(data.features, MultiView(seed=1).features)
 
 
+@pytest.mark.parametrize("alike", [0.0, 0.3, 0.8])
+def test_second_features_have_the_cosine_that_is_asked_for_and_all_else_is_orthonormal(alike: float) -> None:
+    v = MultiView(k=4, d=9, P=8, alike=alike).features
+    expected = torch.eye(8).view(4, 2, 4, 2)
+    expected[:, 1, :, 1] += alike * (1 - torch.eye(4))
+    assert torch.allclose(torch.einsum("ild,jmd->iljm", v, v), expected, atol=1e-5)
+    assert torch.equal(v[:, 0], MultiView(k=4, d=9, P=8).features[:, 0])
+
+
 def test_kinds() -> None:
     data = MultiView()
     assert bool(data.sample(30, kind="single").single.all())
@@ -145,6 +154,8 @@ def test_presets_are_eq_2_3_and_16() -> None:
         ({"noise": -1.0}, "noise >= 0"),
         ({"most": 0.5}, "most >= 1"),
         ({"k": 1}, "k >= 2"),
+        ({"alike": 1.0}, "0 <= alike < 1"),
+        ({"alike": 0.5, "d": 20}, "2k + 1 <= d"),
         ({"C_p": 0}, "C_p >= 1"),
         ({"mu": float("nan")}, "mu must be a finite number"),
         ({"k": 2.5}, "k must be a whole number"),

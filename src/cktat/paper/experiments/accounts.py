@@ -52,7 +52,10 @@ def example(out: Path) -> Account:
     )
     write_json_beside(out, "example", asdict(worked))
     sections = (Section("The worked example of Section 3.2", text, columns, rows), parts)
-    page = write_page(out, "example", "A second feature that does not pay", "Error accounting, Eq. 7 to 12.", sections)
+    change = "raises" if worked.after > worked.before else "changes"
+    result = f"Learning the second feature {change} the robust error, from {worked.before:.3f} to {worked.after:.3f}."
+    title, lead = "A second feature that does not pay", "Error accounting, Eq. 7 to 12."
+    page = write_page(out, "example", title, lead, sections, result=result)
     return Account(columns, rows, page)
 
 
@@ -73,7 +76,14 @@ def phase(out: Path, a: float = EXAMPLE["a"], D: float = EXAMPLE["D"], k1: float
     sections = (
         Section("Where learning a second feature hurts", text, columns, rows, (figure,), f"Table: k1 = {k1:g}."),
     )
-    page = write_page(out, "phase", "When a second feature pays", "The learning condition of Section 3.2.", sections)
+    least = least_k2(a, D)
+    result = (
+        f"A second feature can hurt only where more than {least:.3f} of its mixture is left."
+        if least < 1
+        else "A second feature never hurts: its mixture takes no more than the feature gives."
+    )
+    title, lead = "When a second feature pays", "The learning condition of Section 3.2."
+    page = write_page(out, "phase", title, lead, sections, result=result)
     return Account(columns, rows, page)
 
 
@@ -88,7 +98,6 @@ def check(
     text = (
         f"{n:,} samples of Eq. 2 and 3, a model of two features per class whose mixtures are set by hand, and the perturbation "
         f"along them: mu = {mu:g}, k1 = {k1:g}, k2 = {k2:g}, a = {a:g}, D = {D:g}.",
-        "All lie within 4 standard errors of the formulas." if agrees else "They do not agree.",
     )
     note = (
         "To the letter: the mean of 1 - softmax probability (Eq. 20, 21) without the two conventions of Section 3.2, that a "
@@ -98,7 +107,14 @@ def check(
         out, "check", {"n": n, "seed": seed, "checked": [asdict(c) | {"deviations": c.deviations} for c in checks]}
     )
     sections = (Section("Formulas and samples", text, columns, rows, note=note),)
-    page = write_page(out, "check", "The accounting, recounted", "Eq. 7 to 12 by Monte Carlo.", sections)
+    close = sum(checked.deviations <= 4 for checked in checks)
+    result = (
+        f"All {len(checks)} quantities lie within 4 standard errors of their formulas."
+        if agrees
+        else f"Formulas and samples do not agree: {close} of {len(checks)} quantities lie within 4 standard errors."
+    )
+    title, lead = "The accounting, recounted", "Eq. 7 to 12 by Monte Carlo."
+    page = write_page(out, "check", title, lead, sections, result=result)
     return Account(columns, rows, page), agrees
 
 

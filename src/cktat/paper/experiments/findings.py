@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from cktat.evaluation import spread
 from cktat.pages.figures import banded, plot
+from cktat.pages.looks import looks_of
 from cktat.pages.sections import Section, write_page
 from cktat.pages.text import mean_sd
 from cktat.paper.experiments.accounts import Account, write_json_beside
@@ -74,7 +75,8 @@ def report(summary: Summary, out: Path, seconds: float) -> Account:
             "Designs that start from clean weights (cktat, start=standard) have most features from the start.",
         ),
         Section(
-            "Features over training", legend=setting.designs_at(base), figures=_curves(summary),
+            "Features over training", legend=setting.designs_at(base), looks=looks_of(setting.designs_at(base)),
+            figures=_curves(summary),
             note="Phi is the sum over a class's neurons of the positive part of <w, v>. Bands: standard deviation over seeds.",
         ),
         *(_sweep(summary, name) for name in ("eps", "mu", "epochs") if len(setting.swept(name)) > 1),
@@ -86,20 +88,36 @@ def report(summary: Summary, out: Path, seconds: float) -> Account:
         f"The network of the analysis, trained by {len(setting.designs)} designs on multi-view data, "
         f"{many} each, {len(setting.conditions)} conditions; {seconds / 60:.1f} minutes."
     )
-    write_page(out, "experiment", "Which features does adversarial training learn?", lead, sections)
+    title = "Which features does adversarial training learn?"
+    write_page(out, "experiment", title, lead, sections, result=_result(summary))
     write_json_beside(out, "experiment", _numbers(summary, seconds))
     return account
 
 
+def _result(summary: Summary) -> str:
+    """How many of the claims hold at the base, and how many are the other way round."""
+    says = [v.says for v in summary.verdicts() if v.condition == str(summary.setting.base)]
+    if not says:
+        return "No claim can be judged: the designs that it compares were not trained."
+    holds, opposite = says.count("holds"), says.count("opposite")
+    return (
+        f"Of {len(says)} claims about the features that designs learn {holds} {'holds' if holds == 1 else 'hold'} at the base, "
+        f"{opposite} {'is' if opposite == 1 else 'are'} found the other way round and {len(says) - holds - opposite} "
+        f"cannot be told from chance with {summary.setting.seeds} seed{'s' if summary.setting.seeds > 1 else ''}."
+    )
+
+
 def _curves(summary: Summary) -> list[tuple[str, str, Markup]]:
     """Phi and clean accuracy of a class's stronger and weaker feature, over epochs, at the base."""
-    drawings = []
+    designs, drawings = summary.setting.designs_at(summary.setting.base), []
+    looks = looks_of(designs)
     for file, (caption, key, pick, percent) in CURVES.items():
         scale = 100 if percent else 1
         lines = []
-        for number, design in enumerate(summary.setting.designs_at(summary.setting.base), 1):
+        for number, design in enumerate(designs, 1):
             if found := _over_epochs(summary, design, key, pick):
-                lines.append(banded(number, list(found), [[scale * v for v in seeds] for seeds in found.values()]))
+                values = [[scale * v for v in seeds] for seeds in found.values()]
+                lines.append(banded(number, list(found), values, looks[number - 1]))
         drawings.append((file, caption, plot(lines, title=caption, x_label="epoch", percent=percent)))
     return drawings
 
@@ -120,12 +138,12 @@ def _sweep(summary: Summary, name: str) -> Section:
     points = setting.swept(name)
     x = [float(getattr(c, name)) for c in points]
     designs = [d for d in setting.designs if all(summary.records(d, c) for c in points)]
-    drawings, rows = [], []
+    looks, drawings, rows = looks_of(designs), [], []
     for key, caption in SWEEPS.items():
         lines = []
         for number, design in enumerate(designs, 1):
             values = [[100 * measure(key)(r) for r in summary.records(design, c)] for c in points]  # type: ignore[operator]
-            lines.append(banded(number, x, values))
+            lines.append(banded(number, x, values, looks[number - 1]))
             found = [mean_sd(spread([v / 100 for v in at]), 2) for at in values]
             rows.append((f"{key}, {design}", *found))
         drawings.append(
@@ -133,7 +151,7 @@ def _sweep(summary: Summary, name: str) -> Section:
         )
     return Section(
         TITLES[name], (f"Everything else as at {setting.base}.",), ("", *(f"{name} {value:g}" for value in x)), rows, drawings,
-        legend=designs,
+        legend=designs, looks=looks,
     )  # fmt: skip
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from cktat.pages.figures import COLOURS, INK, drawn, plain_axes
+from cktat.pages.figures import INK, drawn, plain_axes
+from cktat.pages.looks import COLOURS
 from cktat.paper.theory import EXAMPLE, boundary_mu, least_k2, worked_example
 from cktat.paper.theory.accounting import softmax_of_two
 

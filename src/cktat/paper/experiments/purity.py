@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from cktat.pages.figures import COLOURS, INK, banded, drawn, plain_axes, plot
+from cktat.pages.figures import INK, banded, drawn, plain_axes, plot
+from cktat.pages.looks import COLOURS, looks_of
 from cktat.pages.sections import Section, write_page
 from cktat.paper.experiments.accounts import Account, write_json_beside
 from cktat.paper.experiments.mixtures import MIXTURES
@@ -49,7 +50,7 @@ def report(summary: Summary, out: Path, seconds: float) -> Account:
             "(Eq. 15), attacked anew. A feature is learned where its pure part is above 5 % of the largest.",
         ),
         Section(
-            "Over training", legend=designs, figures=_over_training(summary),
+            "Over training", legend=designs, looks=looks_of(designs), figures=_over_training(summary),
             note="Mixture: mean length per unit of pure part. Bands: standard deviation over seeds.",
         ),
         *_over_radius(summary),
@@ -60,11 +61,25 @@ def report(summary: Summary, out: Path, seconds: float) -> Account:
         f"{seconds / 60:.1f} minutes."
     )
     account = Account(("design", *FIRST), rows, out / "purification.html")
-    write_page(out, "purification", "What adversarial training takes out of the weights", lead, sections)
+    title = "What adversarial training takes out of the weights"
+    write_page(out, "purification", title, lead, sections, result=_result(summary))
     found = numbers(summary, ACCURACY | {name: mixture(name) for name in MIXTURES}, seconds)
     claim = [record["definition_4_1"] for record in summary.records(CLEAN, base)]
     write_json_beside(out, "purification", found | {"definition_4_1": claim})
     return account
+
+
+def _result(summary: Summary) -> str:
+    """What is left of the clean network's mixtures, least and most, at the base."""
+    base = summary.setting.base
+    left = {d: summary.spread(d, base, mixture("k by length")) for d in summary.setting.designs_at(base) if d != CLEAN}
+    known = sorted(((found.mean, d) for d, found in left.items() if found), key=lambda pair: pair[0])
+    if not known:
+        return "Nothing was learned that could be purified."
+    (least, first), (most, last) = known[0], known[-1]
+    said = f"{first} leaves {least:.2f} of the length of the clean network's mixtures"
+    said += f" and {last} leaves {most:.2f}" if len(known) > 1 else ""
+    return f"{said}; the paper says that less than 1 is left."
 
 
 def _one_weight(summary: Summary) -> tuple[str, Markup]:
@@ -91,17 +106,19 @@ def _one_weight(summary: Summary) -> tuple[str, Markup]:
 def _over_training(summary: Summary) -> list[tuple[str, str, Markup]]:
     """Length of the mixture, features learned and clean accuracy of every design at the base, over epochs."""
     base, drawings = summary.setting.base, []
+    designs = summary.setting.designs_at(base)
+    looks = looks_of(designs)
     for file, caption, key, scale in (
         ("mixture-over-training", "Mixture beside the pure part", "size", 1),
         ("learned-over-training", "Features learned (%)", "learned", 100),
         ("clean-over-training", "Accuracy, clean (%)", "clean", 100),
     ):
         lines = []
-        for number, design in enumerate(summary.setting.designs_at(base), 1):
+        for number, design in enumerate(designs, 1):
             curves = [[e[key] for e in r["curve"]] for r in summary.records(design, base)]
             if curves and curves[0] and all(value is not None for curve in curves for value in curve):
                 at = [[scale * value for value in values] for values in zip(*curves, strict=False)]
-                lines.append(banded(number, range(1, len(at) + 1), at))
+                lines.append(banded(number, range(1, len(at) + 1), at, looks[number - 1]))
         drawings.append((file, caption, plot(lines, title=caption, x_label="epoch", percent=scale == 100)))
     return drawings
 
@@ -114,6 +131,7 @@ def _over_radius(summary: Summary) -> list[Section]:
         return []
     x = [c.eps for c in points]
     designs = [d for d in setting.designs if d != CLEAN and all(summary.records(d, c) for c in points)]
+    looks = looks_of(designs)
     drawings: list[tuple[str, str, Markup]] = []
     rows: list[Sequence[str]] = []
     for file, caption, value, scale in (
@@ -125,8 +143,8 @@ def _over_radius(summary: Summary) -> list[Section]:
         for number, design in enumerate(designs, 1):
             at = [[v for r in summary.records(design, c) if (v := value(r)) is not None] for c in points]
             if all(at):
-                lines.append(banded(number, x, [[scale * v for v in values] for values in at]))
+                lines.append(banded(number, x, [[scale * v for v in values] for values in at], looks[number - 1]))
             rows.append((f"{caption.removesuffix(' (%)')}, {design}", *(f"{fmean(v):.2f}" if v else "" for v in at)))
         drawings.append((file, caption, plot(lines, title=caption, x_label="eps, L2 radius", percent=True)))
     columns = ("", *(f"eps {value:g}" for value in x))
-    return [Section("Purification over the radius", (), columns, rows, drawings, legend=designs)]
+    return [Section("Purification over the radius", (), columns, rows, drawings, legend=designs, looks=looks)]

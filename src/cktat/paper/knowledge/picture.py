@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,14 @@ class NetworkView:
 def knowledge_figure(x: Tensor, labels: Sequence[str], views: Sequence[NetworkView], threshold: float) -> Figure:
     """Beside each image [N, C, H, W] in [0, 1], for each network the entropies and what of the image is a knowledge
     point, with the counts below."""
-    figure, axes = _grid(x, labels, [view.name for view in views], ("entropy", "knowledge points"))
+    cells = views[0].entropy[0].numel()
+    note = (
+        "Colours of entropies: nats below the mean entropy of the background; red parts bear less noise. "
+        f"Each of {cells} parts of an image gets as much Gaussian noise as the network's late feature bears. A knowledge "
+        f"point is a part that bears clearly less than the background (more than {threshold:g} nats below its mean; kept in "
+        "colour). Background is the frame outside the dashed line, as there are no masks of the objects."
+    )
+    figure, axes = _grid(x, labels, [view.name for view in views], ("entropy", "knowledge points"), note)
     shown = None
     for view, pairs in zip(views, axes, strict=True):
         below = _below_background(view)
@@ -48,21 +56,18 @@ def knowledge_figure(x: Tensor, labels: Sequence[str], views: Sequence[NetworkVi
             inside, outside = int(view.points.on_foreground[i]), int(view.points.on_background[i])
             right.set_xlabel(f"{inside} inside, {outside} outside", fontsize=8, color=INK, labelpad=3)
     assert shown is not None
-    cells = views[0].entropy[0].numel()
-    _colour_bar(figure, shown, "nats below the mean entropy of the background: red parts bear less noise")
-    _note(
-        figure,
-        f"Each of {cells} parts of an image gets as much Gaussian noise as the network's late feature bears. A knowledge "
-        f"point is a part that bears clearly less than the background\n(more than {threshold:g} nats below its mean; kept in "
-        "colour). Background is the frame outside the dashed line, as there are no masks of the objects.",
-    )
+    _colour_bar(figure, shown, note)
     return figure
 
 
 def comparison_figure(x: Tensor, labels: Sequence[str], views: Sequence[NetworkView]) -> Figure:
     """Saliency, Grad-CAM and entropies side by side; colours of the first two end at each picture's own highest value."""
     kinds = ("|gradient|", "Grad-CAM", "entropy")
-    figure, axes = _grid(x, labels, [view.name for view in views], kinds)
+    note = (
+        "Colours of entropies: nats below the mean of the background. |gradient| and Grad-CAM are of the true class's logit: "
+        "black is each picture's highest value."
+    )
+    figure, axes = _grid(x, labels, [view.name for view in views], kinds, note)
     shown = None
     for view, triples in zip(views, axes, strict=True):
         below = _below_background(view)
@@ -71,8 +76,7 @@ def comparison_figure(x: Tensor, labels: Sequence[str], views: Sequence[NetworkV
                 place.imshow(values.cpu().numpy(), cmap="Greys", vmin=0, vmax=max(float(values.max()), 1e-12))
             shown = third.imshow(below[i].numpy(), cmap="RdBu_r", vmin=-LIMIT, vmax=LIMIT)
     assert shown is not None
-    _colour_bar(figure, shown, "entropy: nats below the mean of the background")
-    _note(figure, "|gradient| and Grad-CAM of the true class's logit: black is each picture's highest value.")
+    _colour_bar(figure, shown, note)
     return figure
 
 
@@ -96,9 +100,10 @@ def _rgb(image: Tensor) -> Tensor:
 
 
 def _grid(
-    x: Tensor, labels: Sequence[str], names: Sequence[str], kinds: Sequence[str]
+    x: Tensor, labels: Sequence[str], names: Sequence[str], kinds: Sequence[str], note: str
 ) -> tuple[Figure, list[list[tuple[Axes, ...]]]]:
-    """A figure with the images in its first column, and its empty places: of each network, of each image, one per kind."""
+    """A figure with the images in its first column, and its empty places: of each network, of each image, one per kind.
+    Below them is room for the colour bar and for the note."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
@@ -106,10 +111,12 @@ def _grid(
     widths = [1.0]
     for _ in names:
         widths += [gap, *([1.0] * len(kinds))]
-    width, height = side * sum(widths) * 1.07 + 0.5, side * rows * 1.2 + 1.45
+    width = side * sum(widths) * 1.07 + 0.5
+    foot = NOTE_LINE * len(_lines(note, width)) + 0.62
+    height = side * rows * 1.2 + 0.6 + foot
     figure = Figure(figsize=(width, height), dpi=150, facecolor="white")
     places = figure.add_gridspec(
-        rows, len(widths), width_ratios=widths, left=0.045, right=0.99, top=1 - 0.56 / height, bottom=0.86 / height,
+        rows, len(widths), width_ratios=widths, left=0.045, right=0.99, top=1 - 0.56 / height, bottom=foot / height,
         wspace=0.07, hspace=0.2,
     )  # fmt: skip
     inside = foreground(16, 16).nonzero()
@@ -151,16 +158,25 @@ def _bare(axes: Any) -> Any:
     return axes
 
 
-def _colour_bar(figure: Figure, shown: AxesImage, label: str) -> None:
-    height = figure.get_figheight()
-    axes = figure.add_axes((0.045, 0.56 / height, 0.2, 0.09 / height))
+NOTE_LINE = 0.145
+"""Height of a line of the note, in inches."""
+
+
+def _lines(note: str, width: float) -> list[str]:
+    """The note in lines that a figure of this width (inches) has room for."""
+    return textwrap.wrap(note, max(20, int(width * 0.945 * 72 / (0.53 * 7.5))))
+
+
+def _colour_bar(figure: Figure, shown: AxesImage, note: str) -> None:
+    """The colour bar, and under it the whole note."""
+    width, height = figure.get_figwidth(), figure.get_figheight()
+    lines = _lines(note, width)
+    axes = figure.add_axes(
+        (0.045, (NOTE_LINE * len(lines) + 0.29) / height, min(2.0, 0.9 * width) / width, 0.09 / height)
+    )
     bar = figure.colorbar(
         shown, cax=axes, orientation="horizontal", extend="both", ticks=(-LIMIT, -LIMIT / 2, 0, LIMIT / 2, LIMIT)
     )
     bar.outline.set_visible(False)
     axes.tick_params(labelsize=7, colors=QUIET, length=2, pad=1)
-    figure.text(0.265, 0.56 / height, label, fontsize=8, color=INK, va="bottom")
-
-
-def _note(figure: Figure, text: str) -> None:
-    figure.text(0.045, 0.05 / figure.get_figheight(), text, fontsize=7.5, color=QUIET, va="bottom", linespacing=1.35)
+    figure.text(0.045, 0.05 / height, "\n".join(lines), fontsize=7.5, color=QUIET, va="bottom", linespacing=1.35)

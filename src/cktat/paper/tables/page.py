@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cktat.errors import CktatError
+from cktat.pages.downloads import Table
 from cktat.pages.template import rendered
 from cktat.paper.tables.compared_table import compared, measured
 from cktat.paper.tables.measured_table import MeasuredTable
 from cktat.paper.tables.paper import paper_note, paper_tables
-from cktat.paper.tables.pictures import pictures
-from cktat.paper.tables.text import SWEPT, explained, heading, ours, row_name
-from cktat.paper.tables.verdicts import claims_about
+from cktat.paper.tables.pictures import looks, pictures
+from cktat.paper.tables.result import result
+from cktat.paper.tables.text import SWEPT, explained, heading, ours, row_name, saved
+from cktat.paper.tables.verdicts import ClaimVerdict, claims_about
 from cktat.runs import write_atomic
 
 
@@ -37,9 +39,35 @@ def write_page(filleds: Sequence[MeasuredTable], out: Path, *, title: str = "The
         title=title,
         tables=tables,
         pictures={table.filled.name: pictures(table) for table in tables},
+        looks_of=looks,
+        saved={filled.name: saved(filled) for filled in filleds},
         measured={filled.name: list(measured(filled)) for filled in filleds},
+        files={filled.name: _files(filled) for filled in filleds},
+        saved_claims=_claims(claims),
+        result=result(tables, claims),
         notes={name: paper_note(name) for name in paper_tables()},
         claims=claims,
     )
     write_atomic(out, page.encode())
     return out
+
+
+def _files(filled: MeasuredTable) -> Table:
+    return Table.of(
+        [
+            {"row": row, "column": column, "seed": found.seed, "right": found.correct, "images": found.images,
+             "file": str(found.path)}
+            for row, column, found in measured(filled)
+        ]
+    )  # fmt: skip
+
+
+def _claims(claims: Sequence[tuple[ClaimVerdict, ClaimVerdict]]) -> Table:
+    return Table.of(
+        [
+            {"claim": here.claim.sentence, "where": here.claim.section, "on the paper's numbers": paper.says,
+             "on ours": here.says, "broken on ours": "; ".join(here.broken), "measured": here.measured,
+             "significant": here.significant}
+            for paper, here in claims
+        ]
+    )  # fmt: skip

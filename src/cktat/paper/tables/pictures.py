@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from cktat.pages.figures import Line, Point, banded, plot, scatter
+from cktat.pages.looks import Look, looks_of, numbered
 from cktat.paper.tables.compared_table import ComparedTable
 from cktat.paper.tables.measured_table import MeasuredTable
 from cktat.paper.tables.text import SWEPT
@@ -15,10 +16,10 @@ from cktat.paper.tables.text import SWEPT
 
 @dataclass(frozen=True)
 class Panels:
-    """Drawings of one kind, each with its caption. legend: what the numbers in them stand for."""
+    """Drawings of one kind, each with its caption. legend: number, look and name of what they show, and small print."""
 
     title: str
-    legend: Sequence[tuple[int, str]]
+    legend: Sequence[tuple[int, Look, str, str]]
     drawings: Sequence[tuple[str, Markup]]
     note: str
 
@@ -29,8 +30,13 @@ def pictures(table: ComparedTable) -> list[Panels]:
     return [panels for panels in found if panels and panels.drawings]
 
 
-def _numbered(filled: MeasuredTable) -> list[tuple[int, str]]:
-    return list(enumerate(filled.rows, 1))
+def looks(table: ComparedTable) -> list[Look]:
+    """Of each row, wherever the page shows it."""
+    return looks_of(table.filled.rows)
+
+
+def _numbered(filled: MeasuredTable) -> list[tuple[int, Look, str]]:
+    return [(n, look, row) for n, (look, row) in enumerate(zip(looks_of(filled.rows), filled.rows, strict=True), 1)]
 
 
 def _trade_off(table: ComparedTable) -> Panels | None:
@@ -42,19 +48,20 @@ def _trade_off(table: ComparedTable) -> Panels | None:
     drawings = []
     for attack in attacks:
         measured, printed = [], []
-        for number, row in _numbered(filled):
+        for number, look, row in _numbered(filled):
             clean, robust = table.entries[row, filled.columns[0]], table.entries[row, attack]
             if clean.ours and robust.ours:
                 halves = clean.ours.deviation, robust.ours.deviation
-                measured.append(Point(number, clean.ours.mean, robust.ours.mean, *halves))
+                measured.append(Point(number, clean.ours.mean, robust.ours.mean, *halves, look=look))
             if clean.paper is not None and robust.paper is not None:
-                printed.append(Point(number, clean.paper, robust.paper))
+                printed.append(Point(number, clean.paper, robust.paper, look=look))
         for whose, points in (("Ours", measured), ("The paper", printed)):
             if points and measured:
                 caption = f"{whose}: {attack} accuracy (%) against clean accuracy (%)"
-                drawings.append((caption, scatter(points, title=caption, x_label="clean accuracy (%)")))
+                picture = scatter(points, title=caption, x_label="clean accuracy (%)", x_percent=True, y_percent=True)
+                drawings.append((caption, picture))
     return Panels(
-        "Clean against robust accuracy", _numbered(filled), drawings,
+        "Clean against robust accuracy", [(*one, "") for one in _numbered(filled)], drawings,
         "The better, the further up and to the right. Bars: one standard deviation over seeds, none where there is one seed. "
         "Each picture has its own axes.",
     )  # fmt: skip
@@ -79,7 +86,7 @@ def _sweep(table: ComparedTable) -> Panels | None:
                 picture = plot(drawn, title=caption, x_label=SWEPT[filled.name], percent=True, zoomed=True)
                 drawings.append((caption, picture))
     return Panels(
-        f"Accuracy over {SWEPT[filled.name]}", [(1, "ours"), (2, "the paper")], drawings,
+        f"Accuracy over {SWEPT[filled.name]}", [(1, numbered(1), "ours", ""), (2, numbered(2), "the paper", "")], drawings,
         "Bands: one standard deviation over seeds. Each picture has its own upright axis.",
     )  # fmt: skip
 
@@ -93,15 +100,15 @@ def _histories(filled: MeasuredTable) -> Panels | None:
     drawings = []
     for key, name in (("clean", "clean"), ("pgd", "PGD")):
         lines = []
-        for number, row in _numbered(filled):
+        for number, look, row in _numbered(filled):
             seeds = [[100 * epoch["held_out"][key] for epoch in log] for log in filled.histories.get(row, ()) if log]
             values = list(zip(*seeds, strict=False))
             if values:
-                lines.append(banded(number, range(1, len(values) + 1), values))
+                lines.append(banded(number, range(1, len(values) + 1), values, look))
         if lines:
             caption = f"Held-out accuracy, {name} (%)"
             drawings.append((caption, plot(lines, title=caption, x_label="epoch", percent=True, zoomed=True)))
-    logged = [(number, row) for number, row in _numbered(filled) if any(filled.histories.get(row, ()))]
+    logged = [(*one, "") for one in _numbered(filled) if any(filled.histories.get(one[-1], ()))]
     return Panels(
         "Robust overfitting", logged, drawings,
         "On held-out training images, under the adversary of training; mean over seeds, bands of one standard deviation. A "

@@ -17,6 +17,7 @@ from cktat.evaluation import Subject, load_subject
 from cktat.evaluation.measure import predict, true_fp32
 from cktat.paper.knowledge import THRESHOLD, Discarding, Feature, default_layer, grad_cam, points, saliency
 from cktat.paper.tables.entropies import Entropies, entropies, images
+from cktat.paper.tables.knowledge_page import knowledge_page
 from cktat.paper.tables.point_counts import Counted, count
 from cktat.runs import RunFolder, device_of, write_atomic, write_json
 
@@ -61,7 +62,8 @@ def table5(
     pictured: places in the test set, or names of classes (the first test image of it that all networks classify rightly);
     () is airplane, cat and bird, or the first three classes of data without these. layer: None is each network's
     `default_layer`. count_images: points are counted on the first so many test images, whatever the networks take them for.
-    Writes knowledge.json, knowledge and comparison (.png, .svg) into `out`, and entropies/ beside them as they are measured.
+    Writes knowledge.json, knowledge.html,
+    knowledge and comparison (.png, .svg) into `out`, and entropies/ beside them as they are measured.
     trust_code: as for `cktat.evaluate`.
 
     Raises CktatError for runs of different data, data without a box, unknown classes, places, layers or weights.
@@ -97,7 +99,8 @@ def table5(
         "networks": [_network(s, name, found[name]) for name, s in zip(names, subjects, strict=True)],
     }
     write_json(out / "knowledge.json", record)
-    return Table5(counted, (*files, out / "knowledge.json"))
+    page = knowledge_page(out, subjects[0].data.name, counted, files)
+    return Table5(counted, (*files, out / "knowledge.json", page))
 
 
 def _require_comparable(subjects: Sequence[Subject]) -> None:

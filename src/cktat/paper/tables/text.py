@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from cktat.pages.downloads import Table
 from cktat.pages.template import rendered
 from cktat.pages.text import mean_sd, number
 from cktat.paper.tables.compared_table import ComparedCell, ComparedTable, compared
@@ -130,21 +129,15 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def csv_text(filled: MeasuredTable) -> str:
+def saved(filled: MeasuredTable) -> Table:
     """One line per cell, run or not. Accuracies, deviation and differences in %, with all digits; seeds parted by blanks.
 
     against_difference: ours less that of the row `against`, with its 95 % interval; p_corrected: Holm's.
     """
-    out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
+    rows = []
     for entry in compared(filled).entries.values():
-        line: dict[str, Any] = {
-            "table": filled.name,
-            "row": entry.row,
-            "column": entry.column,
-            "weights": filled.weights,
-        }
+        line: dict[str, Any] = dict.fromkeys(CSV_COLUMNS)
+        line |= {"table": filled.name, "row": entry.row, "column": entry.column, "weights": filled.weights}
         line |= {"paper": entry.paper, "difference": entry.difference, "failure": entry.failure}
         if entry.ours:
             line |= {"ours": entry.ours.mean, "n": entry.ours.n, "images": entry.images}
@@ -154,8 +147,13 @@ def csv_text(filled: MeasuredTable) -> str:
             line |= {"against": filled.against, "against_difference": 100 * found.difference}
             line |= {"against_low": 100 * found.low, "against_high": 100 * found.high}
             line |= {"p": found.p, "p_corrected": entry.corrected}
-        writer.writerow(line)
-    return out.getvalue()
+        rows.append(tuple(line.values()))
+    return Table(CSV_COLUMNS, rows)
+
+
+def csv_text(filled: MeasuredTable) -> str:
+    """`saved` as comma-separated values."""
+    return saved(filled).csv
 
 
 def _markdown(text: str) -> str:

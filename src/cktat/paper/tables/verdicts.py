@@ -45,7 +45,7 @@ class _Seen:
 
 
 def verdicts_of_paper() -> list[ClaimVerdict]:
-    """Every claim on the paper's own numbers. It says "holds" or "fails" with no doubt: there are no spreads to doubt with."""
+    """Every claim on the paper's own numbers. It "holds" or "fails", and no p value is given: the paper has no spreads."""
     numbers = {(name, *place): value for name in paper_tables() for place, value in paper_numbers(name).items()}
 
     def see(order: Above) -> _Seen | None:

@@ -29,13 +29,14 @@ from cktat.paper.theory.montecarlo import Checked, TwoFeatureModel, monte_carlo
 from cktat.paper.theory.multiview import MultiView
 from cktat.paper.theory.samples import Samples
 from cktat.paper.theory.sparse_coding import SparseCoding
+from cktat.paper.theory.terms import Terms, lead, rise, terms
 from cktat.paper.theory.training_error import clean_training_error, robust_training_error, softmax_error
 
 __all__ = [
-    "EXAMPLE", "Checked", "ClaimDistances", "Decomposition", "MultiView", "Purification", "Samples", "SparseCoding",
+    "EXAMPLE", "Checked", "ClaimDistances", "Decomposition", "MultiView", "Purification", "Samples", "SparseCoding", "Terms",
     "TwoFeatureModel", "WorkedExample", "against_mixtures", "along_mixture", "boundary_mu", "by_feature", "claim",
     "clean_error_after", "clean_error_before", "clean_training_error", "correlations", "lacks_incentive",
-    "learning_gain", "least_k2", "monte_carlo", "purification", "ratio_on_data", "ratio_on_perturbation",
-    "robust_error_after", "robust_error_before", "robust_training_error", "softmax_error", "split", "split_by_class",
-    "split_by_feature", "without_mixture", "worked_example",
+    "lead", "learning_gain", "least_k2", "monte_carlo", "purification", "ratio_on_data", "ratio_on_perturbation",
+    "rise", "robust_error_after", "robust_error_before", "robust_training_error", "softmax_error", "split", "split_by_class",
+    "split_by_feature", "terms", "without_mixture", "worked_example",
 ]  # fmt: skip

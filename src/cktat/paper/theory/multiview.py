@@ -28,7 +28,9 @@ class MultiView:
     [rho, rho_most * rho] for the one that a single-view sample lacks, and in [Gamma_least * Gamma, Gamma] for features of
     other classes: `most`, `rho_most` and `Gamma_least` stand for the constants in O(1), O(rho) and Omega(Gamma). The
     paper's rho = k^-0.01 is nearly 1, so that nothing would be lacking; 0.1 is what makes a view single at 10 classes.
-    seed: of the features, which are drawn once: 2k orthonormal vectors (Eq. 18, 19).
+    alike: cosine between the second features of any two classes, which then share a direction; 0 is the definition (Eq. 18,
+    19). It makes the second feature the one that an adversary can turn into another class's with the shorter step.
+    seed: of the features, which are drawn once: 2k orthonormal vectors where `alike` is 0.
 
     Raises CktatError that names the inequality where the definition has no sample.
     """
@@ -45,6 +47,7 @@ class MultiView:
     most: float = 1.5
     rho_most: float = 1.5
     Gamma_least: float = 0.5
+    alike: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -52,7 +55,7 @@ class MultiView:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int):
                 raise CktatError(f"multi-view data: {name} must be a whole number, not {value!r}")
-        for name in ("s", "Gamma", "rho", "mu", "noise", "most", "rho_most", "Gamma_least"):
+        for name in ("s", "Gamma", "rho", "mu", "noise", "most", "rho_most", "Gamma_least", "alike"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
                 raise CktatError(f"multi-view data: {name} must be a finite number, not {value!r}")
@@ -73,6 +76,11 @@ class MultiView:
             ("most >= 1", self.most >= 1),
             ("rho_most >= 1", self.rho_most >= 1),
             ("0 <= Gamma_least <= 1", 0 <= self.Gamma_least <= 1),
+            ("0 <= alike < 1", 0 <= self.alike < 1),
+            (
+                "2k + 1 <= d (second features that are alike share one more direction)",
+                not self.alike or 2 * self.k < self.d,
+            ),
         ):
             if not holds:
                 given = ", ".join(f"{n} = {getattr(self, n):g}" for n in _names(inequality))
@@ -100,9 +108,15 @@ class MultiView:
 
     @cached_property
     def features(self) -> Tensor:
-        """v_{i,l}: [k, 2, d], orthonormal (Eq. 18)."""
-        drawn = torch.randn(self.d, 2 * self.k, generator=generator(self.seed, "features"), dtype=torch.float64)
-        return torch.linalg.qr(drawn).Q.T.reshape(self.k, 2, self.d).float()
+        """v_{i,l}: [k, 2, d], unit vectors, orthonormal (Eq. 18) but for the cosine `alike` between second features."""
+        draws = generator(self.seed, "features")
+        drawn = torch.randn(self.d, 2 * self.k, generator=draws, dtype=torch.float64)
+        found = torch.linalg.qr(drawn).Q.T.reshape(self.k, 2, self.d)
+        if self.alike:
+            shared = torch.randn(self.d, generator=draws, dtype=torch.float64)
+            shared -= found.flatten(0, 1).T @ (found.flatten(0, 1) @ shared)
+            found[:, 1] = (1 - self.alike) ** 0.5 * found[:, 1] + self.alike**0.5 * shared / shared.norm()
+        return found.float()
 
     def sample(self, n: int, seed: int = 0, kind: SampleKind = "mixed") -> Samples:
         """n samples. kind: "mixed" holds (1 - mu) n multi-view and mu n single-view ones (to the nearest whole number), in
@@ -150,6 +164,21 @@ def _chosen(own: Tensor, lacking: Tensor, full: float, lacked: float, other: flo
 
 def _names(inequality: str) -> list[str]:
     """The parameters that an inequality speaks of, in its order."""
-    known = ("k", "d", "P", "C_p", "s", "Gamma", "rho", "mu", "noise", "most", "rho_most", "Gamma_least", "seed")
+    known = (
+        "k",
+        "d",
+        "P",
+        "C_p",
+        "s",
+        "Gamma",
+        "rho",
+        "mu",
+        "noise",
+        "most",
+        "rho_most",
+        "Gamma_least",
+        "alike",
+        "seed",
+    )
     words = inequality.partition(" (")[0].replace("2k", "k").split()
     return [word for word in words if word in known]

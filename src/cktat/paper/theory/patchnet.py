@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from cktat.errors import CktatError
+from cktat.seeds import generator
 
 NEURONS = 5
 """m, neurons per class."""
@@ -38,6 +42,33 @@ class PatchNet(nn.Module):
     def neuron_weights(self) -> Tensor:
         """w_{i,r}: [classes, m, d]."""
         return self.patches.weight.flatten(1).unflatten(0, (self.classes, self.neurons))
+
+
+class PatchNets(nn.Module):
+    """Several patchnets side by side [S], as one module: [S * B, d, P, 1], B samples for each in their order, -> [S * B, k].
+
+    A batch of S losses costs little more than one, and no network's gradient depends on another's: the mean over all, times S,
+    is the sum of the S means.
+    """
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        if weights.ndim != 4:
+            raise CktatError(f"patchnets side by side have weights [S, k, m, d], not {list(weights.shape)}")
+        self.weights = nn.Parameter(weights.clone())
+
+    @classmethod
+    def drawn(cls, seeds: Sequence[int], classes: int, neurons: int, channels: int) -> PatchNets:
+        """One for each seed, whose first weights depend on nothing else."""
+        shape = (classes, neurons, channels)
+        return cls(torch.stack([FIRST * torch.randn(shape, generator=generator(seed, "weights")) for seed in seeds]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        nets, classes = self.weights.shape[:2]
+        if len(x) % nets or x.ndim != 4 or x.shape[3] != 1:
+            raise CktatError(f"{nets} patchnets side by side take [{nets} * B, d, P, 1], not {list(x.shape)}")
+        heard = smoothed_relu(self.weights.flatten(1, 2).unsqueeze(1) @ x.squeeze(3).unflatten(0, (nets, -1)))
+        return heard.sum(dim=3).unflatten(2, (classes, -1)).sum(dim=3).flatten(0, 1)
 
 
 class _SmoothedReLU(torch.autograd.Function):
