@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from cktat.pages.downloads import Table, download
+from cktat.pages.downloads import DownloadTable, download
 from cktat.pages.template import ENVIRONMENT
 
 from .kinds import KINDS
@@ -79,10 +79,10 @@ def test_what_is_saved_is_what_was_measured(run: Any, runs: Any, shown: Any, tmp
 
 
 def test_saved_text_comes_back_whole() -> None:
-    table = Table(("a", "b"), [('say "x", y\nz', None), ("∞ – é", 0.1)])
+    table = DownloadTable(("a", "b"), [('say "x", y\nz', None), ("∞ – é", 0.1)])
     assert list(csv.reader(io.StringIO(table.csv))) == [["a", "b"], ['say "x", y\nz', ""], ["∞ – é", "0.1"]]
     assert json.loads(table.json) == {"columns": ["a", "b"], "data": [['say "x", y\nz', None], ["∞ – é", 0.1]]}
-    assert Table.of([]).csv == "\n" and "<b>" not in download("<b>", table)
+    assert DownloadTable.of([]).csv == "\n" and "<b>" not in download("<b>", table)
 
 
 STYLE = ENVIRONMENT.get_template("pages/base.html.jinja").render(title="", today="")

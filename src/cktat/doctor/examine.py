@@ -11,7 +11,7 @@ from cktat.doctor import installed, machine, present, trial
 from cktat.doctor.diagnosis import Diagnosis
 from cktat.errors import CktatError, one_line
 
-Look = Callable[[], Iterable[Diagnosis]]
+Examination = Callable[[], Iterable[Diagnosis]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def examine(
     installed is looked at.
     """
     answers: list[Diagnosis] = []
-    looks: Mapping[str, Look] = {
+    looks: Mapping[str, Examination] = {
         "device": machine.devices,
         "bf16": machine.bf16,
         "threads": machine.threads,
@@ -77,7 +77,7 @@ def examine(
         "packages": installed.packages,
     }
 
-    def look(topic: str, at: Look) -> None:
+    def look(topic: str, at: Examination) -> None:
         for answer in _answered(topic, at):
             answers.append(answer)
             watch(answer)
@@ -93,7 +93,7 @@ def examine(
     return Examined(tuple(answers))
 
 
-def _answered(topic: str, look: Look) -> Iterable[Diagnosis]:
+def _answered(topic: str, look: Examination) -> Iterable[Diagnosis]:
     try:
         yield from look()
     except CktatError as error:

@@ -35,7 +35,7 @@ FIRST = "pgd-10"
 
 
 @dataclass(frozen=True)
-class Way:
+class Maximisation:
     """One way over several seeds. passes: forward passes' worth for a training image and epoch, one a seed; attack: of these,
     passes forth and back of the attack; clean, attacked: accuracy of the best weights in %, one a seed."""
 
@@ -47,7 +47,7 @@ class Way:
     attacked: tuple[float, ...]
 
     @classmethod
-    def read(cls, path: Path) -> Way:
+    def read(cls, path: Path) -> Maximisation:
         """The way whose record `path` is, named DATA-DESIGN-NAME.json. Raises CktatError if it is no such record."""
         data, _, rest = path.stem.partition("-")
         design, _, name = rest.partition("-")
@@ -75,15 +75,15 @@ def _of_run(run: dict[str, Any]) -> tuple[float, float, float, float]:
     return 2 * attack + rest, attack, accuracy(True), accuracy(False)
 
 
-def read(folder: Path) -> list[Way]:
+def read(folder: Path) -> list[Maximisation]:
     """The ways that a folder has records of, those of one data set and design together, the cheapest first."""
-    found = [Way.read(path) for path in sorted(folder.glob("*.json"))]
+    found = [Maximisation.read(path) for path in sorted(folder.glob("*.json"))]
     if not found:
         raise CktatError(f"{folder} holds no records; results/passes/measure.sh makes them")
     return sorted(found, key=lambda way: (way.of, fmean(way.passes)))
 
 
-def table(ways: Sequence[Way]) -> list[tuple[str, ...]]:
+def table(ways: Sequence[Maximisation]) -> list[tuple[str, ...]]:
     """Header and rows: what it costs, as a share of PGD-10, too, and accuracies of the best weights over seeds."""
     lines: list[tuple[str, ...]] = [
         ("data, design", "inner maximisation", "n", "attack", "all passes", "of pgd-10", "clean", "attacked")
@@ -100,7 +100,7 @@ def _spread(values: Sequence[float]) -> Spread | None:
     return spread(list(values))
 
 
-def picture(ways: Sequence[Way]) -> Figure:
+def picture(ways: Sequence[Maximisation]) -> Figure:
     """Accuracy under attack over passes, a panel for each data set and design; the line joins what nothing cheaper beats."""
     import matplotlib
     from matplotlib.figure import Figure
@@ -117,7 +117,7 @@ def picture(ways: Sequence[Way]) -> Figure:
     return figure
 
 
-def _panel(axes: Axes, ways: Sequence[Way], names: Sequence[str]) -> None:
+def _panel(axes: Axes, ways: Sequence[Maximisation], names: Sequence[str]) -> None:
     plain_axes(axes, "forward passes per training image and epoch", "accuracy under attack, %")
     axes.grid(axis="y", alpha=0.25, linewidth=0.6)
     for way in ways:
@@ -131,7 +131,7 @@ def _panel(axes: Axes, ways: Sequence[Way], names: Sequence[str]) -> None:
     axes.set_xlim(left=0)
 
 
-def _cheaper(one: Way, other: Way) -> bool:
+def _cheaper(one: Maximisation, other: Maximisation) -> bool:
     return one is not other and fmean(one.passes) <= fmean(other.passes)
 
 

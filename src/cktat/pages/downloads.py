@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-Cell = str | int | float | bool | None
+CellValue = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
-class Table:
+class DownloadTable:
     """What is taken away: the numbers behind a table, or its texts.
 
     Attributes:
@@ -25,13 +25,13 @@ class Table:
     """
 
     columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[CellValue]]
 
     @classmethod
-    def of(cls, lines: Sequence[Mapping[str, Cell]]) -> Table:
+    def of(cls, lines: Sequence[Mapping[str, CellValue]]) -> DownloadTable:
         """The table of lines that have the same names.
 
-        >>> Table.of([{"attack": "pgd20", "correct": 41}]).csv
+        >>> DownloadTable.of([{"attack": "pgd20", "correct": 41}]).csv
         'attack,correct\\npgd20,41\\n'
         """
         columns = tuple(lines[0]) if lines else ()
@@ -51,14 +51,14 @@ class Table:
         return json.dumps({"columns": list(self.columns), "data": [list(row) for row in self.rows]}, ensure_ascii=False)
 
 
-def download(name: str, table: Table) -> Markup:
+def download(name: str, table: DownloadTable) -> Markup:
     """Two links that save a table.
 
     Args:
         name: what the table holds, for the names of the files and for who hears the links.
         table: what is saved.
 
-    >>> 'download="accuracy.csv"' in download("Accuracy", Table(("a",), [(1,)]))
+    >>> 'download="accuracy.csv"' in download("Accuracy", DownloadTable(("a",), [(1,)]))
     True
     """
     file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "table"

@@ -16,7 +16,7 @@ from cktat.evaluation.result import CLEAN, WORST, Result
 from cktat.evaluation.rows import BEST_AND_LAST, card_of, in_order
 from cktat.evaluation.statistics import wilson
 from cktat.evaluation.table import RunRow, differing, eps_text, highest
-from cktat.pages.downloads import Cell, Table
+from cktat.pages.downloads import CellValue, DownloadTable
 from cktat.pages.figures import Line, plot
 from cktat.pages.gathered import Reported, flat, read
 from cktat.pages.headline import headline
@@ -83,10 +83,10 @@ def write_report(runs: Sequence[RunFolder], out: Path, *, weights: str = "best")
     return out
 
 
-def _saved(rows: Sequence[RunRow]) -> Table:
+def _saved(rows: Sequence[RunRow]) -> DownloadTable:
     """Every accuracy of the page, one a line, with what it is of."""
 
-    def line(row: RunRow, attack: str, result: Result) -> dict[str, Cell]:
+    def line(row: RunRow, attack: str, result: Result) -> dict[str, CellValue]:
         low, high = result.interval
         return {
             "run": row.run.path.name, "design": row.design, "settings": row.settings, "seed": row.seed,
@@ -94,11 +94,11 @@ def _saved(rows: Sequence[RunRow]) -> Table:
             "correct": result.correct, "accuracy": result.accuracy, "low": low, "high": high,
         }  # fmt: skip
 
-    return Table.of([line(row, attack, result) for row in rows for attack, result in row.results.items()])
+    return DownloadTable.of([line(row, attack, result) for row in rows for attack, result in row.results.items()])
 
 
-def _saved_pairs(first: Reported, pairs: Sequence[tuple[Reported, dict[str, Paired]]]) -> Table:
-    return Table.of(
+def _saved_pairs(first: Reported, pairs: Sequence[tuple[Reported, dict[str, Paired]]]) -> DownloadTable:
+    return DownloadTable.of(
         [
             {
                 "run": run.folder.path.name, "less": first.folder.path.name, "attack": attack, "images": pair.images,
@@ -194,7 +194,7 @@ def _classes(runs: Sequence[Reported]) -> list[dict[str, Any]]:
                     for name, (right, images) in counts.items()
                 )
     for table in tables.values():
-        table["saved"] = Table.of(table.pop("lines"))
+        table["saved"] = DownloadTable.of(table.pop("lines"))
         fewest = min(images for _, images in table["names"])
         low, high = wilson(fewest // 2, fewest) if fewest else (0.0, 1.0)
         table["doubt"] = f"{50 * (high - low):.0f}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from cktat.errors import CktatError
-from cktat.pages.downloads import Table
+from cktat.pages.downloads import DownloadTable
 from cktat.pages.looks import Look, numbered
 from cktat.pages.template import rendered
 from cktat.runs import write_atomic
@@ -43,9 +43,9 @@ class Section:
         return [(n, look, name, "") for n, (look, name) in enumerate(zip(looks, self.legend, strict=True), 1)]
 
     @property
-    def saved(self) -> Table:
+    def saved(self) -> DownloadTable:
         """The table as it can be saved."""
-        return Table(self.columns, self.rows)
+        return DownloadTable(self.columns, self.rows)
 
 
 def write_page(

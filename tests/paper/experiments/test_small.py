@@ -14,7 +14,7 @@ import torch
 from cktat.errors import CktatError
 from cktat.evaluation import spread
 from cktat.paper.experiments import hinge, reasons, rivals, scaling
-from cktat.paper.experiments.hinge import Course, at_moment, moments
+from cktat.paper.experiments.hinge import FeatureCourse, at_moment, moments
 from cktat.paper.experiments.small import SmallSetting, cell, mean_where
 from cktat.paper.theory import SparseCoding
 
@@ -41,7 +41,7 @@ def test_there_are_as_many_samples_of_a_class_whatever_their_number(tmp_path: Pa
     assert all(two <= full for r in rows for two, full in zip(r["two"], r["full"], strict=True))
 
 
-def course() -> Course:
+def course() -> FeatureCourse:
     """One seed, three classes, four epochs. Class 0 learns feature 1 in the first and 0 in the third, class 1 both in the
     second, of which feature 1 answers less; class 2 never learns feature 0."""
     low, high = 0.2, 0.9
@@ -54,7 +54,7 @@ def course() -> Course:
     a = torch.ones(4, 1, 3, 2)
     a[1, 0, 1, 1] = 0.5
     epoch = torch.arange(4.0).view(4, 1, 1, 1)
-    return Course(torch.tensor(accuracy).unsqueeze(1), a, epoch.expand(4, 1, 3, 2), epoch.expand(4, 1, 3, 2))
+    return FeatureCourse(torch.tensor(accuracy).unsqueeze(1), a, epoch.expand(4, 1, 3, 2), epoch.expand(4, 1, 3, 2))
 
 
 def test_the_moment_of_a_second_feature() -> None:

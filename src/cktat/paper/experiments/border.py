@@ -17,7 +17,7 @@ from cktat.paper.experiments.regime import ADVERSARIAL
 from cktat.paper.experiments.summary import says
 from cktat.paper.theory import Terms, rise
 
-Rows = np.ndarray[Any, Any]
+ConditionRows = np.ndarray[Any, Any]
 
 DRAWS = 2000
 """Of conditions, with replacement, for intervals."""
@@ -92,7 +92,7 @@ class Estimate:
         return "none" if self.value is None else f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
 
 
-def redrawn(statistic: Callable[[Rows], float], conditions: int, draws: int = DRAWS) -> Estimate:
+def redrawn(statistic: Callable[[ConditionRows], float], conditions: int, draws: int = DRAWS) -> Estimate:
     """statistic: of row numbers, NaN where there is none. Whole conditions are redrawn, since the seeds and classes of one are
     not independent."""
     random = np.random.default_rng(0)
@@ -133,18 +133,18 @@ def foretold(records: Sequence[dict[str, Any]]) -> Foretold:
         shares.append(float(f.left[judged].double().mean()) if some else np.nan)
     table, rise_of, share_of = np.array(counts), np.array(rises), np.array(shares)
 
-    def rank(rows: Rows) -> float:
+    def rank(rows: ConditionRows) -> float:
         a, b = rise_of[rows], share_of[rows]
         known = ~np.isnan(a)
         if len(set(a[known])) < 2 or len(set(b[known])) < 2:
             return float("nan")
         return float(scipy.stats.spearmanr(a[known], b[known]).statistic)
 
-    def found(rows: Rows) -> float:
+    def found(rows: ConditionRows) -> float:
         hit, _, miss, _ = table[rows].sum(axis=0)
         return float(hit / (hit + miss)) if hit + miss else float("nan")
 
-    def alarms(rows: Rows) -> float:
+    def alarms(rows: ConditionRows) -> float:
         _, false, _, quiet = table[rows].sum(axis=0)
         return float(false / (false + quiet)) if false + quiet else float("nan")
 

@@ -24,7 +24,7 @@ AFTER = (0, 1, 2, 4, 8)
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class FeatureCourse:
     """A training, [T, S, k, 2] over its epochs. accuracy: on samples that show the feature alone. a, taken: its terms. size:
     length of its mixture per unit of pure part."""
 
@@ -34,7 +34,7 @@ class Course:
     size: Tensor
 
 
-def followed(setting: SmallSetting, design: str) -> Course:
+def followed(setting: SmallSetting, design: str) -> FeatureCourse:
     """Trains by a design and looks after every epoch."""
     lines: list[tuple[Tensor, ...]] = []
     nets = setting.new()
@@ -46,7 +46,7 @@ def followed(setting: SmallSetting, design: str) -> Course:
         lines.append((alone(now, setting.each), found.a, found.taken, torch.stack(sizes)))
 
     setting.trained(design, nets, look=look)
-    return Course(*(torch.stack(column) for column in zip(*lines, strict=True)))
+    return FeatureCourse(*(torch.stack(column) for column in zip(*lines, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class Moments:
     both: Tensor
 
 
-def moments(course: Course) -> Moments:
+def moments(course: FeatureCourse) -> Moments:
     """The first epochs at which accuracy on a feature alone exceeds one half."""
     learned = course.accuracy > LEARNED
     never = len(learned)
@@ -80,7 +80,7 @@ def at_moment(values: Tensor, feature: Tensor, epoch: Tensor) -> Tensor:
 NUMBERS = ("k2 D / a", "k1 D / a", "size second", "size first", "rise above 0")
 
 
-def lines(course: Course, mu: float) -> list[dict[str, Any]]:
+def lines(course: FeatureCourse, mu: float) -> list[dict[str, Any]]:
     """A line for every moment after a second feature was learned, over classes that learn both and are trained so long:
     per seed NUMBERS. k D / a and the mixture per unit of pure part, of both features then, and the share of classes where the
     second raises the robust error by Eq. 11."""

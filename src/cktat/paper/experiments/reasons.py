@@ -27,7 +27,7 @@ ANOTHER = 1000
 """Added to the seeds of a second network's first weights."""
 GUIDED = "cktat tau=1 beta=1"
 """The paper's own design at the strength that the experiment found to learn."""
-Network = Callable[[Tensor], Tensor]
+Classifier = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ReasonSetting:
     share: float = 0.5
 
 
-def measured(setting: SmallSetting, net: Network) -> dict[str, list[float]]:
+def measured(setting: SmallSetting, net: Classifier) -> dict[str, list[float]]:
     """Of each seed's network: share of features learned, of classes with both, of single-view samples that are right, clean and
     attacked, and of learned features' leads what the adversary takes (median)."""
     features = alone(net, setting.each) > LEARNED  # type: ignore[arg-type]
@@ -62,12 +62,12 @@ def measured(setting: SmallSetting, net: Network) -> dict[str, list[float]]:
     }  # fmt: skip
 
 
-def together(*nets: PatchNets) -> Network:
+def together(*nets: PatchNets) -> Classifier:
     """The mean of their logits: an explicit ensemble."""
     return lambda x: torch.stack([net(x) for net in nets]).mean(dim=0)
 
 
-def networks(setting: ReasonSetting) -> dict[str, Network]:
+def networks(setting: ReasonSetting) -> dict[str, Classifier]:
     """All networks by name, trained."""
     base = setting.base
     clean = base.trained("standard", base.new())

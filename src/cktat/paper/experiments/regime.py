@@ -39,7 +39,7 @@ class RegimeKept(Kept):
 
 
 @dataclass(frozen=True)
-class Place:
+class RegimeCondition:
     """A condition. mu: share of single-view samples. eps: L2 radius. neurons: per class. noise: per coordinate. alike: cosine
     between second features. epochs: of both trainings."""
 
@@ -71,7 +71,7 @@ class RegimeSetting:
     samples: int = 400
 
     def __post_init__(self) -> None:
-        if self.seeds < 1 or not all(getattr(self, f.name) for f in fields(Place)):
+        if self.seeds < 1 or not all(getattr(self, f.name) for f in fields(RegimeCondition)):
             raise CktatError("the grid needs at least 1 seed and 1 value of each of its conditions")
         for place in self.places:
             self.data(place, 0)
@@ -80,15 +80,17 @@ class RegimeSetting:
                 raise CktatError(f"a network needs at least 1 neuron per class, not {place.neurons}")
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def places(self) -> tuple[RegimeCondition, ...]:
         """All conditions, group by group."""
         return tuple(place for group in self.groups for place in group)
 
     @property
-    def groups(self) -> list[tuple[Place, ...]]:
+    def groups(self) -> list[tuple[RegimeCondition, ...]]:
         """The conditions of equal length, width and radius, which are trained side by side; of the first length first."""
         return [
-            tuple(Place(mu, eps, neurons, noise, alike, epochs) for mu, noise, alike in product(*self._together))
+            tuple(
+                RegimeCondition(mu, eps, neurons, noise, alike, epochs) for mu, noise, alike in product(*self._together)
+            )
             for (epochs, neurons), eps in product(
                 product(dict.fromkeys(self.epochs), dict.fromkeys(self.neurons)), dict.fromkeys(self.eps)
             )
@@ -98,7 +100,7 @@ class RegimeSetting:
     def _together(self) -> tuple[tuple[float, ...], ...]:
         return tuple(tuple(dict.fromkeys(values)) for values in (self.mu, self.noise, self.alike))
 
-    def data(self, place: Place, seed: int) -> MultiView:
+    def data(self, place: RegimeCondition, seed: int) -> MultiView:
         return MultiView(
             k=self.k, d=self.d, P=self.P, mu=place.mu, noise=place.noise, alike=place.alike, seed=seed
         )  # fmt: skip
@@ -129,7 +131,7 @@ def regime(
     return [read_sealed(record_of(out, place), RegimeKept, RECORD) for place in setting.places]
 
 
-def record_of(out: Path, place: Place) -> Path:
+def record_of(out: Path, place: RegimeCondition) -> Path:
     """The file of what is measured at a condition."""
     return out / "regime" / f"{str(place).replace(', ', '-').replace(' ', '')}.json"
 
@@ -139,7 +141,7 @@ class RegimeTask:
     """A group of conditions to train and to measure side by side: a task of a grid."""
 
     setting: RegimeSetting
-    group: tuple[Place, ...]
+    group: tuple[RegimeCondition, ...]
     out: Path
     device: str = "cpu"
     threads: int = 1
@@ -176,10 +178,10 @@ class RegimeTask:
             write_sealed(record_of(self.out, place), record)
         return "trained and measured"
 
-    def _asked(self, place: Place) -> dict[str, Any]:
+    def _asked(self, place: RegimeCondition) -> dict[str, Any]:
         return {"condition": asdict(place), "setting": self.setting.beside}
 
-    def _is_there(self, place: Place) -> bool:
+    def _is_there(self, place: RegimeCondition) -> bool:
         path = record_of(self.out, place)
         if not path.exists():
             return False
@@ -208,7 +210,7 @@ def alone(nets: PatchNets, distributions: list[MultiView]) -> Tensor:
     )
 
 
-def _measured(setting: RegimeSetting, group: tuple[Place, ...]) -> list[list[dict[str, Any]]]:
+def _measured(setting: RegimeSetting, group: tuple[RegimeCondition, ...]) -> list[list[dict[str, Any]]]:
     """For each condition of a group, for each seed what both networks are."""
     seeds = list(range(setting.seeds))
     distributions = [setting.data(place, seed) for place in group for seed in seeds]

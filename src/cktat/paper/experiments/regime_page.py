@@ -13,16 +13,16 @@ from cktat.pages.sections import Section, write_page
 from cktat.pages.text import mean_sd
 from cktat.paper.experiments.accounts import Account, write_json_beside
 from cktat.paper.experiments.border import fates, foretold, missing, over, verdict
-from cktat.paper.experiments.regime import Place, RegimeSetting
+from cktat.paper.experiments.regime import RegimeCondition, RegimeSetting
 
-Records = Sequence[dict[str, Any]]
+ConditionRecords = Sequence[dict[str, Any]]
 SHARES = ("known", "left", "lost", "gained")
 NAMES = ("clean learns both", "one left", "both lost", "gained")
 
 
-def report(setting: RegimeSetting, records: Records, out: Path) -> Account:
+def report(setting: RegimeSetting, records: ConditionRecords, out: Path) -> Account:
     """Writes regime.html, its figure and regime.json to `out`; the rows are shares by value of each condition."""
-    values = [(f.name, v) for f in fields(Place) for v in dict.fromkeys(getattr(setting, f.name))]
+    values = [(f.name, v) for f in fields(RegimeCondition) for v in dict.fromkeys(getattr(setting, f.name))]
     rows = [
         (f"{name} {value:g}", str(len(found)), *_cells(found), _counted(found))
         for name, value in values
@@ -77,7 +77,7 @@ def report(setting: RegimeSetting, records: Records, out: Path) -> Account:
     return Account(columns, (*rows, *((name, "", value, "", "", "", "") for name, value in predicted)), page)  # fmt: skip
 
 
-def _at(records: Records, **where: float) -> list[dict[str, Any]]:
+def _at(records: ConditionRecords, **where: float) -> list[dict[str, Any]]:
     return [r for r in records if all(r["condition"][name] == value for name, value in where.items())]
 
 
@@ -85,11 +85,11 @@ def _neurons(m: int) -> str:
     return f"{m} neuron{'' if m == 1 else 's'}"
 
 
-def _cells(records: Records) -> list[str]:
+def _cells(records: ConditionRecords) -> list[str]:
     return [mean_sd(over(records, name), 2) for name in SHARES]
 
 
-def _counted(records: Records) -> str:
+def _counted(records: ConditionRecords) -> str:
     said = Counter(verdict(record) for record in records)
     return f"{said['holds']}, {said['opposite']}"
 
@@ -103,7 +103,7 @@ def _condition(record: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _figure(setting: RegimeSetting, records: Records) -> Any:
+def _figure(setting: RegimeSetting, records: ConditionRecords) -> Any:
     """Share of classes with one feature left, in %, over eps: a line for each width."""
     eps = sorted(setting.eps)
     lines = []
@@ -113,6 +113,6 @@ def _figure(setting: RegimeSetting, records: Records) -> Any:
     return plot(lines, title="Classes with one feature left, %", x_label="eps", percent=True, zoomed=True)
 
 
-def _by_seed(records: Records) -> list[float]:
+def _by_seed(records: ConditionRecords) -> list[float]:
     shares = [fates(record).share("left") for record in records]
     return [sum(column) / len(column) for column in zip(*shares, strict=True)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cktat.errors import CktatError
-from cktat.pages.downloads import Table
+from cktat.pages.downloads import DownloadTable
 from cktat.pages.template import rendered
 from cktat.paper.tables.compared_table import compared, measured
 from cktat.paper.tables.measured_table import MeasuredTable
@@ -52,8 +52,8 @@ def write_page(filleds: Sequence[MeasuredTable], out: Path, *, title: str = "The
     return out
 
 
-def _files(filled: MeasuredTable) -> Table:
-    return Table.of(
+def _files(filled: MeasuredTable) -> DownloadTable:
+    return DownloadTable.of(
         [
             {"row": row, "column": column, "seed": found.seed, "right": found.correct, "images": found.images,
              "file": str(found.path)}
@@ -62,8 +62,8 @@ def _files(filled: MeasuredTable) -> Table:
     )  # fmt: skip
 
 
-def _claims(claims: Sequence[tuple[ClaimVerdict, ClaimVerdict]]) -> Table:
-    return Table.of(
+def _claims(claims: Sequence[tuple[ClaimVerdict, ClaimVerdict]]) -> DownloadTable:
+    return DownloadTable.of(
         [
             {"claim": here.claim.sentence, "where": here.claim.section, "on the paper's numbers": paper.says,
              "on ours": here.says, "broken on ours": "; ".join(here.broken), "measured": here.measured,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cktat.pages.downloads import Table
+from cktat.pages.downloads import DownloadTable
 from cktat.pages.template import rendered
 from cktat.pages.text import mean_sd, number
 from cktat.paper.tables.compared_table import ComparedCell, ComparedTable, compared
@@ -129,7 +129,7 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def saved(filled: MeasuredTable) -> Table:
+def saved(filled: MeasuredTable) -> DownloadTable:
     """One line per cell, run or not. Accuracies, deviation and differences in %, with all digits; seeds parted by blanks.
 
     against_difference: ours less that of the row `against`, with its 95 % interval; p_corrected: Holm's.
@@ -148,7 +148,7 @@ def saved(filled: MeasuredTable) -> Table:
             line |= {"against_low": 100 * found.low, "against_high": 100 * found.high}
             line |= {"p": found.p, "p_corrected": entry.corrected}
         rows.append(tuple(line.values()))
-    return Table(CSV_COLUMNS, rows)
+    return DownloadTable(CSV_COLUMNS, rows)
 
 
 def csv_text(filled: MeasuredTable) -> str:
