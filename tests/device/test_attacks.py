@@ -48,6 +48,7 @@ ONCE_A_MOVE = {
     "attacks.autoattack.square.Square.begin": "so are Square's tables",
     "attacks.autoattack.square.Square.step": "the first query is known by its number",
     "attacks.autoattack.square.Square._in_square": "windows are looked up batch by batch",
+    "attacks.autoattack.square.Square._that_differs": "a guess that changes nothing is passed over",
     "attacks.autoattack.square.Square._moved_mass": "windows are drawn on the CPU",
     "attacks.autoattack.square._tiles": "so are the tiles at the start",
 }
