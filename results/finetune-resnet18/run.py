@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -114,13 +115,15 @@ def record(args: argparse.Namespace) -> None:
     (HERE / "runs").mkdir(exist_ok=True)
     for run in sorted(Path(args.store).iterdir()):
         log = run / "log.jsonl"
-        if (run / "run.json").exists():
+        about = json.loads((run / "run.json").read_text()) if (run / "run.json").exists() else {}
+        if about.get("finished") or run.name == IMPORTED:
             found = {
-                "run": json.loads((run / "run.json").read_text()),
+                "run": about,
                 "epochs": [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else [],
                 "results": [json.loads(path.read_text()) for path in sorted((run / "results").glob("*.json"))],
             }
             text = json.dumps(found, indent=1).replace(args.root, "DIR").replace(args.store, "STORE")
+            text = re.sub(r"[^\s\"]*/(?=pyautoattack/examples)", "", text)
             name = "start" if run.name == IMPORTED else run.name
             (HERE / "runs" / f"{name}.json").write_text(text + "\n")
 

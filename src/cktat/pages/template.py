@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cktat.pages.downloads import DownloadTable, download
+from cktat.pages.downloads import download
 from cktat.pages.looks import COLOURS, NIGHT, NIGHT_COLOURS, PAPER, numbered, variable
 from cktat.pages.text import accuracy, chance, interval, number
 
@@ -20,7 +20,6 @@ ENVIRONMENT = Environment(
 )
 ENVIRONMENT.globals |= {
     "accuracy": accuracy, "chance": chance, "interval": interval, "number": number, "download": download,
-    "DownloadTable": DownloadTable,
     "numbered": numbered,
     "page_colours": {"--page": PAPER} | {variable(n): colour for n, colour in enumerate(COLOURS)},
     "night_colours": {"--page": NIGHT} | {variable(n): colour for n, colour in enumerate(NIGHT_COLOURS)},
