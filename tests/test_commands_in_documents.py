@@ -31,6 +31,8 @@ ELSEWHERE = {
     ("", "cktat theory purification"): "tests/test_cli_of_theory.py",
     ("", "--people"): "tests/lens",
     ("", "cktat bench"): "tests/bench",
+    ("measured.md", ".../"): "none: the file is another package's",
+    ("measured.md", "standard@"): "none: the teacher is that file",
     ("", "cktat demo"): "tests/paper/test_demo.py",
 }
 """By the end of a page's name and words of a command: the tests that run it."""

@@ -97,7 +97,7 @@ def test_a_tutorials_notebook_has_its_blocks_and_no_outputs(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     made = json.loads(json.dumps(notebook(text)))
     code = ["".join(cell["source"]) for cell in made["cells"] if cell["cell_type"] == "code"]
-    assert code == [block.text.strip() for block in blocks(text)] and len(code) > 3
+    assert code == [block.text.strip() for block in blocks(text)] and len(code) > 1
     assert all(cell["outputs"] == [] for cell in made["cells"] if cell["cell_type"] == "code")
     assert len({cell["id"] for cell in made["cells"]}) == len(made["cells"])
 
