@@ -29,6 +29,7 @@ ELSEWHERE = {
     ("", "cktat knowledge"): "tests/paper/knowledge",
     ("", "cktat theory experiment"): "tests/test_cli_of_theory.py",
     ("", "cktat theory purification"): "tests/test_cli_of_theory.py",
+    ("", "cktat theory regime"): "tests/test_cli_of_theory.py",
     ("", "--people"): "tests/lens",
     ("", "cktat bench"): "tests/bench",
     ("measured.md", ".../"): "none: the file is another package's",
