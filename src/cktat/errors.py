@@ -19,7 +19,7 @@ class CktatError(Exception):
         ...     cktat.designs.trades(betta=6)
         ... except CktatError as error:
         ...     print(error)
-        design 'trades' has no parameter 'betta'; did you mean 'beta'?
+        design 'trades' has no parameter 'betta'; it has beta, start, third_pass
     """
 
     exit_code = 2

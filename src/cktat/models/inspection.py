@@ -28,7 +28,7 @@ def cost(model: nn.Module, shape: Sequence[int]) -> Cost:
     Example:
         >>> from cktat.models import build
         >>> cost(build("small", classes=10, channels=1, mean=[0.5], std=[0.25]), (1, 8, 8)).parameters
-        173738
+        174970
     """
     from torch.utils.flop_counter import FlopCounterMode  # slow to import, and few commands count
 
