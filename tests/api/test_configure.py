@@ -32,14 +32,16 @@ CHANGED = {
     "schedule": "linear", "points": ((0.5, 0.2), (1.0, 0.1)), "rise": 0.4, "warmup_epochs": 2.0, "warmup_factor": 0.5,
     "ema": 0.9, "awp": 0.005, "augment": "none", "eps": 0.2, "step": 0.01, "steps": 3,
     "norm": "L2", "optimiser": "adamw", "optimiser_args": {"dampening": 0.0}, "inputs": "raw",
+    "inner": "n-fgsm", "alpha": 0.2, "noise": 1.5, "steps_from": 2, "stop_margin": 1.0, "overfitting": "warn",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("recipe", ["common", "authors"])
 @pytest.mark.parametrize("option", [*Recipe.model_fields, *Threat.model_fields])
 def test_an_option_overrides_the_recipe_and_nothing_else(option, recipe) -> None:
-    usual, _ = configure(design="generalist", recipe=recipe)
-    changed, _ = configure(design="generalist", recipe=recipe, **{option: CHANGED[option]})
+    single = {"inner": "n-fgsm"} if option in ("alpha", "noise") else {}  # PGD has none of these
+    usual, _ = configure(design="generalist", recipe=recipe, **single)
+    changed, _ = configure(design="generalist", recipe=recipe, **single, **{option: CHANGED[option]})
     part = "recipe" if option in Recipe.model_fields else "threat"
     update = {option: CHANGED[option]}
     if option == "eps":

@@ -152,8 +152,9 @@ def test_autoattack_asks_as_often_of_an_image_that_stands(attack: str) -> None:
 
     weights = torch.randn(16, 10, generator=torch.Generator().manual_seed(0)) / 100
     outcome = autoattack(
-        model, torch.full((1, 1, 4, 4), 0.5), torch.tensor([0]), eps=0.1, attacks=[attack], mode="packed"
-    )
+        model, torch.full((1, 1, 4, 4), 0.5), torch.tensor([0]), eps=0.1, attacks=[attack],
+        mode="exact" if attack == "square" else "packed",  # packed Square passes over guesses that change nothing
+    )  # fmt: skip
     assert outcome.robust.all()
     assert passes == pytest.approx(of_attack(attack), rel=0.01)
     assert of_attack("aa-fast") < of_attack("aa") == sum(map(of_attack, ("apgd-ce", "apgd-t", "fab-t", "square")))

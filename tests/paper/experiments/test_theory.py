@@ -33,7 +33,11 @@ def test_the_experiment_from_end_to_end(tmp_path: Path) -> None:
     account = findings.report(summarise(setting, records), tmp_path, 1.0)
     assert [row[0] for row in account.rows] == list(setting.designs)
     page = account.page.read_text()
-    assert page.count("<svg") == 4 and "http://" not in page.replace("http://www.w3.org", "") and "src=" not in page
+    assert (
+        page.count('<svg class="plot"') == 4
+        and "http://" not in page.replace("http://www.w3.org", "")
+        and "src=" not in page
+    )
     numbers = json.loads((tmp_path / "experiment.json").read_text())
     assert {row["design"] for row in numbers["table"]} == set(setting.designs)
     clean = [r for r in records if r["design"] == "standard"]

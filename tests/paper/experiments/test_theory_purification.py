@@ -111,7 +111,7 @@ def test_the_purification_experiment_from_end_to_end(tmp_path: Path) -> None:
     account = purity.report(summarise(setting, records), tmp_path, 1.0)
     assert [row[0] for row in account.rows] == list(setting.designs)
     page = account.page.read_text()
-    assert page.count("<svg") == 4 and "src=" not in page
+    assert page.count('<svg class="plot"') == 3 and "src=" not in page
     numbers = json.loads((tmp_path / "purification.json").read_text())
     assert numbers["setting"]["source"] == "sparse-coding" and len(numbers["definition_4_1"]) == 2
     assert experiment(setting, tmp_path, say=lambda text: None) == records
