@@ -30,7 +30,14 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     ),
     "Reference": ("docs/reference/commands.md", "docs/reference/settings.md", "docs/glossary.md", "docs/theory.md"),
     "Names in Python": (),
-    "Measured": ("docs/measured.md", "docs/speed.md", "docs/scale.md", "docs/reliability.md", "results/PLAN.md"),
+    "Measured": (
+        "docs/findings.md",
+        "docs/measured.md",
+        "docs/speed.md",
+        "docs/scale.md",
+        "docs/reliability.md",
+        "results/PLAN.md",
+    ),
     "Project": ("docs/decisions.md", "docs/deviations.md", "docs/architecture.md", "SECURITY.md", "CHANGELOG.md"),
 }
 """Pages by the heading that they stand under, in order."""
