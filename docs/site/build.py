@@ -57,7 +57,9 @@ CONFIG: dict[str, Any] = {
                             "separate_signature": True,
                             "line_length": 100,
                             "members_order": "source",
-                            "show_if_no_docstring": True,
+                            "show_if_no_docstring": False,  # fields stand in the signature of their class
+                            "merge_init_into_class": True,
+                            "show_signature_annotations": True,
                             "filters": ["!^_"],
                         },
                     }
