@@ -34,7 +34,15 @@ def test_every_block_can_be_found(page: Path) -> None:
     assert bool(found) == (page in WITH_PYTHON)
 
 
-@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
+LONG = ("a-new-design", "judge-a-checkpoint", "the-lens")
+"""Tutorials that train more than a minute's tests may: run with the slow tests, and by `make docs`."""
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if page.stem in LONG else []) for page in WITH_PYTHON],
+    ids=lambda page: page.name,
+)
 def test_every_block_runs(page: Path, empty: Path) -> None:
     code = empty / "blocks"
     code.mkdir()
