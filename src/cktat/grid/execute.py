@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 
-from cktat.errors import one_line
+from cktat.errors import CktatError, one_line
 from cktat.grid.tasks import Ended, Key, Task
 from cktat.grid.workers import workers
-from cktat.runs import Stop, Waiting
+from cktat.runs import Stop, Stopped, Waiting
 
 ATTEMPTS = 3
 """How often a task is begun whose worker was killed."""
@@ -22,6 +22,14 @@ class GridOutcome:
 
     failures: dict[Key, str]
     stopped: str | None = None
+
+    def require_all(self, tasks: int, what: str = "runs") -> None:
+        """Raises CktatError if one of so many tasks failed, naming the first, and Stopped if the grid was asked to stop."""
+        if self.failures:
+            (label, _), why = next(iter(self.failures.items()))
+            raise CktatError(f"{len(self.failures)} of {tasks} {what} failed: {label}: {why}")
+        if self.stopped:
+            raise Stopped(f"{self.stopped}; the same command goes on")
 
 
 def execute(

@@ -18,7 +18,6 @@ from cktat.api.run import Run
 from cktat.api.runner import Runner
 from cktat.api.store import Store
 from cktat.designs import make
-from cktat.errors import CktatError
 from cktat.grid.comparison import DesignEntry
 from cktat.grid.execute import execute
 from cktat.grid.tasks import Key
@@ -26,7 +25,7 @@ from cktat.lens.follow import Follow
 from cktat.lens.measured import measured
 from cktat.lens.people import read_marked, read_people
 from cktat.lens.taught import Taught
-from cktat.runs import Kept, Stop, Stopped, commit, hardware, read_sealed, versions, write_sealed
+from cktat.runs import Kept, Stop, commit, hardware, read_sealed, versions, write_sealed
 from cktat.runs.door import read_bytes
 
 RECORD = "the record of a run through the lens"
@@ -156,12 +155,7 @@ def looked_at(
         Stopped: it was asked to stop.
     """
     todo = [LensTask(entry, seed, setting, out) for seed in range(seeds) for entry in entries]
-    outcome = execute(todo, jobs=jobs, say=say)
-    if outcome.failures:
-        (label, _), why = next(iter(outcome.failures.items()))
-        raise CktatError(f"{len(outcome.failures)} of {len(todo)} runs failed: {label}: {why}")
-    if outcome.stopped:
-        raise Stopped(f"{outcome.stopped}; the same command goes on")
+    execute(todo, jobs=jobs, say=say).require_all(len(todo))
     records = [read_sealed(task.record, LensKept, RECORD) for task in todo]
     places = {entry.text: number for number, entry in enumerate(entries)}
     return sorted(records, key=lambda record: (places[record["design"]], record["seed"]))

@@ -16,7 +16,6 @@ from cktat.api.configure import configure
 from cktat.api.runner import Runner, identity_of
 from cktat.api.store import Store
 from cktat.designs import make
-from cktat.errors import CktatError
 from cktat.grid.comparison import DesignEntry
 from cktat.grid.execute import execute
 from cktat.grid.tasks import Key
@@ -24,7 +23,7 @@ from cktat.paper.experiments import measure, mixtures, sparse
 from cktat.paper.experiments.setting import CLEAN, Condition, ExperimentSetting
 from cktat.paper.experiments.summary import Record
 from cktat.paper.theory import MultiView, SparseCoding
-from cktat.runs import Kept, RunFolder, Stop, Stopped, commit, hardware, read_sealed, versions, write_sealed
+from cktat.runs import Kept, RunFolder, Stop, commit, hardware, read_sealed, versions, write_sealed
 from cktat.training import Callback
 
 RECORD = "the record of a run of the theory's experiment"
@@ -53,12 +52,7 @@ def experiment(
     """
     (out / "results").mkdir(parents=True, exist_ok=True)
     todo = tasks(setting, out)
-    outcome = execute(todo, jobs=jobs, say=say)
-    if outcome.failures:
-        (label, _), why = next(iter(outcome.failures.items()))
-        raise CktatError(f"{len(outcome.failures)} of {len(todo)} runs failed: {label}: {why}")
-    if outcome.stopped:
-        raise Stopped(f"{outcome.stopped}; the same command goes on")
+    execute(todo, jobs=jobs, say=say).require_all(len(todo))
     records = [read_sealed(task.record, ExperimentKept, RECORD) for task in todo]
     return sorted(records, key=lambda r: (r["condition_text"], r["design"], r["seed"]))
 

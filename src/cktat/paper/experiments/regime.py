@@ -21,7 +21,7 @@ from cktat.paper.experiments.in_memory import InMemory, train
 from cktat.paper.experiments.measure import per_feature
 from cktat.paper.theory import MultiView, Samples, Terms, terms
 from cktat.paper.theory.patchnet import PatchNets
-from cktat.runs import Kept, Stop, Stopped, commit, hardware, read_sealed, versions, write_sealed
+from cktat.runs import Kept, Stop, commit, hardware, read_sealed, versions, write_sealed
 
 RECORD = "the record of a condition of `cktat theory regime`"
 ADVERSARIAL = "pgd_at"
@@ -122,12 +122,7 @@ def regime(
     CktatError if a group of conditions fails, after the others are done, and Stopped when asked to stop.
     """
     todo = [RegimeTask(setting, group, out) for group in setting.groups]
-    outcome = execute(todo, jobs=jobs, say=say)
-    if outcome.failures:
-        (label, _), why = next(iter(outcome.failures.items()))
-        raise CktatError(f"{len(outcome.failures)} of {len(todo)} groups of conditions failed: {label}: {why}")
-    if outcome.stopped:
-        raise Stopped(f"{outcome.stopped}; the same command goes on")
+    execute(todo, jobs=jobs, say=say).require_all(len(todo), "groups of conditions")
     return [read_sealed(record_of(out, place), RegimeKept, RECORD) for place in setting.places]
 
 
